@@ -1,0 +1,314 @@
+//! The command set: one for all interfaces (generic netlink, socket options, our own client).
+
+use std::net::IpAddr;
+
+use crate::Stats;
+
+/// Identity of a virtual service.
+///
+/// `protocol` is any 16-bit number: generic netlink accepts all, and a service of a protocol that IPVS does not
+/// know simply never matches a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServiceId {
+    /// By protocol, address and port (0: any port).
+    Address {
+        /// IP protocol number: 6, 17 or 132.
+        protocol: u16,
+        /// The virtual address.
+        address: IpAddr,
+        /// The virtual port.
+        port: u16,
+    },
+    /// By firewall mark, one service per family. The kernel takes its protocol as TCP.
+    Mark {
+        /// Whether it serves IPv6 packets (else IPv4).
+        ipv6: bool,
+        /// The mark. 0 is possible over generic netlink.
+        mark: u32,
+    },
+}
+
+impl ServiceId {
+    /// Whether the service is of the IPv6 family.
+    pub fn is_ipv6(&self) -> bool {
+        match self {
+            Self::Address { address, .. } => address.is_ipv6(),
+            Self::Mark { ipv6, .. } => *ipv6,
+        }
+    }
+}
+
+/// Service flags, the kernel's bits (IP_VS_SVC_F_*).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ServiceFlags(pub u32);
+
+impl ServiceFlags {
+    /// Persistent: clients stay on their server.
+    pub const PERSISTENT: u32 = 0x01;
+    /// In the hash table: always set in what is shown, ignored in what is given.
+    pub const HASHED: u32 = 0x02;
+    /// One-packet scheduling.
+    pub const ONE_PACKET: u32 = 0x04;
+    /// First scheduler flag: sh-fallback, mh-fallback.
+    pub const SCHED1: u32 = 0x08;
+    /// Second scheduler flag: sh-port, mh-port.
+    pub const SCHED2: u32 = 0x10;
+    /// Third scheduler flag.
+    pub const SCHED3: u32 = 0x20;
+
+    /// Whether all of `bits` are set.
+    pub const fn contains(self, bits: u32) -> bool {
+        self.0 & bits == bits
+    }
+}
+
+/// What a service is set to by add and edit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceConfig {
+    /// Scheduler name; "none" for no scheduler.
+    pub scheduler: String,
+    /// Persistence engine name, if any ("sip").
+    pub persistence_engine: Option<String>,
+    /// New flag values; only bits in `flags_mask` change (for a new service the others start as 0).
+    pub flags: u32,
+    /// Which flag bits change.
+    pub flags_mask: u32,
+    /// Persistence timeout, seconds.
+    pub timeout: u32,
+    /// Persistence granularity: IPv4 mask in host order (0xffff_ffff: each client), or IPv6 prefix length.
+    pub netmask: u32,
+}
+
+/// Identity of a destination within its service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DestinationId {
+    /// The real server's address; its family may differ from the service's with tunneling.
+    pub address: IpAddr,
+    /// The real server's port.
+    pub port: u16,
+}
+
+/// How packets reach a destination: the kernel's numbers (IP_VS_CONN_F_FWD_MASK).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ForwardingMethod(pub u8);
+
+impl ForwardingMethod {
+    /// Masquerading (NAT).
+    pub const MASQUERADE: Self = Self(0);
+    /// Local: a server on the director.
+    pub const LOCAL: Self = Self(1);
+    /// Tunneling.
+    pub const TUNNEL: Self = Self(2);
+    /// Direct routing.
+    pub const DIRECT: Self = Self(3);
+    /// Bypass: to the packet's own destination.
+    pub const BYPASS: Self = Self(4);
+}
+
+/// How a tunneled packet is encapsulated. Any value of `kind` is kept as given, as the kernel does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Tunnel {
+    /// Encapsulation: see [`TunnelType`].
+    pub kind: u8,
+    /// UDP port for GUE.
+    pub port: u16,
+    /// 1: checksum, 2: remote checksum offload.
+    pub flags: u16,
+}
+
+/// Encapsulations, the kernel's numbers (IP_VS_CONN_F_TUNNEL_TYPE_*).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TunnelType;
+
+impl TunnelType {
+    /// IP in IP.
+    pub const IPIP: u8 = 0;
+    /// Generic UDP encapsulation.
+    pub const GUE: u8 = 1;
+    /// Generic routing encapsulation.
+    pub const GRE: u8 = 2;
+}
+
+/// What a destination is set to by add and edit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DestinationConfig {
+    /// Forwarding method.
+    pub forwarding: ForwardingMethod,
+    /// Weight; negative is refused.
+    pub weight: i32,
+    /// No new connections at this many; 0: no limit.
+    pub upper_threshold: u32,
+    /// New connections again below this many; 0: three quarters of the upper one.
+    pub lower_threshold: u32,
+    /// Encapsulation for tunneling.
+    pub tunnel: Tunnel,
+}
+
+/// Timeouts in seconds: TCP established, TCP after FIN, UDP. In [`Command::SetTimeouts`] 0 leaves one alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP ESTABLISHED; default 900.
+    pub tcp: i32,
+    /// TCP FIN_WAIT; default 120.
+    pub tcp_fin: i32,
+    /// UDP; default 300.
+    pub udp: i32,
+}
+
+/// A command to the director.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Add a virtual service.
+    AddService(ServiceId, ServiceConfig),
+    /// Change a virtual service; its statistics stay.
+    EditService(ServiceId, ServiceConfig),
+    /// Delete a virtual service and its destinations; connections stay.
+    DeleteService(ServiceId),
+    /// Delete all virtual services.
+    Flush,
+    /// Zero the counters of one service and its destinations, or of everything.
+    Zero(Option<ServiceId>),
+    /// Add a destination to a service.
+    AddDestination(ServiceId, DestinationId, DestinationConfig),
+    /// Change a destination.
+    EditDestination(ServiceId, DestinationId, DestinationConfig),
+    /// Delete a destination.
+    DeleteDestination(ServiceId, DestinationId),
+    /// Set timeouts; 0 leaves one alone.
+    SetTimeouts(Timeouts),
+    /// Ask for the timeouts.
+    GetTimeouts,
+    /// Ask for version and table size.
+    GetInfo,
+    /// Ask for one service.
+    GetService(ServiceId),
+    /// List services after the given cursor (0: from the first), at most `limit`.
+    ListServices {
+        /// Where the previous page ended, or 0.
+        cursor: u64,
+        /// At most this many.
+        limit: usize,
+    },
+    /// List the destinations of a service, in order, from position `cursor`, at most `limit`.
+    ListDestinations {
+        /// The service.
+        service: ServiceId,
+        /// Where the previous page ended, or 0.
+        cursor: u64,
+        /// At most this many.
+        limit: usize,
+    },
+    /// List connections from table position `cursor`, at most `limit`.
+    ListConnections {
+        /// Where the previous page ended, or 0.
+        cursor: u64,
+        /// At most this many.
+        limit: usize,
+    },
+}
+
+/// A service as listings show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceInfo {
+    /// Identity.
+    pub id: ServiceId,
+    /// Scheduler name, "none" if none.
+    pub scheduler: String,
+    /// Persistence engine name, if any.
+    pub persistence_engine: Option<String>,
+    /// Flags, HASHED included.
+    pub flags: ServiceFlags,
+    /// Persistence timeout, seconds.
+    pub timeout: u32,
+    /// IPv4 mask in host order, or IPv6 prefix length.
+    pub netmask: u32,
+    /// Number of destinations.
+    pub destinations: u32,
+    /// Counters and rates.
+    pub stats: Stats,
+}
+
+/// A destination as listings show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DestinationInfo {
+    /// Identity.
+    pub id: DestinationId,
+    /// Settings.
+    pub config: DestinationConfig,
+    /// Active connections.
+    pub active: u32,
+    /// Inactive connections.
+    pub inactive: u32,
+    /// Persistence templates.
+    pub persistent: u32,
+    /// Counters and rates.
+    pub stats: Stats,
+}
+
+/// A connection as listings show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionInfo {
+    /// IP protocol number; 0 for a firewall-mark template.
+    pub protocol: u8,
+    /// Client address.
+    pub client: IpAddr,
+    /// Client port.
+    pub client_port: u16,
+    /// Virtual address.
+    pub virtual_address: IpAddr,
+    /// Virtual port.
+    pub virtual_port: u16,
+    /// Real server's address.
+    pub destination: IpAddr,
+    /// Real server's port.
+    pub destination_port: u16,
+    /// State's name as the kernel prints it ("ESTABLISHED").
+    pub state: &'static str,
+    /// Seconds until it expires.
+    pub expires: u32,
+}
+
+/// Version and sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// Version as the kernel codes it: 0x010201 for 1.2.1.
+    pub version: u32,
+    /// Size of the connection table as shown to users (the kernel's number of hash buckets).
+    pub table_size: u32,
+    /// Number of services.
+    pub services: u32,
+}
+
+/// What a command answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Done; nothing to say.
+    Done,
+    /// Timeouts.
+    Timeouts(Timeouts),
+    /// Version and sizes.
+    Info(Info),
+    /// One service.
+    Service(Box<ServiceInfo>),
+    /// A page of services, in the table's order.
+    Services {
+        /// The services.
+        items: Vec<ServiceInfo>,
+        /// Where to go on; `None` after the last.
+        next: Option<u64>,
+    },
+    /// A page of destinations, in the service's order.
+    Destinations {
+        /// The destinations.
+        items: Vec<DestinationInfo>,
+        /// Where to go on; `None` after the last.
+        next: Option<u64>,
+    },
+    /// A page of connections.
+    Connections {
+        /// The connections.
+        items: Vec<ConnectionInfo>,
+        /// Where to go on; `None` after the last.
+        next: Option<u64>,
+    },
+}

@@ -1,0 +1,55 @@
+//! Why a command was refused.
+
+/// Why a command was refused, by meaning. The errno of each lies in one table, `ipvs_abi::errno`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The service named does not exist (ESRCH).
+    #[error("no such virtual service")]
+    NoSuchService,
+    /// A service with that identity exists (EEXIST).
+    #[error("virtual service already exists")]
+    ServiceExists,
+    /// No scheduler has that name (ENOENT).
+    #[error("no such scheduler")]
+    NoSuchScheduler,
+    /// No persistence engine has that name (ENOENT).
+    #[error("no such persistence engine")]
+    NoSuchPersistenceEngine,
+    /// The destination named does not exist in its service (ENOENT).
+    #[error("no such destination")]
+    NoSuchDestination,
+    /// A destination with that identity exists in the service (EEXIST).
+    #[error("destination already exists")]
+    DestinationExists,
+    /// The weight is negative (ERANGE).
+    #[error("weight is negative")]
+    NegativeWeight,
+    /// The lower threshold exceeds the upper one (ERANGE).
+    #[error("lower threshold exceeds upper threshold")]
+    ThresholdsReversed,
+    /// The upper threshold exceeds 2^31 - 1 (EINVAL).
+    #[error("upper threshold too large")]
+    ThresholdTooLarge,
+    /// A GUE tunnel without a port (EINVAL).
+    #[error("a GUE tunnel needs a port")]
+    TunnelPortMissing,
+    /// The destination's address is neither unicast nor local (EINVAL).
+    #[error("destination address is not unicast")]
+    AddressNotUnicast,
+    /// An IPv6 prefix length outside 1..=128 (EINVAL).
+    #[error("IPv6 prefix length outside 1..=128")]
+    InvalidPrefixLength,
+    /// A timeout that is negative or too large (EINVAL).
+    #[error("timeout out of range")]
+    InvalidTimeout,
+    /// A destination of another family with a method other than tunneling (EINVAL).
+    #[error("a destination of another address family needs tunneling")]
+    MixedFamily,
+    /// The scheduler refused the service as it is (EINVAL).
+    #[error("scheduler refuses this service")]
+    SchedulerRefused,
+    /// A table of the director is full (ENOMEM).
+    #[error("out of memory")]
+    OutOfMemory,
+}

@@ -1,0 +1,28 @@
+//! What the engine must know about the host it runs on.
+
+use std::net::IpAddr;
+
+/// What an address is to this host, as its routing tables say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AddressKind {
+    /// An address of this host.
+    Local,
+    /// An ordinary unicast address of another host, reachable or not.
+    Unicast,
+    /// An IPv6 link-local unicast address of another host.
+    LinkLocal,
+    /// Broadcast, multicast, unspecified, blackholed or otherwise no host's address.
+    Other,
+}
+
+/// Facts about this host, asked by the engine: implemented over rtnetlink by `ipvs-datapath`, by a table in tests.
+pub trait Host {
+    /// What `address` is to this host.
+    fn address_kind(&self, address: IpAddr) -> AddressKind;
+
+    /// The MTU, in bytes of IP packet, of the path to `address`; `None` if there is no route.
+    fn path_mtu(&self, address: IpAddr) -> Option<u32>;
+
+    /// The address of this host from which it would answer `address` (source of ICMP errors of its own).
+    fn source_address(&self, towards: IpAddr) -> Option<IpAddr>;
+}

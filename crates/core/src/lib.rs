@@ -1,0 +1,33 @@
+//! The IPVS engine: virtual services, destinations, schedulers, connections and the command set.
+//!
+//! [`Director`] is *sans-IO*: it opens no socket, reads no clock and starts no thread. Time, randomness and facts
+//! about this host come in as arguments ([`Instant`], a seed, [`Host`]), so a test drives it with a virtual clock
+//! and any run can be replayed. Packets go in at layer 3 by [`Director::receive`] and come out rewritten in place
+//! with a [`Verdict`]; commands go in by [`Director::execute`].
+//!
+//! The oracle for every rule is kernel IPVS (see `docs/compatibility.md` for the known differences).
+#![forbid(unsafe_code)]
+
+mod command;
+mod control;
+mod destination;
+mod director;
+mod error;
+mod estimator;
+mod host;
+mod scheduler;
+mod service;
+mod stats;
+mod time;
+mod verdict;
+
+pub use command::{
+    Command, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, Info, Reply,
+    ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Timeouts, Tunnel, TunnelType,
+};
+pub use director::{Config, Director};
+pub use error::Error;
+pub use host::{AddressKind, Host};
+pub use stats::{Counters, Rates, Stats};
+pub use time::Instant;
+pub use verdict::{Reason, Verdict};

@@ -1,0 +1,40 @@
+//! Counters and rates of a service, a destination or the whole director.
+
+/// What is counted. Bytes are IP total lengths; `in` is client to server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections scheduled.
+    pub connections: u64,
+    /// Packets from clients.
+    pub packets_in: u64,
+    /// Packets from servers.
+    pub packets_out: u64,
+    /// Bytes from clients.
+    pub bytes_in: u64,
+    /// Bytes from servers.
+    pub bytes_out: u64,
+}
+
+/// Rates as the kernel's estimator shows them, per second; "bps" are bytes (spec section 12).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// Connections per second.
+    pub connections: u64,
+    /// Packets from clients per second.
+    pub packets_in: u64,
+    /// Packets from servers per second.
+    pub packets_out: u64,
+    /// Bytes from clients per second.
+    pub bytes_in: u64,
+    /// Bytes from servers per second.
+    pub bytes_out: u64,
+}
+
+/// What listings show: counters since the last zeroing, and rates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Counters since the last zeroing.
+    pub counters: Counters,
+    /// Estimated rates.
+    pub rates: Rates,
+}

@@ -1,0 +1,66 @@
+//! What becomes of a packet.
+
+use std::net::IpAddr;
+
+/// What the caller must do with the packet it gave to [`crate::Director::receive`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Send the packet, rewritten in place where the method asks for it, on the route to `next`.
+    Forward {
+        /// The address whose route to take: the packet's own destination, or with direct routing the real server's.
+        next: IpAddr,
+    },
+    /// Hand the packet, rewritten in place, to a real server on this host.
+    Deliver,
+    /// The packet was replaced by an answer (an ICMP error); send it on the route to its destination address.
+    Reply,
+    /// Not IPVS's concern: give the packet to the host's own network stack as it came.
+    Pass,
+    /// Drop it.
+    Drop(Reason),
+}
+
+/// Declares [`Reason`] with each reason's name, in one place.
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// Why a packet was dropped. Each is counted; see [`crate::Director::drops`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the counters.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The reason's name as shown to users and in metrics.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// A header is truncated, contradicts itself or has a bad length.
+    Malformed = "malformed",
+    /// A fragment: forwarding those comes with a later version.
+    Fragment = "fragment",
+    /// The connection table is full.
+    TableFull = "table-full",
+    /// The service has no usable destination; the client got an ICMP port unreachable where that could be sent.
+    NoDestination = "no-destination",
+    /// The connection's destination was removed or is not available.
+    DestinationUnavailable = "destination-unavailable",
+    /// TTL or hop limit ran out and no ICMP error could be sent.
+    HopLimitExceeded = "hop-limit-exceeded",
+    /// There is no route to the destination.
+    NoRoute = "no-route",
+    /// The packet exceeds the path MTU, may not be fragmented, and no ICMP error could be sent.
+    TooBig = "too-big",
+    /// The forwarding method is not implemented yet.
+    MethodNotSupported = "method-not-supported",
+    /// An ICMP error about a connection whose embedded packet is unusable.
+    IcmpMalformed = "icmp-malformed",
+}

@@ -1,0 +1,2 @@
+//! The connection table.
+#![no_std]
