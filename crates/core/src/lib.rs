@@ -15,6 +15,7 @@ mod director;
 mod error;
 mod estimator;
 mod host;
+mod packet;
 mod scheduler;
 mod service;
 mod stats;
@@ -28,6 +29,7 @@ pub use command::{
 pub use director::{Config, Director};
 pub use error::Error;
 pub use host::{AddressKind, Host};
+pub use packet::Packet;
 pub use stats::{Counters, Rates, Stats};
 pub use time::Instant;
 pub use verdict::{Reason, Verdict};

@@ -1,0 +1,79 @@
+//! A packet in its buffer.
+
+/// A layer-3 packet inside a larger buffer, so that it can be replaced by a longer one (an ICMP error) or grow to
+/// the front (an outer header) without allocation.
+#[derive(Debug)]
+pub struct Packet<'a> {
+    buffer: &'a mut [u8],
+    start: usize,
+    len: usize,
+}
+
+impl<'a> Packet<'a> {
+    /// The packet of `len` bytes at offset `start` of `buffer`. Both are cut to the buffer's size.
+    pub fn new(buffer: &'a mut [u8], start: usize, len: usize) -> Self {
+        let start = start.min(buffer.len());
+        let len = len.min(buffer.len() - start);
+        Self { buffer, start, len }
+    }
+
+    /// The packet's bytes, from its IP header on.
+    pub fn as_slice(&self) -> &[u8] {
+        self.buffer.get(self.start..self.start + self.len).unwrap_or(&[])
+    }
+
+    /// The packet's bytes, to be rewritten.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(self.start..self.start + self.len).unwrap_or(&mut [])
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Where the packet starts in its buffer.
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Cuts what follows the first `len` bytes (link-layer padding).
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Puts `bytes` in the packet's place; `false`, and nothing changed, if the buffer is too small.
+    pub(crate) fn replace(&mut self, bytes: &[u8]) -> bool {
+        let Some(room) = self.buffer.get_mut(self.start..self.start + bytes.len()) else { return false };
+        room.copy_from_slice(bytes);
+        self.len = bytes.len();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replacing_needs_room_behind_the_start() {
+        let mut buffer = [0u8; 16];
+        let mut packet = Packet::new(&mut buffer, 4, 3);
+        assert!(!packet.replace(&[1; 13]));
+        assert_eq!(packet.as_slice(), [0; 3]);
+        assert!(packet.replace(&[1; 12]));
+        assert_eq!(packet.as_slice(), [1; 12]);
+    }
+
+    #[test]
+    fn offsets_outside_the_buffer_give_an_empty_packet() {
+        let mut buffer = [0u8; 4];
+        assert!(Packet::new(&mut buffer, 9, 3).is_empty());
+        assert_eq!(Packet::new(&mut buffer, 2, 9).len(), 2);
+    }
+}
