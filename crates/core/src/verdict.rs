@@ -12,8 +12,9 @@ pub enum Verdict {
     },
     /// Hand the packet, rewritten in place, to a real server on this host.
     Deliver,
-    /// The packet was replaced by an answer (an ICMP error); send it on the route to its destination address.
-    Reply,
+    /// The packet was dropped for this reason (and is so counted), and an ICMP error to its sender now stands in its
+    /// place; send that on the route to its destination address.
+    Reply(Reason),
     /// Not IPVS's concern: give the packet to the host's own network stack as it came.
     Pass,
     /// Drop it.
