@@ -1,0 +1,3 @@
+//! IPv6 (RFC 8200).
+
+pub mod extension;
