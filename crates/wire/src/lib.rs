@@ -22,8 +22,10 @@ mod malformed;
 pub mod protocol;
 pub mod rewrite;
 pub mod tcp;
+mod tcp_reset;
 pub mod transport;
 
 pub use headers::{Fragment, Headers};
 pub use malformed::Malformed;
+pub use tcp_reset::{MAX_LEN as TCP_RESET_LEN, tcp_reset};
 pub use transport::Ports;
