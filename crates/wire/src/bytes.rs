@@ -39,3 +39,33 @@ pub(crate) fn put<const N: usize>(data: &mut [u8], offset: usize, value: [u8; N]
 pub(crate) fn put_u16(data: &mut [u8], offset: usize, value: u16) -> Result<(), Malformed> {
     put(data, offset, value.to_be_bytes())
 }
+
+/// The byte at `offset`, 0 beyond the end. For views, whose length was checked at the start.
+#[inline]
+pub(crate) fn byte(data: &[u8], offset: usize) -> u8 {
+    u8_at(data, offset).unwrap_or_default()
+}
+
+/// The 16-bit number at `offset`, 0 beyond the end.
+#[inline]
+pub(crate) fn be16(data: &[u8], offset: usize) -> u16 {
+    u16_at(data, offset).unwrap_or_default()
+}
+
+/// The 32-bit number at `offset`, 0 beyond the end.
+#[inline]
+pub(crate) fn be32(data: &[u8], offset: usize) -> u32 {
+    u32_at(data, offset).unwrap_or_default()
+}
+
+/// The `N` bytes at `offset`, zeros beyond the end.
+#[inline]
+pub(crate) fn octets<const N: usize>(data: &[u8], offset: usize) -> [u8; N] {
+    array(data, offset).unwrap_or([0; N])
+}
+
+/// Stores `value` at `offset` if it fits. For views, whose length was checked at the start.
+#[inline]
+pub(crate) fn set<const N: usize>(data: &mut [u8], offset: usize, value: [u8; N]) {
+    let _ = put(data, offset, value);
+}

@@ -141,13 +141,13 @@ pub(crate) const fn stored(protocol: u8, checksum: u16) -> u16 {
 }
 
 /// Completes the checksum of a packet that a local sender left to hardware which is not there (CHECKSUM_PARTIAL
-/// over veth): if the TCP or UDP checksum field holds just the sum of the pseudo-header, or the SCTP one zero,
-/// computes the whole checksum. Returns whether it did. A correct checksum that happens to look so is computed anew
+/// over veth): if the TCP, UDP or ICMPv6 checksum field holds just the sum of the pseudo-header, or the SCTP one
+/// zero, computes the whole checksum. (ICMPv6: errors that kernel IPVS has translated are left so.) Returns whether it did. A correct checksum that happens to look so is computed anew
 /// to the same value.
 #[inline]
 pub fn complete_partial(packet: &mut [u8], headers: &Headers) -> bool {
     let partial = match headers.protocol {
-        protocol::TCP | protocol::UDP => match kind(packet, headers) {
+        protocol::TCP | protocol::UDP | protocol::ICMPV6 => match kind(packet, headers) {
             Some(kind) => bytes::u16_at(headers.payload(packet), kind.field) == Some(kind.pseudo),
             None => false,
         },

@@ -119,6 +119,12 @@ pub fn icmp_error(
 }
 
 /// Writes the error; `None` if there is no room.
+///
+/// As Linux makes them (seen on the reference, 6.1, for port unreachable, time exceeded, fragmentation needed):
+/// IPv4: type of service 0xc0 | (that of the packet & 0x1e), TTL 64, DF clear, at most 576 bytes in all, the quote
+/// not rounded; IPv6: traffic class 0, hop limit 64, at most 1280 bytes in all. Different: Linux gives IPv4 a running
+/// identification and IPv6 a flow label hashed with a secret; here both are 0 (RFC 6864: these packets are never
+/// fragmented, so the identification means nothing).
 fn emit(
     original: &[u8],
     headers: &Headers,

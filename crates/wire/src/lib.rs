@@ -10,20 +10,28 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod arp;
 mod bytes;
 pub mod checksum;
 pub mod crc32c;
 pub mod echo;
+pub mod ethernet;
 pub mod fragment;
 mod headers;
 pub mod icmp_error;
+pub mod icmpv4;
+pub mod icmpv6;
+pub mod ipv4;
 pub mod ipv6;
 mod malformed;
+pub mod ndp;
 pub mod protocol;
 pub mod rewrite;
+pub mod sctp;
 pub mod tcp;
 mod tcp_reset;
 pub mod transport;
+pub mod udp;
 
 pub use headers::{Fragment, Headers};
 pub use malformed::Malformed;

@@ -14,9 +14,10 @@ enum End {
     Destination,
 }
 
-/// Replaces source address and port. The IPv4 header, TCP, UDP and ICMPv6 checksums are updated incrementally, an
-/// IPv4 UDP checksum of zero stays, SCTP's CRC is computed anew if the port changes. The port is ignored where there
-/// is none: other protocols and later fragments.
+/// Replaces source address and port. The IPv4 header, TCP, UDP and ICMPv6 checksums are updated incrementally,
+/// SCTP's CRC is computed anew if the port changes. A UDP checksum of zero ("none") becomes the whole checksum, as
+/// kernel IPVS does in both families (seen on the reference, 6.1); in a fragment it stays zero. The port is ignored
+/// where there is none: other protocols and later fragments.
 ///
 /// # Errors
 /// [`Malformed::Family`] for an address of the other family, [`Malformed::Truncated`] for a packet without the whole
@@ -42,9 +43,10 @@ pub fn set_destination(
 }
 
 /// Replaces source address and port of the packet quoted in an ICMP error, its IPv4 header checksum, and the
-/// transport checksum as far as the quote holds it (SCTP's only if the whole packet is quoted). Four bytes of the
-/// transport header suffice. The checksum of the ICMP message around it is the caller's: see
-/// [`checksum::fill_transport`].
+/// transport checksum as far as the quote holds it (SCTP's only if the whole packet is quoted; UDP's zero stays).
+/// Four bytes of the transport header suffice. The checksum of the ICMP message around it is the caller's: see
+/// [`checksum::fill_transport`]. Kernel IPVS leaves the quoted transport checksum as it was, and thus wrong (seen on
+/// the reference, 6.1); nobody checks it.
 ///
 /// # Errors
 /// As [`set_source`].
@@ -174,6 +176,9 @@ fn rewrite_transport(
     };
     let Some(old) = bytes::u16_at(payload, field) else { return Ok(()) };
     if headers.protocol == protocol::UDP && old == 0 {
+        if !embedded {
+            checksum::fill_transport(packet, headers);
+        }
         return Ok(());
     }
     bytes::put_u16(payload, field, checksum::stored(headers.protocol, checksum::update(old, difference)))
