@@ -1,0 +1,136 @@
+//! The DEST nest.
+
+use ipvs_core::{DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, Stats, Tunnel};
+
+use crate::errno::Errno;
+
+use super::attribute::{Policy, Table, Writer, family_of};
+use super::number::{destination as number, family};
+use super::stats::{read_stats64, write_stats32, write_stats64};
+
+/// Bits of FWD_METHOD that are the method.
+const METHOD_MASK: u32 = 7;
+
+fn policy(kind: u16) -> Policy {
+    match kind {
+        number::ADDR => Policy::AtMost(16),
+        number::TUN_TYPE => Policy::AtLeast(1),
+        number::PORT | number::ADDR_FAMILY | number::TUN_PORT | number::TUN_FLAGS => Policy::AtLeast(2),
+        number::FWD_METHOD..=number::PERSIST_CONNS => Policy::AtLeast(4),
+        number::STATS => Policy::Nested,
+        _ => Policy::Any,
+    }
+}
+
+type Given<'a> = Table<'a, 16>;
+
+fn config(table: &Given<'_>) -> Option<DestinationConfig> {
+    Some(DestinationConfig {
+        forwarding: ForwardingMethod((table.u32(number::FWD_METHOD)? & METHOD_MASK) as u8),
+        weight: table.u32(number::WEIGHT)? as i32,
+        upper_threshold: table.u32(number::U_THRESH)?,
+        lower_threshold: table.u32(number::L_THRESH)?,
+        tunnel: Tunnel {
+            kind: table.u8(number::TUN_TYPE).unwrap_or(0),
+            port: table.be16(number::TUN_PORT).unwrap_or(0),
+            flags: table.u16(number::TUN_FLAGS).unwrap_or(0),
+        },
+    })
+}
+
+/// The identity, in the family given or else in the service's.
+///
+/// # Errors
+/// EINVAL if it is incomplete, then `missing` (a setting), then EAFNOSUPPORT: the kernel's order.
+fn id(table: &Given<'_>, service_ipv6: bool, missing: bool) -> Result<DestinationId, Errno> {
+    let ipv6 = match table.u16(number::ADDR_FAMILY).unwrap_or(0) {
+        0 => Ok(service_ipv6),
+        family::INET => Ok(false),
+        family::INET6 => Ok(true),
+        _ => Err(Errno::EAFNOSUPPORT),
+    };
+    let address = table.address(number::ADDR, ipv6.unwrap_or(true)).ok_or(Errno::EINVAL)?;
+    let port = table.be16(number::PORT).ok_or(Errno::EINVAL)?;
+    if missing {
+        return Err(Errno::EINVAL);
+    }
+    ipv6.map(|_| DestinationId { address, port })
+}
+
+fn parse(nest: Option<&[u8]>) -> Result<Given<'_>, Errno> {
+    Table::parse(nest.ok_or(Errno::EINVAL)?, policy).map_err(|_| Errno::EINVAL)
+}
+
+/// Reads an identity.
+///
+/// # Errors
+/// EINVAL if the nest is missing, malformed or incomplete, then EAFNOSUPPORT.
+pub(super) fn read_destination_id(nest: Option<&[u8]>, service_ipv6: bool) -> Result<DestinationId, Errno> {
+    id(&parse(nest)?, service_ipv6, false)
+}
+
+/// Reads identity and settings.
+///
+/// # Errors
+/// EINVAL if the nest is missing, malformed or incomplete, then EAFNOSUPPORT.
+pub(super) fn read_destination(
+    nest: Option<&[u8]>,
+    service_ipv6: bool,
+) -> Result<(DestinationId, DestinationConfig), Errno> {
+    let table = parse(nest)?;
+    let config = config(&table);
+    let id = id(&table, service_ipv6, config.is_none())?;
+    Ok((id, config.ok_or(Errno::EINVAL)?))
+}
+
+/// Appends a request's DEST content.
+pub(super) fn write_destination(
+    writer: &mut Writer<'_>,
+    id: &DestinationId,
+    config: Option<&DestinationConfig>,
+) {
+    writer.address(number::ADDR, id.address);
+    writer.be16(number::PORT, id.port);
+    if let Some(config) = config {
+        write_settings(writer, config);
+    }
+    writer.u16(number::ADDR_FAMILY, family_of(id.address));
+}
+
+/// Method to thresholds, in the kernel's order.
+fn write_settings(writer: &mut Writer<'_>, config: &DestinationConfig) {
+    writer.u32(number::FWD_METHOD, u32::from(config.forwarding.0));
+    writer.u32(number::WEIGHT, config.weight as u32);
+    writer.u8(number::TUN_TYPE, config.tunnel.kind);
+    writer.be16(number::TUN_PORT, config.tunnel.port);
+    writer.u16(number::TUN_FLAGS, config.tunnel.flags);
+    writer.u32(number::U_THRESH, config.upper_threshold);
+    writer.u32(number::L_THRESH, config.lower_threshold);
+}
+
+/// Appends an answer's DEST content.
+pub(super) fn write_destination_info(writer: &mut Writer<'_>, info: &DestinationInfo) {
+    writer.address(number::ADDR, info.id.address);
+    writer.be16(number::PORT, info.id.port);
+    write_settings(writer, &info.config);
+    writer.u32(number::ACTIVE_CONNS, info.active);
+    writer.u32(number::INACT_CONNS, info.inactive);
+    writer.u32(number::PERSIST_CONNS, info.persistent);
+    writer.u16(number::ADDR_FAMILY, family_of(info.id.address));
+    write_stats32(writer, number::STATS, &info.stats);
+    write_stats64(writer, number::STATS64, &info.stats);
+}
+
+/// Reads an answer's DEST content.
+pub(super) fn read_destination_info(nest: &[u8], service_ipv6: bool) -> Result<DestinationInfo, Errno> {
+    let table = parse(Some(nest))?;
+    let count = |kind| table.u32(kind).unwrap_or(0);
+    Ok(DestinationInfo {
+        id: id(&table, service_ipv6, false)?,
+        config: config(&table).ok_or(Errno::EINVAL)?,
+        active: count(number::ACTIVE_CONNS),
+        inactive: count(number::INACT_CONNS),
+        persistent: count(number::PERSIST_CONNS),
+        stats: table.get(number::STATS64).map_or_else(Stats::default, read_stats64),
+    })
+}

@@ -1,0 +1,200 @@
+//! The client's side: one command, its request and its answers.
+
+use ipvs_core::{Command, Info, Reply, Timeouts};
+
+use crate::errno::Errno;
+
+use super::attribute::{Policy, Table, Writer};
+use super::connection::read_connection;
+use super::destination::{read_destination_info, write_destination};
+use super::family::{GET_FAMILY, read_family, write_get_family};
+use super::message::{Header, Message, Messages};
+use super::number::{attribute, command, flag, info, kind};
+use super::service::{read_service_info, write_service};
+use super::FAMILY_ID;
+
+/// An answer that is not what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unintelligible answer: {0}")]
+pub struct ProtocolError(&'static str);
+
+/// What an [`Exchange`] waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Another datagram.
+    Wait,
+    /// Nothing: this is the outcome.
+    Done(Result<Reply, Errno>),
+}
+
+/// One command on its way: send [`request`](Self::request), give every datagram received to
+/// [`receive`](Self::receive) until it is done.
+///
+/// A listing is asked for as a whole: cursor and limit of the command are ignored, and the reply's `next` is `None`.
+/// What the messages do not carry reads as 0: the number of services in [`Info`], of destinations in a service.
+#[derive(Debug)]
+pub struct Exchange {
+    command: Command,
+    sequence: u32,
+    reply: Reply,
+}
+
+impl Exchange {
+    /// An exchange of `command`; answers are recognised by `sequence`.
+    pub fn new(command: Command, sequence: u32) -> Self {
+        let reply = match command {
+            Command::ListServices { .. } => Reply::Services { items: Vec::new(), next: None },
+            Command::ListDestinations { .. } => Reply::Destinations { items: Vec::new(), next: None },
+            Command::ListConnections { .. } => Reply::Connections { items: Vec::new(), next: None },
+            _ => Reply::Done,
+        };
+        Self { command, sequence, reply }
+    }
+
+    /// The request datagram.
+    pub fn request(&self) -> Vec<u8> {
+        let number = number_of(&self.command);
+        let flags = flag::REQUEST | if self.is_dump() { flag::DUMP } else { flag::ACK };
+        let mut out = Vec::new();
+        Header { kind: FAMILY_ID, flags, sequence: self.sequence, port: 0 }
+            .write_generic(&mut out, number, 1, |writer| write_attributes(writer, &self.command));
+        out
+    }
+
+    fn is_dump(&self) -> bool {
+        matches!(
+            self.reply,
+            Reply::Services { .. } | Reply::Destinations { .. } | Reply::Connections { .. }
+        )
+    }
+
+    /// Takes a datagram of answers. Those of other exchanges are skipped.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] if an answer makes no sense; the exchange is over then.
+    pub fn receive(&mut self, datagram: &[u8]) -> Result<Progress, ProtocolError> {
+        for message in Messages::new(datagram).filter(|m| m.header.sequence == self.sequence) {
+            match message.header.kind {
+                kind::ERROR => {
+                    let code = message.payload.first_chunk().ok_or(ProtocolError("short error"))?;
+                    return Ok(Progress::Done(match i32::from_ne_bytes(*code) {
+                        0 => Ok(self.take()),
+                        code => Err(Errno(code.saturating_neg())),
+                    }));
+                }
+                kind::DONE => return Ok(Progress::Done(Ok(self.take()))),
+                FAMILY_ID => self.take_in(&message)?,
+                _ => return Err(ProtocolError("message of another family")),
+            }
+        }
+        Ok(Progress::Wait)
+    }
+
+    fn take(&mut self) -> Reply {
+        core::mem::replace(&mut self.reply, Reply::Done)
+    }
+
+    fn take_in(&mut self, message: &Message<'_>) -> Result<(), ProtocolError> {
+        let (_, attributes) = message.generic().ok_or(ProtocolError("short message"))?;
+        let table = Table::<129>::parse(attributes, |_| Policy::Any).map_err(|_| ProtocolError("attributes"))?;
+        let nest = |kind| table.get(kind).ok_or(ProtocolError("attribute missing"));
+        let ipv6 = matches!(&self.command, Command::ListDestinations { service, .. } if service.is_ipv6());
+        match (&self.command, &mut self.reply) {
+            (_, Reply::Services { items, .. }) => items.push(
+                read_service_info(nest(attribute::SERVICE)?).map_err(|_| ProtocolError("bad service"))?,
+            ),
+            (_, Reply::Destinations { items, .. }) => items.push(
+                read_destination_info(nest(attribute::DEST)?, ipv6).map_err(|_| ProtocolError("bad destination"))?,
+            ),
+            (_, Reply::Connections { items, .. }) => items.push(
+                read_connection(nest(attribute::CONNECTION)?).ok_or(ProtocolError("bad connection"))?,
+            ),
+            (Command::GetService(_), reply) => {
+                let service = read_service_info(nest(attribute::SERVICE)?);
+                *reply = Reply::Service(Box::new(service.map_err(|_| ProtocolError("bad service"))?));
+            }
+            (Command::GetTimeouts, reply) => {
+                let seconds = |kind| table.u32(kind).map_or(0, |value| value as i32);
+                *reply = Reply::Timeouts(Timeouts {
+                    tcp: seconds(attribute::TIMEOUT_TCP),
+                    tcp_fin: seconds(attribute::TIMEOUT_TCP_FIN),
+                    udp: seconds(attribute::TIMEOUT_UDP),
+                });
+            }
+            (Command::GetInfo, reply) => {
+                *reply = Reply::Info(Info {
+                    version: table.u32(info::VERSION).ok_or(ProtocolError("no version"))?,
+                    table_size: table.u32(info::CONN_TAB_SIZE).unwrap_or(0),
+                    services: 0,
+                });
+            }
+            _ => return Err(ProtocolError("answer to a command that has none")),
+        }
+        Ok(())
+    }
+}
+
+/// The datagram that asks for the family's id, answered by one that [`decode_family`] reads and an acknowledgement.
+pub fn encode_get_family(sequence: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    Header { kind: kind::NLCTRL, flags: flag::REQUEST | flag::ACK, sequence, port: 0 }
+        .write_generic(&mut out, GET_FAMILY, 1, write_get_family);
+    out
+}
+
+/// The family's id in an answer to [`encode_get_family`].
+pub fn decode_family(message: &Message<'_>) -> Option<u16> {
+    (message.header.kind == kind::NLCTRL).then(|| read_family(message.generic()?.1))?
+}
+
+fn number_of(command: &Command) -> u8 {
+    match command {
+        Command::AddService(..) => command::NEW_SERVICE,
+        Command::EditService(..) => command::SET_SERVICE,
+        Command::DeleteService(_) => command::DEL_SERVICE,
+        Command::Flush => command::FLUSH,
+        Command::Zero(_) => command::ZERO,
+        Command::AddDestination(..) => command::NEW_DEST,
+        Command::EditDestination(..) => command::SET_DEST,
+        Command::DeleteDestination(..) => command::DEL_DEST,
+        Command::SetTimeouts(_) => command::SET_CONFIG,
+        Command::GetTimeouts => command::GET_CONFIG,
+        Command::GetInfo => command::GET_INFO,
+        Command::GetService(_) | Command::ListServices { .. } => command::GET_SERVICE,
+        Command::ListDestinations { .. } => command::GET_DEST,
+        Command::ListConnections { .. } => command::GET_CONNECTION,
+    }
+}
+
+fn write_attributes(writer: &mut Writer<'_>, command: &Command) {
+    match command {
+        Command::AddService(id, config) | Command::EditService(id, config) => {
+            writer.nest(attribute::SERVICE, |inner| write_service(inner, id, Some(config)));
+        }
+        Command::DeleteService(id)
+        | Command::GetService(id)
+        | Command::Zero(Some(id))
+        | Command::ListDestinations { service: id, .. } => {
+            writer.nest(attribute::SERVICE, |inner| write_service(inner, id, None));
+        }
+        Command::AddDestination(service, id, config) | Command::EditDestination(service, id, config) => {
+            writer.nest(attribute::SERVICE, |inner| write_service(inner, service, None));
+            writer.nest(attribute::DEST, |inner| write_destination(inner, id, Some(config)));
+        }
+        Command::DeleteDestination(service, id) => {
+            writer.nest(attribute::SERVICE, |inner| write_service(inner, service, None));
+            writer.nest(attribute::DEST, |inner| write_destination(inner, id, None));
+        }
+        Command::SetTimeouts(Timeouts { tcp, tcp_fin, udp }) => {
+            writer.u32(attribute::TIMEOUT_TCP, *tcp as u32);
+            writer.u32(attribute::TIMEOUT_TCP_FIN, *tcp_fin as u32);
+            writer.u32(attribute::TIMEOUT_UDP, *udp as u32);
+        }
+        Command::Flush
+        | Command::Zero(None)
+        | Command::GetTimeouts
+        | Command::GetInfo
+        | Command::ListServices { .. }
+        | Command::ListConnections { .. } => {}
+    }
+}

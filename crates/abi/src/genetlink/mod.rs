@@ -1,0 +1,42 @@
+//! The IPVS generic netlink family as bytes: requests and answers, both ways, no I/O.
+//!
+//! The formats are the kernel's (linux/ip_vs.h); their fine points, such as the order of checks and what a malformed
+//! attribute is answered with, were recorded from a kernel and are replayed by `tests/genetlink.rs`.
+//!
+//! A server gives each datagram to a [`Session`], which decodes it ([`decode_request`]), has [`Command`]s executed
+//! and encodes what comes of them. A client makes an [`Exchange`] per command. All integers are in host byte order
+//! except ports, addresses and IPv4 masks.
+//!
+//! # What is ours
+//! * [`FAMILY_ID`], the family's id. The kernel gives ids of 16 to 1023 only, so a request that went to the kernel by
+//!   mistake is refused there with ENOENT and never reaches another family.
+//! * [`number::command::GET_CONNECTION`] (128), a dump that answers with one [`number::attribute::CONNECTION`] nest (128) per
+//!   connection. Not shown by GETFAMILY, whose answer stays the kernel's to the byte.
+//! * Over a Unix socket there is no port id that the kernel could vouch for: answers carry the one of the request.
+//!
+//! [`Command`]: ipvs_core::Command
+
+mod attribute;
+mod connection;
+mod destination;
+mod exchange;
+mod family;
+mod message;
+pub mod number;
+mod reply;
+mod request;
+mod service;
+mod session;
+mod stats;
+
+pub use exchange::{Exchange, Progress, ProtocolError, decode_family, encode_get_family};
+pub use message::{Header, Message, Messages};
+pub use reply::{encode_acknowledgement, encode_done, encode_error, encode_reply};
+pub use request::{Action, Listing, decode_request};
+pub use session::{MAX_REQUEST, Session};
+
+/// Name of the family as clients resolve it.
+pub const FAMILY_NAME: &str = "IPVS";
+
+/// The family's id: "IP" in ASCII, above the kernel's range.
+pub const FAMILY_ID: u16 = 0x4950;

@@ -1,0 +1,160 @@
+//! The numbers of the IPVS family and of the netlink layers under it.
+
+/// Commands (IPVS_CMD_*).
+pub mod command {
+    #![allow(missing_docs, reason = "the names are the kernel's")]
+    pub const NEW_SERVICE: u8 = 1;
+    pub const SET_SERVICE: u8 = 2;
+    pub const DEL_SERVICE: u8 = 3;
+    pub const GET_SERVICE: u8 = 4;
+    pub const NEW_DEST: u8 = 5;
+    pub const SET_DEST: u8 = 6;
+    pub const DEL_DEST: u8 = 7;
+    pub const GET_DEST: u8 = 8;
+    pub const NEW_DAEMON: u8 = 9;
+    pub const DEL_DAEMON: u8 = 10;
+    pub const GET_DAEMON: u8 = 11;
+    pub const SET_CONFIG: u8 = 12;
+    pub const GET_CONFIG: u8 = 13;
+    pub const SET_INFO: u8 = 14;
+    pub const GET_INFO: u8 = 15;
+    pub const ZERO: u8 = 16;
+    pub const FLUSH: u8 = 17;
+    /// Ours: dump the connections; each answer is a message of this command.
+    pub const GET_CONNECTION: u8 = 128;
+}
+
+/// Attributes at the top level of a message.
+pub mod attribute {
+    #![allow(missing_docs, reason = "the names are the kernel's")]
+    pub const SERVICE: u16 = 1;
+    pub const DEST: u16 = 2;
+    pub const DAEMON: u16 = 3;
+    pub const TIMEOUT_TCP: u16 = 4;
+    pub const TIMEOUT_TCP_FIN: u16 = 5;
+    pub const TIMEOUT_UDP: u16 = 6;
+    /// Ours: a connection, see [`super::connection`].
+    pub const CONNECTION: u16 = 128;
+}
+
+/// Attributes inside SERVICE.
+pub mod service {
+    #![allow(missing_docs, reason = "the names are the kernel's")]
+    pub const AF: u16 = 1;
+    pub const PROTOCOL: u16 = 2;
+    pub const ADDR: u16 = 3;
+    pub const PORT: u16 = 4;
+    pub const FWMARK: u16 = 5;
+    pub const SCHED_NAME: u16 = 6;
+    pub const FLAGS: u16 = 7;
+    pub const TIMEOUT: u16 = 8;
+    pub const NETMASK: u16 = 9;
+    pub const STATS: u16 = 10;
+    pub const PE_NAME: u16 = 11;
+    pub const STATS64: u16 = 12;
+}
+
+/// Attributes inside DEST.
+pub mod destination {
+    #![allow(missing_docs, reason = "the names are the kernel's")]
+    pub const ADDR: u16 = 1;
+    pub const PORT: u16 = 2;
+    pub const FWD_METHOD: u16 = 3;
+    pub const WEIGHT: u16 = 4;
+    pub const U_THRESH: u16 = 5;
+    pub const L_THRESH: u16 = 6;
+    pub const ACTIVE_CONNS: u16 = 7;
+    pub const INACT_CONNS: u16 = 8;
+    pub const PERSIST_CONNS: u16 = 9;
+    pub const STATS: u16 = 10;
+    pub const ADDR_FAMILY: u16 = 11;
+    pub const STATS64: u16 = 12;
+    pub const TUN_TYPE: u16 = 13;
+    pub const TUN_PORT: u16 = 14;
+    pub const TUN_FLAGS: u16 = 15;
+}
+
+/// Attributes inside DAEMON (sync daemons).
+pub mod daemon {
+    #![allow(missing_docs, reason = "the names are the kernel's")]
+    pub const STATE: u16 = 1;
+    pub const MCAST_IFN: u16 = 2;
+    pub const SYNC_ID: u16 = 3;
+    pub const SYNC_MAXLEN: u16 = 4;
+    pub const MCAST_GROUP: u16 = 5;
+    pub const MCAST_GROUP6: u16 = 6;
+    pub const MCAST_PORT: u16 = 7;
+    pub const MCAST_TTL: u16 = 8;
+}
+
+/// Attributes inside CONNECTION (ours): addresses of 16 bytes, ports in network byte order.
+pub mod connection {
+    /// Family of client and virtual address, u16.
+    pub const AF: u16 = 1;
+    /// IP protocol, u16; 0 for a firewall-mark template.
+    pub const PROTOCOL: u16 = 2;
+    /// Client address.
+    pub const CLIENT_ADDR: u16 = 3;
+    /// Client port.
+    pub const CLIENT_PORT: u16 = 4;
+    /// Virtual address.
+    pub const VIRTUAL_ADDR: u16 = 5;
+    /// Virtual port.
+    pub const VIRTUAL_PORT: u16 = 6;
+    /// Family of the destination's address, u16.
+    pub const DEST_AF: u16 = 7;
+    /// Destination address.
+    pub const DEST_ADDR: u16 = 8;
+    /// Destination port.
+    pub const DEST_PORT: u16 = 9;
+    /// State name as /proc/net/ip_vs_conn prints it, NUL-terminated.
+    pub const STATE: u16 = 10;
+    /// Seconds until it expires, u32.
+    pub const EXPIRES: u16 = 11;
+    /// Persistence engine's name, NUL-terminated; kept free for it.
+    pub const PE_NAME: u16 = 12;
+    /// Persistence engine's data; kept free for it.
+    pub const PE_DATA: u16 = 13;
+}
+
+/// Attributes of the GET_INFO answer, at the top level.
+pub mod info {
+    /// Version, u32: 0x010201 for 1.2.1.
+    pub const VERSION: u16 = 1;
+    /// Size of the connection table, u32.
+    pub const CONN_TAB_SIZE: u16 = 2;
+}
+
+/// Netlink message types.
+pub mod kind {
+    /// An error, or with error 0 an acknowledgement (NLMSG_ERROR).
+    pub const ERROR: u16 = 2;
+    /// End of a dump (NLMSG_DONE).
+    pub const DONE: u16 = 3;
+    /// Types below are netlink's own control messages (NLMSG_MIN_TYPE).
+    pub const FIRST_FAMILY: u16 = 0x10;
+    /// The family that resolves families (GENL_ID_CTRL).
+    pub const NLCTRL: u16 = 0x10;
+}
+
+/// Netlink message flags (NLM_F_*).
+pub mod flag {
+    /// A request.
+    pub const REQUEST: u16 = 0x001;
+    /// Part of a dump.
+    pub const MULTI: u16 = 0x002;
+    /// Acknowledge success.
+    pub const ACK: u16 = 0x004;
+    /// On requests, both bits together: a dump.
+    pub const DUMP: u16 = 0x300;
+    /// On errors: the request's payload is left out.
+    pub const CAPPED: u16 = 0x100;
+}
+
+/// Address families.
+pub mod family {
+    /// AF_INET.
+    pub const INET: u16 = 2;
+    /// AF_INET6.
+    pub const INET6: u16 = 10;
+}
