@@ -155,6 +155,12 @@ pub struct Timeouts {
     pub udp: i32,
 }
 
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { tcp: 900, tcp_fin: 120, udp: 300 }
+    }
+}
+
 /// A command to the director.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {

@@ -1,14 +1,31 @@
 //! Destinations (real servers): what one knows and counts, and the slab that holds them all.
 
-use crate::command::{DestinationConfig, DestinationId};
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use slab::Slab;
+
+use crate::command::{DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, ServiceId};
+use crate::error::Error;
 use crate::estimator::Estimated;
 use crate::service::ServiceIndex;
-use crate::command::ServiceId;
+use crate::stats::Counters;
 
 /// Position of a destination in [`Destinations`]: stable for its life, trash included; the connection table's
 /// entries hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct DestinationIndex(pub(crate) u32);
+
+/// As what a connection is counted at its destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// A connection that is active.
+    Active,
+    /// A connection that is not (as every new one).
+    Inactive,
+    /// A persistence template.
+    Template,
+}
 
 /// A real server of one service. Lives on in the trash after its removal while connections refer to it.
 #[derive(Debug)]
@@ -19,32 +36,303 @@ pub(crate) struct Destination {
     pub(crate) config: DestinationConfig,
     /// Newest non-zero weight, or the weight at add (mh uses it).
     pub(crate) last_weight: i32,
-    /// The service it belongs to (dead once in the trash).
-    pub(crate) service: ServiceIndex,
-    /// Identity of that service: how a destination in the trash is recognised.
+    /// The service it belongs to; `None` in the trash.
+    pub(crate) service: Option<ServiceIndex>,
+    /// Which service object it belongs, or in the trash belonged, to: tells a service from one that was deleted and
+    /// added again.
+    pub(crate) service_serial: u64,
+    /// Identity of that service.
     pub(crate) service_id: ServiceId,
+    /// Place in the service's list: the list is sorted by it, the greatest first.
+    pub(crate) serial: u64,
     /// Active connections.
     pub(crate) active: u32,
     /// Inactive connections.
     pub(crate) inactive: u32,
     /// Persistence templates.
     pub(crate) persistent: u32,
+    /// Connections and templates that refer to it: never freed before this is 0.
+    pub(crate) references: u32,
     /// Over its upper threshold (IP_VS_DEST_F_OVERLOAD).
     pub(crate) overloaded: bool,
     /// In its service's list, not in the trash (IP_VS_DEST_F_AVAILABLE).
     pub(crate) available: bool,
-    /// Counters and rates.
+    /// Whether it holds [`crate::Interest::Server`].
+    pub(crate) holds_server_interest: bool,
+    /// Counters and rates. Count through [`crate::Director::count`], so that the estimator learns of it.
     pub(crate) stats: Estimated,
 }
 
 impl Destination {
     /// Active plus inactive connections.
     pub(crate) fn total(&self) -> u32 {
-        self.active + self.inactive
+        self.active.saturating_add(self.inactive)
     }
 
     /// Whether a scheduler may choose it: weight above 0 and not overloaded.
     pub(crate) fn usable(&self) -> bool {
         self.config.weight > 0 && !self.overloaded
     }
+
+    /// The number of connections from which on falling below ends the overload: the lower threshold, or three
+    /// quarters of the upper one.
+    fn lower_limit(&self) -> u32 {
+        let DestinationConfig { upper_threshold: upper, lower_threshold: lower, .. } = self.config;
+        if lower == 0 { upper - upper / 4 } else { lower }
+    }
+
+    /// Sets the overload mark after the thresholds were given: between the two limits it stays as it was.
+    pub(crate) fn judge_overload(&mut self) {
+        let upper = self.config.upper_threshold;
+        if upper == 0 || self.total() < self.lower_limit() {
+            self.overloaded = false;
+        } else if self.total() >= upper {
+            self.overloaded = true;
+        }
+    }
+
+    /// As listings show it.
+    pub(crate) fn info(&self) -> DestinationInfo {
+        DestinationInfo {
+            id: self.id,
+            config: self.config,
+            active: self.active,
+            inactive: self.inactive,
+            persistent: self.persistent,
+            stats: self.stats.shown(),
+        }
+    }
+}
+
+/// What the replies of a masquerading destination are recognised by; no protocol: of a mark service, any.
+type RealServer = (Option<u16>, IpAddr, u16);
+
+/// All destinations, those in the trash included.
+#[derive(Debug, Default)]
+pub(crate) struct Destinations {
+    slab: Slab<Destination>,
+    /// The available ones by service and identity.
+    by_id: HashMap<(ServiceIndex, DestinationId), DestinationIndex>,
+    /// The available masquerading ones.
+    real_servers: BTreeSet<(RealServer, DestinationIndex)>,
+    /// Those that the estimator visits.
+    estimated: Vec<DestinationIndex>,
+    last_serial: u64,
+}
+
+impl Destinations {
+    /// The destination at `index`.
+    pub(crate) fn get(&self, index: DestinationIndex) -> Option<&Destination> {
+        self.slab.get(index.0 as usize)
+    }
+
+    /// The destination at `index`, to be changed.
+    pub(crate) fn get_mut(&mut self, index: DestinationIndex) -> Option<&mut Destination> {
+        self.slab.get_mut(index.0 as usize)
+    }
+
+    /// The destination of a service with that identity, if it is not in the trash.
+    pub(crate) fn find(&self, service: ServiceIndex, id: DestinationId) -> Option<DestinationIndex> {
+        self.by_id.get(&(service, id)).copied()
+    }
+
+    /// An available masquerading destination with exactly this address and port, of a service of `protocol` or of
+    /// a mark service: whose reply a packet without a connection may be.
+    pub(crate) fn find_any(&self, protocol: u16, address: IpAddr, port: u16) -> Option<DestinationIndex> {
+        [Some(protocol), None].into_iter().find_map(|protocol| {
+            let key: RealServer = (protocol, address, port);
+            let range = (key, DestinationIndex(0))..=(key, DestinationIndex(u32::MAX));
+            self.real_servers.range(range).next().map(|(_, index)| *index)
+        })
+    }
+
+    /// Enters a new destination, detached from any service; see [`Destinations::attach`].
+    pub(crate) fn insert(
+        &mut self,
+        id: DestinationId,
+        config: DestinationConfig,
+        service_id: ServiceId,
+    ) -> Result<DestinationIndex, Error> {
+        let index = u32::try_from(self.slab.vacant_key()).map_err(|_| Error::OutOfMemory)?;
+        self.slab.insert(Destination {
+            id,
+            config,
+            last_weight: config.weight,
+            service: None,
+            service_serial: 0,
+            service_id,
+            serial: 0,
+            active: 0,
+            inactive: 0,
+            persistent: 0,
+            references: 0,
+            overloaded: false,
+            available: false,
+            holds_server_interest: false,
+            stats: Estimated::default(),
+        });
+        Ok(DestinationIndex(index))
+    }
+
+    /// Makes a new or revived destination available as part of a service, before all others of it.
+    pub(crate) fn attach(
+        &mut self,
+        index: DestinationIndex,
+        service: ServiceIndex,
+        service_serial: u64,
+        service_id: ServiceId,
+    ) {
+        self.last_serial += 1;
+        let Some(destination) = self.slab.get_mut(index.0 as usize) else { return };
+        destination.service = Some(service);
+        destination.service_serial = service_serial;
+        destination.service_id = service_id;
+        destination.serial = self.last_serial;
+        destination.available = true;
+        self.by_id.insert((service, destination.id), index);
+        if let Some(key) = real_server(destination) {
+            self.real_servers.insert((key, index));
+        }
+        if !destination.stats.listed {
+            destination.stats.listed = true;
+            self.estimated.push(index);
+        }
+    }
+
+    /// Ends a destination's availability and its part in its service (it goes to the trash); its estimator stops.
+    pub(crate) fn detach(&mut self, index: DestinationIndex) {
+        let Some(destination) = self.slab.get_mut(index.0 as usize) else { return };
+        if let Some(key) = real_server(destination) {
+            self.real_servers.remove(&(key, index));
+        }
+        if let Some(service) = destination.service.take() {
+            self.by_id.remove(&(service, destination.id));
+        }
+        destination.available = false;
+    }
+
+    /// Gives an available destination new settings.
+    pub(crate) fn configure(&mut self, index: DestinationIndex, config: DestinationConfig) {
+        let Some(destination) = self.slab.get_mut(index.0 as usize) else { return };
+        let before = real_server(destination);
+        destination.config = config;
+        if config.weight != 0 {
+            destination.last_weight = config.weight;
+        }
+        destination.judge_overload();
+        let after = real_server(destination);
+        if before != after {
+            before.map(|key| self.real_servers.remove(&(key, index)));
+            after.map(|key| self.real_servers.insert((key, index)));
+        }
+    }
+
+    /// Frees a destination to which nothing refers.
+    pub(crate) fn remove(&mut self, index: DestinationIndex) -> Option<Destination> {
+        self.detach(index);
+        let destination = self.slab.try_remove(index.0 as usize)?;
+        if destination.stats.listed {
+            self.estimated.retain(|other| *other != index);
+        }
+        Some(destination)
+    }
+
+    /// Counts a connection or template at a destination. Reaching the upper threshold overloads it.
+    pub(crate) fn bind(&mut self, index: DestinationIndex, bound: Bound) {
+        let Some(destination) = self.get_mut(index) else { return };
+        destination.references += 1;
+        match bound {
+            Bound::Active => destination.active += 1,
+            Bound::Inactive => destination.inactive += 1,
+            Bound::Template => {
+                destination.persistent += 1;
+                return;
+            }
+        }
+        let upper = destination.config.upper_threshold;
+        if upper != 0 && destination.total() == upper {
+            destination.overloaded = true;
+        }
+    }
+
+    /// Takes back [`Destinations::bind`]; `bound` says as what the connection counts now. Falling from the lower
+    /// limit to one less ends the overload.
+    pub(crate) fn unbind(&mut self, index: DestinationIndex, bound: Bound) {
+        let Some(destination) = self.get_mut(index) else { return };
+        destination.references = destination.references.saturating_sub(1);
+        let counter = match bound {
+            Bound::Active => &mut destination.active,
+            Bound::Inactive => &mut destination.inactive,
+            Bound::Template => &mut destination.persistent,
+        };
+        *counter = counter.saturating_sub(1);
+        if bound != Bound::Template && destination.total().checked_add(1) == Some(destination.lower_limit()) {
+            destination.overloaded = false;
+        }
+    }
+
+    /// An inactive connection becomes active.
+    pub(crate) fn activate(&mut self, index: DestinationIndex) {
+        if let Some(destination) = self.get_mut(index) {
+            destination.inactive = destination.inactive.saturating_sub(1);
+            destination.active += 1;
+        }
+    }
+
+    /// An active connection becomes inactive.
+    pub(crate) fn deactivate(&mut self, index: DestinationIndex) {
+        if let Some(destination) = self.get_mut(index) {
+            destination.active = destination.active.saturating_sub(1);
+            destination.inactive += 1;
+        }
+    }
+
+    /// Counts at a destination and tells the estimator. Returns its service.
+    pub(crate) fn count(
+        &mut self,
+        index: DestinationIndex,
+        count: impl FnOnce(&mut Counters),
+    ) -> Option<ServiceIndex> {
+        let destination = self.slab.get_mut(index.0 as usize)?;
+        count(&mut destination.stats.counters);
+        if !destination.stats.listed && destination.available {
+            destination.stats.listed = true;
+            self.estimated.push(index);
+        }
+        destination.service
+    }
+
+    /// Runs the estimator over the destinations that have something to estimate.
+    pub(crate) fn estimate(&mut self, periods: u64) {
+        let slab = &mut self.slab;
+        self.estimated.retain(|index| {
+            let Some(destination) = slab.get_mut(index.0 as usize) else { return false };
+            destination.stats.listed = destination.available && destination.stats.estimate(periods);
+            destination.stats.listed
+        });
+    }
+
+    /// Number of destinations, those in the trash included.
+    pub(crate) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// All destinations, those in the trash included.
+    #[cfg(test)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (DestinationIndex, &Destination)> {
+        self.slab.iter().map(|(index, destination)| (DestinationIndex(index as u32), destination))
+    }
+}
+
+/// Its entry among the real servers, if it is available and masquerading.
+fn real_server(destination: &Destination) -> Option<RealServer> {
+    let protocol = match destination.service_id {
+        ServiceId::Address { protocol, .. } => Some(protocol),
+        ServiceId::Mark { .. } => None,
+    };
+    (destination.available && destination.config.forwarding == ForwardingMethod::MASQUERADE).then_some((
+        protocol,
+        destination.id.address,
+        destination.id.port,
+    ))
 }

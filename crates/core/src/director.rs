@@ -1,5 +1,15 @@
 //! The director: the whole engine behind four calls.
 
+use crate::command::Timeouts;
+use crate::destination::{DestinationIndex, Destinations};
+use crate::error::CapacityError;
+use crate::estimator::{self, Estimated};
+use crate::interest::{Interest, InterestChange, Interests};
+use crate::service::Services;
+use crate::stats::{Counters, Stats};
+use crate::time::Instant;
+use crate::trash::Trash;
+
 /// How a director is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
@@ -19,4 +29,97 @@ impl Default for Config {
 
 /// The IPVS engine. See the crate's documentation.
 #[derive(Debug)]
-pub struct Director {}
+pub struct Director {
+    pub(crate) config: Config,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) services: Services,
+    pub(crate) destinations: Destinations,
+    pub(crate) trash: Trash,
+    pub(crate) interests: Interests,
+    /// Destinations that no longer masquerade but have connections that do: their replies are still needed.
+    pub(crate) lingering: Vec<DestinationIndex>,
+    /// Counters of everything. Count through [`Director::count`].
+    pub(crate) total: Estimated,
+    /// State of the seeds given to schedulers.
+    pub(crate) seed: u64,
+    /// Number of the last two-second period in which the estimator ran.
+    last_period: Option<u64>,
+    // The data plane's state (the connection table and its expiry) goes here.
+}
+
+impl Director {
+    /// An empty director.
+    ///
+    /// # Errors
+    /// If the connection table cannot have this capacity.
+    pub fn new(config: Config) -> Result<Self, CapacityError> {
+        if config.capacity == 0 {
+            return Err(CapacityError(config.capacity));
+        }
+        Ok(Self {
+            config,
+            timeouts: Timeouts::default(),
+            services: Services::default(),
+            destinations: Destinations::default(),
+            trash: Trash::default(),
+            interests: Interests::default(),
+            lingering: Vec::new(),
+            total: Estimated::default(),
+            seed: config.seed,
+            last_period: None,
+        })
+    }
+
+    /// Does what is due by `now`: estimates rates and empties the trash. Call it at [`Director::poll_timeout`] or
+    /// earlier; calling it too often does no harm.
+    pub fn poll(&mut self, now: Instant) {
+        self.estimate(now);
+        self.empty_trash(now);
+    }
+
+    /// When [`Director::poll`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let period = estimator::PERIOD.as_nanos() as u64;
+        let estimate = self.last_period.map_or(0, |last| last.saturating_add(1).saturating_mul(period));
+        let estimate = Instant::from_nanos(estimate);
+        Some(self.trash.next_tick().map_or(estimate, |trash| trash.min(estimate)))
+    }
+
+    /// Counters and rates of everything.
+    pub fn stats(&self) -> Stats {
+        self.total.shown()
+    }
+
+    /// What the packet filter must hand over has changed so since the last call. Both a new listener and one that
+    /// missed something start from [`Director::interests`].
+    pub fn take_interest_changes(&mut self) -> Vec<InterestChange> {
+        self.interests.take_changes()
+    }
+
+    /// All that the packet filter must hand over now.
+    pub fn interests(&self) -> Vec<Interest> {
+        self.interests.iter().collect()
+    }
+
+    /// Counts something at a destination, its service and in total.
+    pub(crate) fn count(&mut self, index: DestinationIndex, count: impl Fn(&mut Counters)) {
+        if let Some(service) = self.destinations.count(index, &count) {
+            self.services.count(service, &count);
+        }
+        count(&mut self.total.counters);
+    }
+
+    /// Runs the estimators once per two seconds. Periods are counted from the clock's origin.
+    fn estimate(&mut self, now: Instant) {
+        let period = now.as_nanos() / estimator::PERIOD.as_nanos() as u64;
+        let passed = period.saturating_sub(self.last_period.unwrap_or(period));
+        self.last_period = Some(period.max(self.last_period.unwrap_or(0)));
+        if passed == 0 {
+            return;
+        }
+        self.total.estimate(passed);
+        self.services.estimate(passed);
+        self.destinations.estimate(passed);
+        self.settle_lingering();
+    }
+}

@@ -15,20 +15,23 @@ mod director;
 mod error;
 mod estimator;
 mod host;
+mod interest;
 mod packet;
 mod scheduler;
 mod service;
 mod stats;
 mod time;
+mod trash;
 mod verdict;
 
 pub use command::{
-    Command, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, Info, Reply,
-    ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Timeouts, Tunnel, TunnelType,
+    Command, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, Info,
+    Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Timeouts, Tunnel, TunnelType,
 };
 pub use director::{Config, Director};
-pub use error::Error;
+pub use error::{CapacityError, Error};
 pub use host::{AddressKind, Host};
+pub use interest::{Interest, InterestChange};
 pub use packet::Packet;
 pub use stats::{Counters, Rates, Stats};
 pub use time::Instant;

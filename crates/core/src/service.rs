@@ -1,21 +1,28 @@
 //! Virtual services: what one knows, and the registry that finds them by identity and by packet.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
 
-use crate::command::{ServiceFlags, ServiceId};
-use crate::destination::DestinationIndex;
+use slab::Slab;
+
+use crate::command::{ServiceFlags, ServiceId, ServiceInfo};
+use crate::destination::{DestinationIndex, Destinations};
+use crate::error::Error;
 use crate::estimator::Estimated;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Change, Flow, Scheduler, View};
+use crate::stats::Counters;
 
-/// Position of a service in [`Services`]; never reused while a destination in the trash may name it.
+/// Position of a service in [`Services`], valid until the service is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ServiceIndex(pub(crate) u32);
 
 /// A virtual service.
 #[derive(Debug)]
 pub(crate) struct Service {
-    /// Identity.
+    /// Identity. Never a mark of 0.
     pub(crate) id: ServiceId,
+    /// Which service object this is: never used again, unlike the index.
+    pub(crate) serial: u64,
     /// Flags, HASHED included.
     pub(crate) flags: ServiceFlags,
     /// Persistence timeout, seconds.
@@ -28,6 +35,200 @@ pub(crate) struct Service {
     pub(crate) persistence_engine: Option<String>,
     /// Destinations, newest first: the order that schedulers walk and listings show.
     pub(crate) destinations: VecDeque<DestinationIndex>,
-    /// Counters and rates.
+    /// Counters and rates. Count through [`crate::Director::count`], so that the estimator learns of it.
     pub(crate) stats: Estimated,
+}
+
+impl Service {
+    /// Whether clients stay on their server.
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.flags.contains(ServiceFlags::PERSISTENT)
+    }
+
+    /// Whether a packet to `port` that found this service may start a connection: any port for persistent and for
+    /// mark services, else only the service's own (spec section 9).
+    pub(crate) fn serves_port(&self, port: u16) -> bool {
+        match self.id {
+            ServiceId::Mark { .. } => true,
+            ServiceId::Address { port: own, .. } => own == port || self.is_persistent(),
+        }
+    }
+
+    /// Asks the scheduler for a destination for a new connection.
+    pub(crate) fn schedule(&mut self, destinations: &Destinations, flow: &Flow) -> Option<DestinationIndex> {
+        let view = View { list: &self.destinations, destinations, flags: self.flags };
+        self.scheduler.as_mut()?.schedule(view, flow)
+    }
+
+    /// Tells the scheduler of a change.
+    pub(crate) fn changed(&mut self, destinations: &Destinations, change: Change) {
+        let view = View { list: &self.destinations, destinations, flags: self.flags };
+        if let Some(scheduler) = &mut self.scheduler {
+            scheduler.changed(view, change);
+        }
+    }
+
+    /// Place of one of its destinations in the list.
+    pub(crate) fn position(&self, destinations: &Destinations, index: DestinationIndex) -> Option<usize> {
+        let serial = destinations.get(index)?.serial;
+        let position = self.first_at_or_below(destinations, serial);
+        (self.destinations.get(position) == Some(&index)).then_some(position)
+    }
+
+    /// Position of the first destination in the list whose serial is `serial` or less (the list falls).
+    pub(crate) fn first_at_or_below(&self, destinations: &Destinations, serial: u64) -> usize {
+        self.destinations
+            .partition_point(|index| destinations.get(*index).is_some_and(|other| other.serial > serial))
+    }
+
+    /// As listings show it.
+    pub(crate) fn info(&self) -> ServiceInfo {
+        ServiceInfo {
+            id: self.id,
+            scheduler: self.scheduler.as_ref().map_or(crate::scheduler::NONE, |it| it.name()).to_owned(),
+            persistence_engine: self.persistence_engine.clone(),
+            flags: self.flags,
+            timeout: self.timeout,
+            netmask: self.netmask,
+            destinations: u32::try_from(self.destinations.len()).unwrap_or(u32::MAX),
+            stats: self.stats.shown(),
+        }
+    }
+}
+
+const TCP: u16 = 6;
+const FTP: u16 = 21;
+const FTP_DATA: u16 = 20;
+/// Ports from here on are unprivileged: passive FTP data connections go there.
+const UNPRIVILEGED: u16 = 1024;
+
+/// All services.
+#[derive(Debug, Default)]
+pub(crate) struct Services {
+    slab: Slab<Service>,
+    by_id: HashMap<ServiceId, ServiceIndex>,
+    /// In the order of listings; see [`order`].
+    ordered: BTreeMap<u64, ServiceIndex>,
+    /// Those that the estimator visits, with their serials: what was deleted since is passed over.
+    estimated: Vec<(ServiceIndex, u64)>,
+    last_serial: u64,
+}
+
+impl Services {
+    /// The service at `index`.
+    pub(crate) fn get(&self, index: ServiceIndex) -> Option<&Service> {
+        self.slab.get(index.0 as usize)
+    }
+
+    /// The service at `index`, to be changed.
+    pub(crate) fn get_mut(&mut self, index: ServiceIndex) -> Option<&mut Service> {
+        self.slab.get_mut(index.0 as usize)
+    }
+
+    /// The service of that identity.
+    pub(crate) fn find_id(&self, id: &ServiceId) -> Option<ServiceIndex> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The service that a packet to `address` and `port` with firewall mark `mark` (0: none) is for: by mark, else
+    /// exactly, else the address's FTP service for what may be FTP data, else the address's service for all ports
+    /// (spec section 9).
+    pub(crate) fn find(&self, protocol: u16, address: IpAddr, port: u16, mark: u32) -> Option<ServiceIndex> {
+        if mark != 0
+            && let Some(index) = self.find_id(&ServiceId::Mark { ipv6: address.is_ipv6(), mark })
+        {
+            return Some(index);
+        }
+        let at = |port| self.find_id(&ServiceId::Address { protocol, address, port });
+        if let Some(index) = at(port) {
+            return Some(index);
+        }
+        if protocol == TCP
+            && (port == FTP_DATA || port >= UNPRIVILEGED)
+            && let Some(index) = at(FTP)
+        {
+            return Some(index);
+        }
+        at(0)
+    }
+
+    /// Enters a service; its serial is set here.
+    pub(crate) fn insert(&mut self, mut service: Service) -> Result<ServiceIndex, Error> {
+        let index = ServiceIndex(u32::try_from(self.slab.vacant_key()).map_err(|_| Error::OutOfMemory)?);
+        self.last_serial += 1;
+        service.serial = self.last_serial;
+        self.by_id.insert(service.id, index);
+        self.ordered.insert(order(&service.id, service.serial), index);
+        self.slab.insert(service);
+        Ok(index)
+    }
+
+    /// Takes a service out.
+    pub(crate) fn remove(&mut self, index: ServiceIndex) -> Option<Service> {
+        let service = self.slab.try_remove(index.0 as usize)?;
+        self.by_id.remove(&service.id);
+        self.ordered.remove(&order(&service.id, service.serial));
+        Some(service)
+    }
+
+    /// All services in the order of listings.
+    pub(crate) fn ordered(&self) -> impl Iterator<Item = ServiceIndex> {
+        self.ordered.values().copied()
+    }
+
+    /// Services in the order of listings, with the cursor of each, from `cursor` on (0: from the first).
+    pub(crate) fn ordered_from(&self, cursor: u64) -> impl Iterator<Item = (u64, &Service)> {
+        self.ordered.range(cursor..).filter_map(|(cursor, index)| Some((*cursor, self.get(*index)?)))
+    }
+
+    /// Number of services.
+    pub(crate) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Counts at a service and tells the estimator.
+    pub(crate) fn count(&mut self, index: ServiceIndex, count: impl FnOnce(&mut Counters)) {
+        let Some(service) = self.slab.get_mut(index.0 as usize) else { return };
+        count(&mut service.stats.counters);
+        if !service.stats.listed {
+            service.stats.listed = true;
+            self.estimated.push((index, service.serial));
+        }
+    }
+
+    /// Runs the estimator over the services that have something to estimate.
+    pub(crate) fn estimate(&mut self, periods: u64) {
+        let slab = &mut self.slab;
+        self.estimated.retain(|(index, serial)| {
+            let Some(service) = slab.get_mut(index.0 as usize).filter(|it| it.serial == *serial) else {
+                return false;
+            };
+            service.stats.listed = service.stats.estimate(periods);
+            service.stats.listed
+        });
+    }
+}
+
+/// Bits of [`order`] below the bucket's.
+const SERIAL_BITS: u32 = 55;
+
+/// Place of a service in listings, as in the kernel's tables (spec section 2.4): address services, then mark services;
+/// by hash bucket; within a bucket the newest first. Never 0, so that cursor 0 means the beginning.
+fn order(id: &ServiceId, serial: u64) -> u64 {
+    let (table, bucket) = match *id {
+        ServiceId::Address { protocol, address, port } => {
+            let folded = match address {
+                IpAddr::V4(address) => address.to_bits(),
+                IpAddr::V6(address) => {
+                    let bits = address.to_bits();
+                    (bits ^ bits >> 32 ^ bits >> 64 ^ bits >> 96) as u32
+                }
+            };
+            let hash = u32::from(protocol) ^ folded ^ u32::from(port) ^ u32::from(port >> 8);
+            (0, u64::from(hash & 0xff))
+        }
+        ServiceId::Mark { mark, .. } => (1, u64::from(mark & 0xff)),
+    };
+    let newest_first = ((1 << SERIAL_BITS) - 1) - (serial & ((1 << SERIAL_BITS) - 1));
+    table << (SERIAL_BITS + 8) | bucket << SERIAL_BITS | newest_first
 }

@@ -38,3 +38,24 @@ pub struct Stats {
     /// Estimated rates.
     pub rates: Rates,
 }
+
+impl Counters {
+    /// In the order connections, packets in, packets out, bytes in, bytes out.
+    pub(crate) fn to_array(self) -> [u64; 5] {
+        [self.connections, self.packets_in, self.packets_out, self.bytes_in, self.bytes_out]
+    }
+
+    /// From the order of [`Counters::to_array`].
+    pub(crate) fn from_array(values: [u64; 5]) -> Self {
+        let [connections, packets_in, packets_out, bytes_in, bytes_out] = values;
+        Self { connections, packets_in, packets_out, bytes_in, bytes_out }
+    }
+}
+
+impl Rates {
+    /// From the order of [`Counters::to_array`].
+    pub(crate) fn from_array(values: [u64; 5]) -> Self {
+        let [connections, packets_in, packets_out, bytes_in, bytes_out] = values;
+        Self { connections, packets_in, packets_out, bytes_in, bytes_out }
+    }
+}

@@ -1,19 +1,41 @@
 //! Schedulers: which destination gets a new connection. One file each; [`by_name`] knows them all.
+//!
+//! The rules are those of spec section 10. The list of destinations has the newest first; all comparisons are strict,
+//! so the first of equals in list order wins.
+
+mod dh;
+mod fo;
+mod hash;
+mod lc;
+mod mh;
+mod nq;
+mod ovf;
+mod rr;
+mod sed;
+mod sh;
+#[cfg(test)]
+pub(crate) mod testing;
+mod twos;
+mod wlc;
+mod wrr;
 
 use core::fmt::Debug;
+use std::collections::VecDeque;
+use std::net::IpAddr;
 
-use crate::destination::{DestinationIndex, Destinations};
-use crate::service::Service;
+use crate::command::ServiceFlags;
+use crate::destination::{Destination, DestinationIndex, Destinations};
+use crate::error::Error;
 
 /// What a scheduler may look at besides the service: the packet's addresses and ports.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Flow {
     /// Source address of the packet (the client).
-    pub(crate) source: core::net::IpAddr,
+    pub(crate) source: IpAddr,
     /// Source port.
     pub(crate) source_port: u16,
     /// Destination address of the packet (the virtual address, or any with a firewall mark).
-    pub(crate) destination: core::net::IpAddr,
+    pub(crate) destination: IpAddr,
     /// Destination port.
     pub(crate) destination_port: u16,
 }
@@ -21,21 +43,62 @@ pub(crate) struct Flow {
 /// What a scheduler sees of its service: the destinations in list order (newest first).
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
-    pub(crate) list: &'a std::collections::VecDeque<DestinationIndex>,
+    /// The list.
+    pub(crate) list: &'a VecDeque<DestinationIndex>,
+    /// Where the list's destinations are.
     pub(crate) destinations: &'a Destinations,
     /// The service's flags (SCHED1..3 configure some schedulers).
-    pub(crate) flags: crate::ServiceFlags,
+    pub(crate) flags: ServiceFlags,
+}
+
+impl<'a> View<'a> {
+    /// The destination at a position of the list.
+    fn at(&self, position: usize) -> Option<(DestinationIndex, &'a Destination)> {
+        let index = *self.list.get(position)?;
+        Some((index, self.destinations.get(index)?))
+    }
+
+    /// All destinations in list order.
+    fn iter(self) -> impl Iterator<Item = (DestinationIndex, &'a Destination)> {
+        self.list.iter().filter_map(move |index| Some((*index, self.destinations.get(*index)?)))
+    }
+
+    /// The usable ones in list order.
+    fn usable(self) -> impl Iterator<Item = (DestinationIndex, &'a Destination)> {
+        self.iter().filter(|(_, destination)| destination.usable())
+    }
+
+    /// The usable destination with the least `load` per weight, the first of equals.
+    fn least_weighted(self, load: impl Fn(&Destination) -> u64) -> Option<DestinationIndex> {
+        let mut least: Option<(DestinationIndex, u64, u64)> = None;
+        for (index, destination) in self.usable() {
+            let (this, weight) = (load(destination), u64::from(destination.config.weight.unsigned_abs()));
+            let better = least.is_none_or(|(_, least, of)| {
+                u128::from(this) * u128::from(of) < u128::from(least) * u128::from(weight)
+            });
+            if better {
+                least = Some((index, this, weight));
+            }
+        }
+        least.map(|(index, ..)| index)
+    }
 }
 
 /// A change of a service's destination list, told to its scheduler after it took effect.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Change {
-    /// Added (at the head of the list).
-    Added(DestinationIndex),
-    /// Settings changed.
-    Edited(DestinationIndex),
-    /// Removed; `predecessor` is what stood before it in the list, `None` if it was the first.
-    Removed { gone: DestinationIndex, predecessor: Option<DestinationIndex> },
+    /// Added at the head: every other one moved one position on.
+    Added,
+    /// The settings of the one at `position` changed.
+    Edited {
+        /// Where it stands.
+        position: usize,
+    },
+    /// The one at `position` was removed: those behind it moved one position forward.
+    Removed {
+        /// Where it stood.
+        position: usize,
+    },
 }
 
 /// A scheduler bound to one service, with its state.
@@ -43,9 +106,60 @@ pub(crate) trait Scheduler: Debug + Send {
     /// The name by which it is known.
     fn name(&self) -> &'static str;
 
+    /// Starts to serve a service, which may have destinations already.
+    ///
+    /// # Errors
+    /// [`Error::SchedulerRefused`] if it cannot serve it as it is.
+    fn bind(&mut self, view: View<'_>) -> Result<(), Error> {
+        let _ = view;
+        Ok(())
+    }
+
     /// Reacts to a change of the destinations. The default keeps no state that could need it.
-    fn changed(&mut self, _view: View<'_>, _change: Change) {}
+    fn changed(&mut self, view: View<'_>, change: Change) {
+        let _ = (view, change);
+    }
 
     /// Chooses a destination for a new connection; `None` if there is no usable one.
     fn schedule(&mut self, view: View<'_>, flow: &Flow) -> Option<DestinationIndex>;
+}
+
+/// The name that stands for no scheduler: such a service never schedules.
+pub(crate) const NONE: &str = "none";
+
+/// A fresh scheduler of that name, `None` for "none". `seed` feeds those that choose at random.
+///
+/// # Errors
+/// [`Error::NoSuchScheduler`] if the name is unknown.
+pub(crate) fn by_name(name: &str, seed: u64) -> Result<Option<Box<dyn Scheduler>>, Error> {
+    Ok(Some(match name {
+        NONE => return Ok(None),
+        "rr" => Box::<rr::RoundRobin>::default(),
+        "wrr" => Box::<wrr::WeightedRoundRobin>::default(),
+        "lc" => Box::new(lc::LeastConnection),
+        "wlc" => Box::new(wlc::WeightedLeastConnection),
+        "sed" => Box::new(sed::ShortestExpectedDelay),
+        "nq" => Box::new(nq::NeverQueue),
+        "fo" => Box::new(fo::Failover),
+        "ovf" => Box::new(ovf::Overflow),
+        "dh" => Box::<dh::DestinationHashing>::default(),
+        "sh" => Box::<sh::SourceHashing>::default(),
+        "mh" => Box::<mh::MaglevHashing>::default(),
+        "twos" => Box::new(twos::PowerOfTwo::new(seed)),
+        _ => return Err(Error::NoSuchScheduler),
+    }))
+}
+
+/// The load that lc, wlc, twos and others compare: active connections count 257-fold (the kernel adds the total, not
+/// the inactive ones, to 256 times the active).
+fn overhead(destination: &Destination) -> u64 {
+    256 * u64::from(destination.active) + u64::from(destination.total())
+}
+
+/// Greatest common divisor.
+fn gcd(mut a: u32, mut b: u32) -> u32 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }

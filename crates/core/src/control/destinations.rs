@@ -1,0 +1,174 @@
+//! Adding, changing and deleting destinations, and emptying the trash.
+
+use crate::command::{DestinationConfig, DestinationId, ForwardingMethod, Reply, ServiceId, TunnelType};
+use crate::destination::DestinationIndex;
+use crate::director::Director;
+use crate::error::Error;
+use crate::host::{AddressKind, Host};
+use crate::interest::Interest;
+use crate::scheduler::Change;
+use crate::service::ServiceIndex;
+use crate::time::Instant;
+
+impl Director {
+    pub(super) fn add_destination(
+        &mut self,
+        host: &dyn Host,
+        service: ServiceId,
+        id: DestinationId,
+        config: DestinationConfig,
+    ) -> Result<Reply, Error> {
+        let (service_index, config) = self.check(&service, id, config)?;
+        if self.destinations.find(service_index, id).is_some() {
+            return Err(Error::DestinationExists);
+        }
+        let serial = self.services.get(service_index).ok_or(Error::NoSuchService)?.serial;
+        let index = match self.trash.revive(&service, id) {
+            Some(index) => index,
+            None => {
+                // Only now, and not for one from the trash.
+                match host.address_kind(id.address) {
+                    AddressKind::Local | AddressKind::Unicast => {}
+                    AddressKind::LinkLocal | AddressKind::Other => return Err(Error::AddressNotUnicast),
+                }
+                let index = self.destinations.insert(id, config, service)?;
+                if let Some(interest) = Interest::of_service(&service) {
+                    self.interests.hold(interest);
+                }
+                index
+            }
+        };
+        if let Some(destination) = self.destinations.get_mut(index) {
+            if destination.service_serial != serial {
+                destination.stats.zero();
+            }
+            destination.last_weight = config.weight;
+        }
+        self.destinations.attach(index, service_index, serial, service);
+        self.destinations.configure(index, config);
+        self.renew_server_interest(index);
+        if let Some(service) = self.services.get_mut(service_index) {
+            service.destinations.push_front(index);
+            service.changed(&self.destinations, Change::Added);
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn edit_destination(
+        &mut self,
+        service: ServiceId,
+        id: DestinationId,
+        config: DestinationConfig,
+    ) -> Result<Reply, Error> {
+        let (service, config) = self.check(&service, id, config)?;
+        let index = self.destinations.find(service, id).ok_or(Error::NoSuchDestination)?;
+        self.destinations.configure(index, config);
+        self.renew_server_interest(index);
+        if let Some(service) = self.services.get_mut(service)
+            && let Some(position) = service.position(&self.destinations, index)
+        {
+            service.changed(&self.destinations, Change::Edited { position });
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn delete_destination(
+        &mut self,
+        now: Instant,
+        service: ServiceId,
+        id: DestinationId,
+    ) -> Result<Reply, Error> {
+        let service = self.services.find_id(&service).ok_or(Error::NoSuchService)?;
+        let index = self.destinations.find(service, id).ok_or(Error::NoSuchDestination)?;
+        self.discard(now, index);
+        if let Some(service) = self.services.get_mut(service)
+            && let Some(position) = service.position(&self.destinations, index)
+        {
+            service.destinations.remove(position);
+            service.changed(&self.destinations, Change::Removed { position });
+        }
+        Ok(Reply::Done)
+    }
+
+    /// The checks that add and edit share, in the kernel's order; on the reference all of them come before whether
+    /// the destination exists. Returns the settings as they are kept.
+    fn check(
+        &self,
+        service: &ServiceId,
+        id: DestinationId,
+        config: DestinationConfig,
+    ) -> Result<(ServiceIndex, DestinationConfig), Error> {
+        let index = self.services.find_id(service).ok_or(Error::NoSuchService)?;
+        let config = DestinationConfig { forwarding: ForwardingMethod(config.forwarding.0 & 7), ..config };
+        if id.address.is_ipv6() != service.is_ipv6() && config.forwarding != ForwardingMethod::TUNNEL {
+            return Err(Error::MixedFamily);
+        }
+        if config.weight < 0 {
+            return Err(Error::NegativeWeight);
+        }
+        if config.lower_threshold > config.upper_threshold {
+            return Err(Error::ThresholdsReversed);
+        }
+        if i32::try_from(config.upper_threshold).is_err() {
+            return Err(Error::ThresholdTooLarge);
+        }
+        if config.tunnel.kind == TunnelType::GUE && config.tunnel.port == 0 {
+            return Err(Error::TunnelPortMissing);
+        }
+        Ok((index, config))
+    }
+
+    /// Puts a destination in the trash; the caller takes it out of its service's list.
+    pub(super) fn discard(&mut self, now: Instant, index: DestinationIndex) {
+        self.destinations.detach(index);
+        if let Some(destination) = self.destinations.get(index) {
+            self.trash.put(now, &destination.service_id, destination.id, index);
+        }
+    }
+
+    /// Runs the trash's timer.
+    pub(crate) fn empty_trash(&mut self, now: Instant) {
+        for index in self.trash.expire(now, &self.destinations) {
+            let Some(destination) = self.destinations.remove(index) else { continue };
+            if let Some(interest) = Interest::of_service(&destination.service_id) {
+                self.interests.release(interest);
+            }
+            if destination.holds_server_interest
+                && let Some(interest) = server_interest(&destination)
+            {
+                self.interests.release(interest);
+            }
+        }
+    }
+
+    /// Holds or releases the interest in a destination's replies after its settings were given. While connections
+    /// refer to it the interest stays: they keep the method that they were made with.
+    fn renew_server_interest(&mut self, index: DestinationIndex) {
+        let Some(destination) = self.destinations.get_mut(index) else { return };
+        let wanted = destination.config.forwarding == ForwardingMethod::MASQUERADE;
+        if wanted == destination.holds_server_interest {
+            return;
+        }
+        let Some(interest) = server_interest(destination) else { return };
+        if wanted {
+            destination.holds_server_interest = true;
+            self.interests.hold(interest);
+        } else if destination.references > 0 {
+            self.lingering.push(index);
+        } else {
+            destination.holds_server_interest = false;
+            self.interests.release(interest);
+        }
+    }
+
+    /// Looks again at the destinations that [`Director::renew_server_interest`] had to leave.
+    pub(crate) fn settle_lingering(&mut self) {
+        for index in std::mem::take(&mut self.lingering) {
+            self.renew_server_interest(index);
+        }
+    }
+}
+
+fn server_interest(destination: &crate::destination::Destination) -> Option<Interest> {
+    Interest::of_server(&destination.service_id, destination.id.address, destination.id.port)
+}

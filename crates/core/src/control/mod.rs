@@ -1,0 +1,63 @@
+//! The control plane: [`Director::execute`]. Checks come in the kernel's order (spec sections 2.4 and 3.5, confirmed
+//! on the reference kernel); a command that is refused changes nothing.
+
+mod destinations;
+mod listing;
+mod services;
+#[cfg(test)]
+mod tests;
+mod timeouts;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::command::{Command, Reply, ServiceId};
+use crate::director::Director;
+use crate::error::Error;
+use crate::host::Host;
+use crate::time::Instant;
+
+impl Director {
+    /// Does a command.
+    ///
+    /// # Errors
+    /// Why it was refused; then nothing has changed.
+    pub fn execute(&mut self, now: Instant, host: &dyn Host, command: Command) -> Result<Reply, Error> {
+        match command {
+            Command::AddService(id, config) => self.add_service(canonical(id), config),
+            Command::EditService(id, config) => self.edit_service(canonical(id), config),
+            Command::DeleteService(id) => self.delete_service(now, canonical(id)),
+            Command::Flush => self.flush(now),
+            Command::Zero(id) => self.zero(id.map(canonical)),
+            Command::AddDestination(service, id, config) => {
+                self.add_destination(host, canonical(service), id, config)
+            }
+            Command::EditDestination(service, id, config) => {
+                self.edit_destination(canonical(service), id, config)
+            }
+            Command::DeleteDestination(service, id) => self.delete_destination(now, canonical(service), id),
+            Command::SetTimeouts(timeouts) => self.set_timeouts(timeouts),
+            Command::GetTimeouts => Ok(Reply::Timeouts(self.timeouts)),
+            Command::GetInfo => Ok(self.info()),
+            Command::GetService(id) => self.service(canonical(id)),
+            Command::ListServices { cursor, limit } => Ok(self.list_services(cursor, limit)),
+            Command::ListDestinations { service, cursor, limit } => {
+                self.list_destinations(canonical(service), cursor, limit)
+            }
+            // The data plane lists its connections.
+            Command::ListConnections { .. } => Ok(Reply::Connections { items: Vec::new(), next: None }),
+        }
+    }
+}
+
+/// A service with mark 0 is, in the kernel, the TCP service for all ports of the unspecified address (seen: it can be
+/// added as one and asked for as the other).
+fn canonical(id: ServiceId) -> ServiceId {
+    match id {
+        ServiceId::Mark { ipv6, mark: 0 } => {
+            let address: IpAddr =
+                if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+            ServiceId::Address { protocol: 6, address, port: 0 }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,152 @@
+//! Adding, changing, deleting and zeroing services.
+
+use std::collections::VecDeque;
+
+use crate::command::{Reply, ServiceConfig, ServiceFlags, ServiceId};
+use crate::destination::Destinations;
+use crate::director::Director;
+use crate::error::Error;
+use crate::estimator::Estimated;
+use crate::interest::Interest;
+use crate::scheduler::{self, Scheduler, View};
+use crate::service::{Service, ServiceIndex};
+use crate::time::Instant;
+
+/// The kernel keeps the persistence timeout as 32 bits of clock ticks, 250 a second: greater ones wrap (seen:
+/// 4294967295 s is shown as 17179868).
+const KERNEL_HZ: u32 = 250;
+
+impl Director {
+    pub(super) fn add_service(&mut self, id: ServiceId, config: ServiceConfig) -> Result<Reply, Error> {
+        if self.services.find_id(&id).is_some() {
+            return Err(Error::ServiceExists);
+        }
+        let scheduler = scheduler::by_name(&config.scheduler, self.next_seed())?;
+        let persistence_engine = check(&id, &config)?;
+        let mut service = Service {
+            id,
+            serial: 0,
+            flags: flags(ServiceFlags::default(), &config),
+            timeout: timeout(config.timeout),
+            netmask: config.netmask,
+            scheduler: None,
+            persistence_engine,
+            destinations: VecDeque::new(),
+            stats: Estimated::default(),
+        };
+        service.scheduler = bound(&service, &self.destinations, scheduler)?;
+        self.services.insert(service)?;
+        if let Some(interest) = Interest::of_service(&id) {
+            self.interests.hold(interest);
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn edit_service(&mut self, id: ServiceId, config: ServiceConfig) -> Result<Reply, Error> {
+        let index = self.services.find_id(&id).ok_or(Error::NoSuchService)?;
+        let scheduler = scheduler::by_name(&config.scheduler, self.next_seed())?;
+        let persistence_engine = check(&id, &config)?;
+        let service = self.services.get_mut(index).ok_or(Error::NoSuchService)?;
+        // The scheduler keeps its state when it stays the same.
+        let name = |scheduler: &Option<Box<dyn Scheduler>>| scheduler.as_ref().map(|it| it.name());
+        if name(&scheduler) != name(&service.scheduler) {
+            service.scheduler = bound(service, &self.destinations, scheduler)?;
+        }
+        service.flags = flags(service.flags, &config);
+        service.timeout = timeout(config.timeout);
+        service.netmask = config.netmask;
+        service.persistence_engine = persistence_engine;
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn delete_service(&mut self, now: Instant, id: ServiceId) -> Result<Reply, Error> {
+        let index = self.services.find_id(&id).ok_or(Error::NoSuchService)?;
+        self.unlink_service(now, index);
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn flush(&mut self, now: Instant) -> Result<Reply, Error> {
+        let all: Vec<ServiceIndex> = self.services.ordered().collect();
+        for index in all {
+            self.unlink_service(now, index);
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn zero(&mut self, id: Option<ServiceId>) -> Result<Reply, Error> {
+        match id {
+            Some(id) => {
+                let index = self.services.find_id(&id).ok_or(Error::NoSuchService)?;
+                self.zero_service(index);
+            }
+            None => {
+                let all: Vec<ServiceIndex> = self.services.ordered().collect();
+                for index in all {
+                    self.zero_service(index);
+                }
+                self.total.zero();
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Zeroes a service and its destinations; not those in the trash.
+    fn zero_service(&mut self, index: ServiceIndex) {
+        let Some(service) = self.services.get_mut(index) else { return };
+        service.stats.zero();
+        for destination in &service.destinations {
+            if let Some(destination) = self.destinations.get_mut(*destination) {
+                destination.stats.zero();
+            }
+        }
+    }
+
+    /// Deletes a service; its destinations go to the trash.
+    fn unlink_service(&mut self, now: Instant, index: ServiceIndex) {
+        let Some(service) = self.services.remove(index) else { return };
+        for destination in &service.destinations {
+            self.discard(now, *destination);
+        }
+        if let Some(interest) = Interest::of_service(&service.id) {
+            self.interests.release(interest);
+        }
+    }
+
+    /// A seed for one scheduler, different each time.
+    fn next_seed(&mut self) -> u64 {
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.seed
+    }
+}
+
+/// The checks of add and edit after the scheduler's name. Returns the persistence engine: an empty name is none (seen).
+fn check(id: &ServiceId, config: &ServiceConfig) -> Result<Option<String>, Error> {
+    if config.persistence_engine.as_ref().is_some_and(|name| !name.is_empty()) {
+        return Err(Error::NoSuchPersistenceEngine); // none is there yet, see docs/compatibility.md
+    }
+    if id.is_ipv6() && !(1..=128).contains(&config.netmask) {
+        return Err(Error::InvalidPrefixLength);
+    }
+    Ok(None)
+}
+
+/// Readies a scheduler for a service with the destinations that it has.
+fn bound(
+    service: &Service,
+    destinations: &Destinations,
+    scheduler: Option<Box<dyn Scheduler>>,
+) -> Result<Option<Box<dyn Scheduler>>, Error> {
+    let Some(mut scheduler) = scheduler else { return Ok(None) };
+    scheduler.bind(View { list: &service.destinations, destinations, flags: service.flags })?;
+    Ok(Some(scheduler))
+}
+
+/// Flags as given, over the old ones where not masked; HASHED is the kernel's own and always shown.
+fn flags(old: ServiceFlags, config: &ServiceConfig) -> ServiceFlags {
+    ServiceFlags(old.0 & !config.flags_mask | config.flags & config.flags_mask | ServiceFlags::HASHED)
+}
+
+/// The timeout as the kernel keeps it.
+fn timeout(seconds: u32) -> u32 {
+    seconds.wrapping_mul(KERNEL_HZ) / KERNEL_HZ
+}

@@ -1,0 +1,155 @@
+//! What the packet filter in front of us (the XDP program) must hand over: virtual services and the real servers
+//! whose replies have to be rewritten.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::command::ServiceId;
+
+/// Packets that the director must see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Interest {
+    /// Packets *to* a virtual service.
+    Virtual {
+        /// IP protocol number.
+        protocol: u16,
+        /// The virtual address.
+        address: IpAddr,
+        /// The virtual port; 0: all ports.
+        port: u16,
+    },
+    /// Packets *from* a masquerading destination.
+    Server {
+        /// IP protocol number.
+        protocol: u16,
+        /// The real server's address.
+        address: IpAddr,
+        /// The real server's port; 0: all ports.
+        port: u16,
+    },
+}
+
+impl Interest {
+    /// What an address service needs. Mark services name no packet by its addresses.
+    pub(crate) fn of_service(id: &ServiceId) -> Option<Self> {
+        match *id {
+            ServiceId::Address { protocol, address, port } => Some(Self::Virtual { protocol, address, port }),
+            ServiceId::Mark { .. } => None,
+        }
+    }
+
+    /// What the replies of a masquerading destination of `service` need. Port 0 stands for the packet's port, which
+    /// is the service's unless that is 0 as well.
+    pub(crate) fn of_server(service: &ServiceId, address: IpAddr, port: u16) -> Option<Self> {
+        match *service {
+            ServiceId::Address { protocol, port: virtual_port, .. } => {
+                Some(Self::Server { protocol, address, port: if port == 0 { virtual_port } else { port } })
+            }
+            ServiceId::Mark { .. } => None,
+        }
+    }
+}
+
+/// A change of what the director must see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InterestChange {
+    /// Needed from now on.
+    Added(Interest),
+    /// No longer needed.
+    Removed(Interest),
+}
+
+/// How often an interest is held, and whether the datapath was told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Holding {
+    count: u32,
+    told: bool,
+}
+
+/// All interests, counted by holder. A change that is taken back before it was drained is never told.
+#[derive(Debug, Default)]
+pub(crate) struct Interests {
+    held: BTreeMap<Interest, Holding>,
+    touched: BTreeSet<Interest>,
+}
+
+impl Interests {
+    /// One holder more.
+    pub(crate) fn hold(&mut self, interest: Interest) {
+        let holding = self.held.entry(interest).or_default();
+        holding.count += 1;
+        if holding.count == 1 {
+            self.touched.insert(interest);
+        }
+    }
+
+    /// One holder less.
+    pub(crate) fn release(&mut self, interest: Interest) {
+        let Some(holding) = self.held.get_mut(&interest) else { return };
+        holding.count = holding.count.saturating_sub(1);
+        if holding.count == 0 {
+            self.touched.insert(interest);
+        }
+    }
+
+    /// The changes since the last call.
+    pub(crate) fn take_changes(&mut self) -> Vec<InterestChange> {
+        let mut changes = Vec::new();
+        for interest in std::mem::take(&mut self.touched) {
+            let Some(holding) = self.held.get_mut(&interest) else { continue };
+            match (holding.count > 0, holding.told) {
+                (true, false) => changes.push(InterestChange::Added(interest)),
+                (false, true) => changes.push(InterestChange::Removed(interest)),
+                _ => {}
+            }
+            holding.told = holding.count > 0;
+            if holding.count == 0 {
+                self.held.remove(&interest);
+            }
+        }
+        changes
+    }
+
+    /// All that is held now.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Interest> {
+        self.held.iter().filter(|(_, holding)| holding.count > 0).map(|(interest, _)| *interest)
+    }
+
+    /// Number of holders of `interest`.
+    #[cfg(test)]
+    pub(crate) fn count(&self, interest: Interest) -> u32 {
+        self.held.get(&interest).map_or(0, |holding| holding.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn interest(port: u16) -> Interest {
+        Interest::Virtual { protocol: 6, address: Ipv4Addr::LOCALHOST.into(), port }
+    }
+
+    #[test]
+    fn told_once_per_change() {
+        let mut interests = Interests::default();
+        interests.hold(interest(1));
+        interests.hold(interest(1));
+        interests.hold(interest(2));
+        interests.release(interest(2));
+        assert_eq!(interests.take_changes(), [InterestChange::Added(interest(1))]);
+        assert!(interests.take_changes().is_empty());
+        interests.release(interest(1));
+        assert!(interests.take_changes().is_empty());
+        assert_eq!(interests.iter().collect::<Vec<_>>(), [interest(1)]);
+        // Taken back before it was told.
+        interests.release(interest(1));
+        interests.hold(interest(1));
+        assert!(interests.take_changes().is_empty());
+        interests.release(interest(1));
+        assert_eq!(interests.take_changes(), [InterestChange::Removed(interest(1))]);
+        assert!(interests.held.is_empty());
+    }
+}

@@ -1,0 +1,42 @@
+//! dh: destination hashing.
+
+use crate::destination::DestinationIndex;
+use crate::error::Error;
+use crate::scheduler::hash::{BUCKETS, bucket, fold};
+use crate::scheduler::{Change, Flow, Scheduler, View};
+
+/// One destination per hash of the packet's destination address (for mark services in front of caches).
+#[derive(Debug, Default)]
+pub(crate) struct DestinationHashing {
+    /// Filled by going round the list, weights ignored; empty without destinations.
+    table: Vec<DestinationIndex>,
+}
+
+impl DestinationHashing {
+    fn fill(&mut self, view: View<'_>) {
+        self.table.clear();
+        self.table.extend(view.list.iter().cycle().take(BUCKETS));
+    }
+}
+
+impl Scheduler for DestinationHashing {
+    fn name(&self) -> &'static str {
+        "dh"
+    }
+
+    fn bind(&mut self, view: View<'_>) -> Result<(), Error> {
+        self.fill(view);
+        Ok(())
+    }
+
+    fn changed(&mut self, view: View<'_>, change: Change) {
+        if !matches!(change, Change::Edited { .. }) {
+            self.fill(view);
+        }
+    }
+
+    fn schedule(&mut self, view: View<'_>, flow: &Flow) -> Option<DestinationIndex> {
+        let index = *self.table.get(bucket(fold(flow.destination)))?;
+        view.destinations.get(index).filter(|it| it.available && it.usable()).map(|_| index)
+    }
+}

@@ -1,0 +1,22 @@
+//! fo: failover.
+
+use core::cmp::Reverse;
+
+use crate::destination::DestinationIndex;
+use crate::scheduler::{Flow, Scheduler, View};
+
+/// The usable destination with the greatest weight.
+#[derive(Debug)]
+pub(crate) struct Failover;
+
+impl Scheduler for Failover {
+    fn name(&self) -> &'static str {
+        "fo"
+    }
+
+    fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
+        view.usable()
+            .min_by_key(|(_, destination)| Reverse(destination.config.weight))
+            .map(|(index, _)| index)
+    }
+}

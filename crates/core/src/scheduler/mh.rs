@@ -1,0 +1,131 @@
+//! mh: Maglev hashing.
+
+use siphasher::sip::SipHasher13;
+
+use crate::command::ServiceFlags;
+use crate::destination::{Destination, DestinationIndex};
+use crate::error::Error;
+use crate::scheduler::hash::fold;
+use crate::scheduler::{Change, Flow, Scheduler, View, gcd};
+
+/// Size of the lookup table: the kernel's default prime.
+const SIZE: usize = 4093;
+/// Bits that weights are cut to.
+const WEIGHT_BITS: u32 = 6;
+const FIRST_KEY: u64 = 2_654_435_761;
+const SECOND_KEY: u64 = 2_654_446_892;
+
+/// Consistent hashing of the client's address (with mh-port and its port): each destination walks its own
+/// permutation of the table and takes free places in turn, as many per turn as its weight.
+#[derive(Debug, Default)]
+pub(crate) struct MaglevHashing {
+    /// Empty without destinations of weight.
+    table: Vec<DestinationIndex>,
+}
+
+/// A destination's walk over the table.
+struct Walk {
+    index: DestinationIndex,
+    place: usize,
+    skip: usize,
+    turns: u32,
+}
+
+impl MaglevHashing {
+    fn fill(&mut self, view: View<'_>) {
+        let weights =
+            || view.iter().map(|(_, it)| it.last_weight.unsigned_abs()).filter(|weight| *weight > 0);
+        let divisor = weights().fold(0, gcd).max(1);
+        let greatest = weights().max().unwrap_or(0) / divisor;
+        let shift = (u32::BITS - greatest.leading_zeros()).saturating_sub(WEIGHT_BITS);
+        let mut walks: Vec<Walk> = view
+            .iter()
+            .filter(|(_, it)| it.last_weight > 0)
+            .map(|(index, it)| {
+                let value = fold(it.id.address).wrapping_add(u32::from(it.id.port));
+                let place = hash(FIRST_KEY, value) as usize % SIZE;
+                let skip = hash(SECOND_KEY, value) as usize % (SIZE - 1) + 1;
+                let turns = ((it.last_weight.unsigned_abs() / divisor) >> shift).max(1);
+                Walk { index, place, skip, turns }
+            })
+            .collect();
+        self.table.clear();
+        if walks.is_empty() {
+            return;
+        }
+        let mut taken = vec![None; SIZE];
+        let mut free = SIZE;
+        'full: loop {
+            for walk in &mut walks {
+                for _ in 0..walk.turns {
+                    // SIZE is prime, so the walk comes to every place.
+                    while taken.get(walk.place).is_some_and(Option::is_some) {
+                        walk.place = (walk.place + walk.skip) % SIZE;
+                    }
+                    if let Some(place) = taken.get_mut(walk.place) {
+                        *place = Some(walk.index);
+                    }
+                    free -= 1;
+                    if free == 0 {
+                        break 'full;
+                    }
+                }
+            }
+        }
+        self.table.extend(taken.into_iter().flatten());
+    }
+
+    fn usable(&self, view: View<'_>, value: u32) -> Option<DestinationIndex> {
+        let index = *self.table.get(hash(FIRST_KEY, value) as usize % SIZE)?;
+        view.destinations.get(index).filter(|it: &&Destination| it.usable()).map(|_| index)
+    }
+}
+
+impl Scheduler for MaglevHashing {
+    fn name(&self) -> &'static str {
+        "mh"
+    }
+
+    fn bind(&mut self, view: View<'_>) -> Result<(), Error> {
+        if view.list.len() > SIZE {
+            return Err(Error::SchedulerRefused);
+        }
+        self.fill(view);
+        Ok(())
+    }
+
+    fn changed(&mut self, view: View<'_>, _change: Change) {
+        self.fill(view);
+    }
+
+    fn schedule(&mut self, view: View<'_>, flow: &Flow) -> Option<DestinationIndex> {
+        let port = if view.flags.contains(ServiceFlags::SCHED2) { flow.source_port } else { 0 };
+        let value = fold(flow.source).wrapping_add(u32::from(port));
+        if !view.flags.contains(ServiceFlags::SCHED1) {
+            return self.usable(view, value);
+        }
+        // mh-fallback.
+        let first = hash(FIRST_KEY, value) as usize % SIZE;
+        self.usable(view, value).or_else(|| {
+            (0..SIZE).find_map(|offset| {
+                let rolled = (first + offset) % SIZE;
+                self.usable(view, value.wrapping_add(u32::try_from(rolled).unwrap_or(0)))
+            })
+        })
+    }
+}
+
+/// The kernel's hsiphash of one word on 64-bit machines: SipHash-1-3, low half.
+fn hash(key: u64, value: u32) -> u32 {
+    SipHasher13::new_with_keys(key, key).hash(&value.to_le_bytes()) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    /// The specification's worked value.
+    #[test]
+    fn worked_hash() {
+        assert_eq!(super::hash(super::FIRST_KEY, 0x0a00_0001), 50_859_236);
+        assert_eq!(50_859_236 % super::SIZE, 3711);
+    }
+}

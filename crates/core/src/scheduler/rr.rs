@@ -1,0 +1,42 @@
+//! rr: round robin.
+
+use crate::destination::DestinationIndex;
+use crate::scheduler::{Change, Flow, Scheduler, View};
+
+/// Each usable destination in turn.
+#[derive(Debug, Default)]
+pub(crate) struct RoundRobin {
+    /// Position of the destination chosen last; `None`: the head of the list, before the first.
+    last: Option<usize>,
+}
+
+impl Scheduler for RoundRobin {
+    fn name(&self) -> &'static str {
+        "rr"
+    }
+
+    /// The pointer stays with its destination; if that is removed it moves to the one before.
+    fn changed(&mut self, _view: View<'_>, change: Change) {
+        match change {
+            Change::Added => self.last = self.last.map(|last| last + 1),
+            Change::Edited { .. } => {}
+            Change::Removed { position } => {
+                if let Some(last) = self.last
+                    && position <= last
+                {
+                    self.last = last.checked_sub(1);
+                }
+            }
+        }
+    }
+
+    /// The next usable one after the pointer, going round once and coming to the last chosen one last.
+    fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
+        let length = view.list.len();
+        let start = self.last.map_or(0, |last| last + 1);
+        let mut round = (start..length).chain(0..start.min(length));
+        let position = round.find(|position| view.at(*position).is_some_and(|(_, it)| it.usable()))?;
+        self.last = Some(position);
+        view.list.get(position).copied()
+    }
+}

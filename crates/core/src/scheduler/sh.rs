@@ -1,0 +1,60 @@
+//! sh: source hashing.
+
+use crate::command::ServiceFlags;
+use crate::destination::DestinationIndex;
+use crate::error::Error;
+use crate::scheduler::hash::{BUCKETS, bucket, fold};
+use crate::scheduler::{Change, Flow, Scheduler, View};
+
+/// One destination per hash of the client's address, with the flag sh-port of its port as well.
+#[derive(Debug, Default)]
+pub(crate) struct SourceHashing {
+    /// Filled by going round the list, each destination taking as many buckets in a row as its weight, at least one;
+    /// empty without destinations.
+    table: Vec<DestinationIndex>,
+}
+
+impl SourceHashing {
+    fn fill(&mut self, view: View<'_>) {
+        self.table.clear();
+        let round = view.list.iter().cycle().flat_map(|index| {
+            let weight = view.destinations.get(*index).map_or(1, |it| it.config.weight.max(1));
+            std::iter::repeat_n(*index, weight.unsigned_abs() as usize)
+        });
+        self.table.extend(round.take(BUCKETS));
+    }
+
+    fn usable(&self, view: View<'_>, bucket: usize) -> Option<DestinationIndex> {
+        let index = *self.table.get(bucket)?;
+        view.destinations.get(index).filter(|it| it.usable()).map(|_| index)
+    }
+}
+
+impl Scheduler for SourceHashing {
+    fn name(&self) -> &'static str {
+        "sh"
+    }
+
+    fn bind(&mut self, view: View<'_>) -> Result<(), Error> {
+        self.fill(view);
+        Ok(())
+    }
+
+    fn changed(&mut self, view: View<'_>, _change: Change) {
+        self.fill(view);
+    }
+
+    fn schedule(&mut self, view: View<'_>, flow: &Flow) -> Option<DestinationIndex> {
+        let port = if view.flags.contains(ServiceFlags::SCHED2) { flow.source_port } else { 0 };
+        let value = fold(flow.source).wrapping_add(u32::from(port));
+        let first = bucket(value);
+        if !view.flags.contains(ServiceFlags::SCHED1) {
+            return self.usable(view, first);
+        }
+        // sh-fallback. The offset is added to the hash twice over: first to get on, then to the hash again.
+        (0..BUCKETS).find_map(|offset| {
+            let rolled = (offset + first) % BUCKETS;
+            self.usable(view, (rolled + first) & (BUCKETS - 1))
+        })
+    }
+}
