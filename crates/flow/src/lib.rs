@@ -1,2 +1,61 @@
-//! The connection table.
-#![no_std]
+//! The connection table of ipvsd: entries, keyed hash, lock-free lookup, expiry wheel, and the state machines of TCP,
+//! UDP and SCTP.
+//!
+//! One source serves two programs. The daemon inserts, changes and removes connections; the XDP program later looks
+//! them up in the same memory. So the table is built of aligned 32-bit atomic words ([`Line`]), its loops are bounded,
+//! it cannot panic, and its memory comes from outside ([`Memory`]).
+//!
+//! ```
+//! use ipvs_flow::{Address, HeapTable, Key, NewConnection, Tick};
+//!
+//! let table = HeapTable::allocate(1024, [1, 2])?;
+//! let key = Key {
+//!     ipv6: false,
+//!     template: false,
+//!     protocol: 6,
+//!     client: Address::from([192, 0, 2, 1]),
+//!     client_port: 40000,
+//!     virtual_address: Address::from([198, 51, 100, 1]),
+//!     virtual_port: 80,
+//! };
+//! let new = NewConnection { key, destination: 7, destination_port: 8080, flags: 0, state: 3, timeout: 100 };
+//! let index = table.insert(&new, Tick(5))?;
+//! assert_eq!(table.find_in(&key), Some(index));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![cfg_attr(not(loom), no_std)]
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+mod address;
+mod allocation;
+mod chain;
+mod entry;
+mod key;
+mod layout;
+mod line;
+pub mod sctp;
+mod siphash;
+mod sync;
+mod table;
+pub mod tcp;
+mod tick;
+pub mod udp;
+#[cfg(feature = "alloc")]
+mod wheel;
+mod writer;
+
+pub use address::Address;
+pub use entry::{Connection, EntryIndex, EntryRef};
+pub use key::{Key, NewConnection};
+pub use layout::{CapacityError, Layout, MAX_CAPACITY};
+pub use line::{Line, Memory};
+#[cfg(feature = "alloc")]
+pub use table::HeapTable;
+pub use table::{Entries, MemoryError, Table};
+pub use tick::{Tick, seconds, ticks};
+#[cfg(feature = "alloc")]
+pub use wheel::Wheel;
+pub use writer::{InsertError, RehashError};

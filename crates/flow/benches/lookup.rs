@@ -1,0 +1,2 @@
+//! Micro benchmark of lookups.
+fn main() {}

@@ -1,0 +1,228 @@
+//! Chains: a hash line and the overflow lines behind it.
+//!
+//! A slot holds an entry's index plus one in its low bits and a tag from the hash in the rest; 0 is an empty slot. The
+//! slots of a chain have no holes: the first empty one ends it, and a removal moves the last into the gap. The control
+//! word of a hash line holds the writers' lock, a count of such moves, and the number plus one of the next line; an
+//! overflow line's holds the latter only.
+//!
+//! Readers take no lock. Orderings: a writer fills an entry, then stores its slot with Release; a reader loads slots
+//! with Acquire and so sees the entry filled. A slot that moves may slip past a reader that goes the other way; it then
+//! finds the lock taken before or the count of moves changed after its walk, and walks again.
+
+use crate::{
+    EntryIndex, EntryRef,
+    layout::{HEADER_LINES, Layout},
+    line::{Line, Memory},
+    sync::{Ordering, fence, spin_loop},
+};
+
+/// Most lines of a chain, its hash line among them: 960 connections of one client port and protocol.
+pub(crate) const CHAIN_LINES: u32 = 64;
+/// Control word: number plus one of the next line, 0 at the end.
+pub(crate) const NEXT: u32 = (1 << 23) - 1;
+/// Control word of a hash line: one move in the count of moves, the eight bits above [`NEXT`].
+const MOVE: u32 = 1 << 23;
+const MOVES: u32 = 0xff << 23;
+/// Control word of a hash line: a writer is at work.
+const LOCK: u32 = 1 << 31;
+/// Walks of a reader that writers keep disturbing, before it gives up.
+const WALKS: u32 = 16;
+
+/// A chain of a table.
+pub(crate) struct Chain<'t, M> {
+    memory: &'t M,
+    layout: Layout,
+    head: &'t Line,
+    tag: u32,
+}
+
+/// Where a chain ends: its last line, the slots used there, the line before it, and how many lines there are.
+pub(crate) struct End<'t> {
+    pub(crate) line: &'t Line,
+    pub(crate) used: usize,
+    pub(crate) before: Option<&'t Line>,
+    pub(crate) lines: u32,
+}
+
+impl<'t, M: Memory> Chain<'t, M> {
+    /// The chain of `hash`.
+    #[inline(always)]
+    pub(crate) fn of(memory: &'t M, layout: Layout, hash: u64) -> Option<Self> {
+        let head = memory.line(HEADER_LINES + Self::number(layout, hash))?;
+        // The tag is the hash's top bits, the line's number its low bits: they are independent.
+        Some(Chain {
+            memory,
+            layout,
+            head,
+            tag: (hash >> 32) as u32 >> layout.index_bits << layout.index_bits,
+        })
+    }
+
+    /// Number of the hash line of `hash`.
+    #[inline(always)]
+    pub(crate) fn number(layout: Layout, hash: u64) -> u32 {
+        hash as u32 & layout.hash_mask
+    }
+
+    /// The first connection of the chain's tag that `accept` takes.
+    ///
+    /// `None` is certain for the thread that writes. Another thread may also get it while writers kept changing the
+    /// chain through all of its walks.
+    #[inline(always)]
+    pub(crate) fn find(&self, mut accept: impl FnMut(&EntryRef<'t>) -> bool) -> Option<EntryIndex> {
+        for _ in 0..WALKS {
+            // Acquire: an unlocked control word shows all that its writer did.
+            let before = self.head.control().load(Ordering::Acquire);
+            if let Some(index) = self.walk(before, &mut accept) {
+                return Some(index);
+            }
+            // If the walk met a moved slot, this fence and the writer's let us see its count of moves.
+            fence(Ordering::Acquire);
+            let after = self.head.control().load(Ordering::Relaxed);
+            if before & LOCK == 0 && (before ^ after) & MOVES == 0 {
+                return None;
+            }
+            spin_loop();
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn walk(&self, control: u32, accept: &mut impl FnMut(&EntryRef<'t>) -> bool) -> Option<EntryIndex> {
+        let mut line = self.head;
+        let mut control = control;
+        for _ in 0..CHAIN_LINES {
+            for slot in line.slots() {
+                let slot = slot.load(Ordering::Acquire);
+                if slot == 0 {
+                    return None;
+                }
+                if let Some(index) = self.index_in(slot)
+                    && let Some(entry) = self.entry(index)
+                    && accept(&entry)
+                {
+                    return Some(EntryIndex(index));
+                }
+            }
+            line = self.overflow(control)?;
+            control = line.control().load(Ordering::Acquire);
+        }
+        None
+    }
+
+    /// The index in a slot that has the chain's tag.
+    #[inline(always)]
+    fn index_in(&self, slot: u32) -> Option<u32> {
+        let index = slot ^ self.tag;
+        // With another tag, bits above the index remain.
+        if index >> self.layout.index_bits != 0 { None } else { index.checked_sub(1) }
+    }
+
+    #[inline(always)]
+    fn entry(&self, index: u32) -> Option<EntryRef<'t>> {
+        EntryRef::new(self.memory.line(self.layout.entries_start() + index)?)
+    }
+
+    #[inline(always)]
+    fn overflow(&self, control: u32) -> Option<&'t Line> {
+        self.memory.line(self.layout.overflow_start() + (control & NEXT).checked_sub(1)?)
+    }
+
+    /// The slot value of entry `index`.
+    pub(crate) fn slot(&self, index: u32) -> u32 {
+        self.tag | (index + 1)
+    }
+
+    /// Takes the writers' lock.
+    pub(crate) fn lock(&self) {
+        let control = self.head.control();
+        loop {
+            let seen = control.load(Ordering::Relaxed) & !LOCK;
+            // Acquire: we see what the former holder did; `unlock`'s Release is the other half.
+            if control.compare_exchange(seen, seen | LOCK, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                return;
+            }
+            spin_loop();
+        }
+    }
+
+    /// Releases the writers' lock.
+    pub(crate) fn unlock(&self) {
+        let control = self.head.control();
+        control.store(control.load(Ordering::Relaxed) & !LOCK, Ordering::Release);
+    }
+
+    /// The end of the chain. Needs the lock.
+    pub(crate) fn end(&self) -> End<'t> {
+        let mut end = End { line: self.head, used: 0, before: None, lines: 1 };
+        while let Some(next) = self.overflow(end.line.control().load(Ordering::Relaxed)) {
+            end = End { line: next, used: 0, before: Some(end.line), lines: end.lines + 1 };
+        }
+        end.used = end.line.slots().iter().take_while(|slot| slot.load(Ordering::Relaxed) != 0).count();
+        end
+    }
+
+    /// Appends a slot at `end`, in the overflow line `fresh` (its number and the line) if the last line is full. Needs
+    /// the lock.
+    pub(crate) fn append(&self, end: &End<'t>, value: u32, fresh: Option<(u32, &'t Line)>) {
+        let (line, position) = match fresh {
+            Some((_, line)) => (line, 0),
+            None => (end.line, end.used),
+        };
+        if let Some(slot) = line.slots().get(position) {
+            // Release: who sees the slot sees the entry that it points to.
+            slot.store(value, Ordering::Release);
+        }
+        if let Some((number, _)) = fresh {
+            let control = end.line.control();
+            // Release: who goes to the line sees its slot. In a hash line the lock and the count stay.
+            control.store(control.load(Ordering::Relaxed) & !NEXT | (number + 1), Ordering::Release);
+        }
+    }
+
+    /// Takes a slot out of the chain; the last one moves into its place. Returns the number of the overflow line that
+    /// fell free, if one did. Needs the lock.
+    pub(crate) fn take_out(&self, value: u32) -> Option<u32> {
+        let gap = self.slot_with(value)?;
+        let end = self.end();
+        let last = end.line.slots().get(end.used.checked_sub(1)?)?;
+        if !core::ptr::eq(gap, last) {
+            let control = self.head.control();
+            let seen = control.load(Ordering::Relaxed);
+            control.store(seen & !MOVES | seen.wrapping_add(MOVE) & MOVES, Ordering::Relaxed);
+            // Who sees the move sees the count; the other half is in `find`.
+            fence(Ordering::Release);
+            gap.store(last.load(Ordering::Relaxed), Ordering::Release);
+        }
+        last.store(0, Ordering::Release);
+        let control = end.before.filter(|_| end.used == 1)?.control();
+        let seen = control.load(Ordering::Relaxed);
+        control.store(seen & !NEXT, Ordering::Release);
+        (seen & NEXT).checked_sub(1)
+    }
+
+    /// Puts `new` in the place of a slot. Needs the lock.
+    pub(crate) fn replace(&self, value: u32, new: u32) {
+        if let Some(slot) = self.slot_with(value) {
+            // Release: who sees the slot sees the entry as it is now.
+            slot.store(new, Ordering::Release);
+        }
+    }
+
+    /// Whether the chain holds a connection with the key of `words`. Needs the lock.
+    pub(crate) fn holds(&self, words: &[u32; 10]) -> bool {
+        let control = self.head.control().load(Ordering::Relaxed);
+        self.walk(control, &mut |entry| entry.has_key(words)).is_some()
+    }
+
+    fn slot_with(&self, value: u32) -> Option<&'t crate::sync::AtomicU32> {
+        let mut line = self.head;
+        for _ in 0..CHAIN_LINES {
+            if let Some(slot) = line.slots().iter().find(|slot| slot.load(Ordering::Relaxed) == value) {
+                return Some(slot);
+            }
+            line = self.overflow(line.control().load(Ordering::Relaxed))?;
+        }
+        None
+    }
+}

@@ -1,0 +1,272 @@
+//! One connection in the table.
+//!
+//! Word 15 of an entry is its version: 0 or odd while the entry is free or being written, even while it holds a
+//! connection. Who writes makes it odd, then writes, then makes it even (a sequence lock):
+//!
+//! - writer: version odd (Relaxed), fence(Release), words (Relaxed), version even (Release);
+//! - reader: version (Acquire), words (Relaxed), fence(Acquire), version again (Relaxed).
+//!
+//! A reader that sees the same even version twice has seen the words of that one connection: had it seen a word of a
+//! later writer, the two fences would let it see that writer's odd version too.
+
+use crate::{
+    Key, NewConnection, Tick,
+    key::KEY_OF_WORD_9,
+    line::Line,
+    sync::{AtomicU32, Ordering, fence},
+};
+
+/// Number of an entry in its table: from 0 up to the capacity. A connection keeps it for its life; afterwards another
+/// connection gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryIndex(pub u32);
+
+/// A connection in the table.
+///
+/// Getters and setters act on the entry's words one by one and at once. The reference does not keep the connection:
+/// who is not the one that removes connections asks [`EntryRef::is_current`] after reading, or takes an
+/// [`EntryRef::snapshot`].
+#[derive(Clone, Copy, Debug)]
+pub struct EntryRef<'t> {
+    line: &'t Line,
+    version: u32,
+}
+
+/// A connection's words, read together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// What identifies it.
+    pub key: Key,
+    /// Index of its destination.
+    pub destination: u32,
+    /// The destination's port.
+    pub destination_port: u16,
+    /// Its flags, as in [`NewConnection`].
+    pub flags: u16,
+    /// State of its protocol's state machine.
+    pub state: u8,
+    /// Its timeout, in ticks.
+    pub timeout: u32,
+    /// When its latest packet came.
+    pub last_seen: Tick,
+    /// Packets from the client.
+    pub packets_in: u32,
+}
+
+const STATE_SHIFT: u32 = 16;
+
+impl<'t> EntryRef<'t> {
+    /// The connection in `line`; `None` if it is free or being written.
+    #[inline(always)]
+    pub(crate) fn new(line: &'t Line) -> Option<Self> {
+        let version = line.word::<15>().load(Ordering::Acquire);
+        holds_connection(version).then_some(EntryRef { line, version })
+    }
+
+    /// Whether the connection's key is that of `words`.
+    #[inline(always)]
+    pub(crate) fn has_key(&self, words: &[u32; 10]) -> bool {
+        let mut difference = 0;
+        for (word, wanted) in self.line.first::<9>().iter().zip(words) {
+            difference |= word.load(Ordering::Relaxed) ^ wanted;
+        }
+        difference |= (self.word_9() ^ words[9]) & KEY_OF_WORD_9;
+        difference == 0 && self.is_current()
+    }
+
+    /// Whether the connection's client side is that of `words`.
+    #[inline(always)]
+    pub(crate) fn has_client(&self, words: &[u32; 10]) -> bool {
+        let mut difference = 0;
+        for (word, wanted) in self.line.first::<4>().iter().zip(words) {
+            difference |= word.load(Ordering::Relaxed) ^ wanted;
+        }
+        difference |= (self.line.word::<8>().load(Ordering::Relaxed) ^ words[8]) & 0xffff;
+        difference |= (self.word_9() ^ words[9]) & KEY_OF_WORD_9;
+        difference == 0 && self.is_current()
+    }
+
+    /// Whether the entry still holds the connection that it held when it was looked up: what was read from it before
+    /// was that connection's.
+    #[inline(always)]
+    pub fn is_current(&self) -> bool {
+        fence(Ordering::Acquire);
+        self.line.word::<15>().load(Ordering::Relaxed) == self.version
+    }
+
+    /// The whole connection; `None` if it was removed meanwhile.
+    pub fn snapshot(&self) -> Option<Connection> {
+        let connection = Connection {
+            key: self.key(),
+            destination: self.destination(),
+            destination_port: self.destination_port(),
+            flags: self.flags(),
+            state: self.state(),
+            timeout: self.timeout(),
+            last_seen: self.last_seen(),
+            packets_in: self.packets_in(),
+        };
+        self.is_current().then_some(connection)
+    }
+
+    /// What identifies the connection.
+    pub fn key(&self) -> Key {
+        Key::from_words(key_words(self.line))
+    }
+
+    /// Index of the connection's destination.
+    pub fn destination(&self) -> u32 {
+        self.line.word::<11>().load(Ordering::Relaxed)
+    }
+
+    /// The destination's port.
+    pub fn destination_port(&self) -> u16 {
+        self.word_9() as u16
+    }
+
+    /// The connection's flags, as in [`NewConnection`].
+    pub fn flags(&self) -> u16 {
+        self.line.word::<10>().load(Ordering::Relaxed) as u16
+    }
+
+    /// State of the connection's protocol's state machine.
+    pub fn state(&self) -> u8 {
+        (self.line.word::<10>().load(Ordering::Relaxed) >> STATE_SHIFT) as u8
+    }
+
+    /// The connection's timeout, in ticks.
+    pub fn timeout(&self) -> u32 {
+        self.line.word::<12>().load(Ordering::Relaxed)
+    }
+
+    /// When the connection's latest packet came.
+    pub fn last_seen(&self) -> Tick {
+        Tick(self.line.word::<13>().load(Ordering::Relaxed))
+    }
+
+    /// When the connection expires, unless another packet comes.
+    pub fn deadline(&self) -> Tick {
+        self.last_seen().after(self.timeout())
+    }
+
+    /// Packets from the client, modulo 2^32.
+    pub fn packets_in(&self) -> u32 {
+        self.line.word::<14>().load(Ordering::Relaxed)
+    }
+
+    /// Sets the state.
+    pub fn set_state(&self, state: u8) {
+        self.set_in_word_10(0xff << STATE_SHIFT, u32::from(state) << STATE_SHIFT);
+    }
+
+    /// Sets the flags.
+    pub fn set_flags(&self, flags: u16) {
+        self.set_in_word_10(0xffff, u32::from(flags));
+    }
+
+    /// Sets the timeout, in ticks.
+    pub fn set_timeout(&self, timeout: u32) {
+        set(self.line.word::<12>(), timeout);
+    }
+
+    /// Sets the destination's index: a connection that waited for its destination gets it.
+    pub fn set_destination(&self, destination: u32) {
+        set(self.line.word::<11>(), destination);
+    }
+
+    /// Notes that a packet of the connection came at `now`.
+    #[inline(always)]
+    pub fn touch(&self, now: Tick) {
+        set(self.line.word::<13>(), now.0);
+    }
+
+    /// Counts a packet from the client and returns how many there were, this one included, modulo 2^32.
+    #[inline(always)]
+    pub fn count_packet_in(&self) -> u32 {
+        self.line.word::<14>().fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    #[inline(always)]
+    fn word_9(&self) -> u32 {
+        self.line.word::<9>().load(Ordering::Relaxed)
+    }
+
+    /// Sets the bits of `mask` in word 10, which state and flags share, so that neither setter loses the other's.
+    fn set_in_word_10(&self, mask: u32, bits: u32) {
+        let word = self.line.word::<10>();
+        let mut old = word.load(Ordering::Relaxed);
+        while old & mask != bits {
+            let new = old & !mask | bits;
+            match word.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(current) => old = current,
+            }
+        }
+    }
+}
+
+/// Stores `value` unless it is there: the cache line stays shared between the processors that only read it.
+#[inline(always)]
+fn set(word: &AtomicU32, value: u32) {
+    if word.load(Ordering::Relaxed) != value {
+        word.store(value, Ordering::Relaxed);
+    }
+}
+
+#[inline(always)]
+const fn holds_connection(version: u32) -> bool {
+    version & 1 == 0 && version != 0
+}
+
+/// Words 0 to 9 of an entry, the destination port among them.
+fn key_words(line: &Line) -> [u32; 10] {
+    let mut words = [0; 10];
+    for (to, from) in words.iter_mut().zip(line.first::<10>()) {
+        *to = from.load(Ordering::Relaxed);
+    }
+    words
+}
+
+/// Fills a free entry with a connection and makes it readable. The entry must be the caller's alone.
+pub(crate) fn write(line: &Line, new: &NewConnection, now: Tick) {
+    // The version is 0 or odd; maybe another thread made it so, hence the fence of our own before the words.
+    fence(Ordering::Release);
+    let words = new.key.to_words();
+    for (word, value) in line.first::<9>().iter().zip(words) {
+        word.store(value, Ordering::Relaxed);
+    }
+    line.word::<9>().store(words[9] | u32::from(new.destination_port), Ordering::Relaxed);
+    let word_10 = u32::from(new.flags) | u32::from(new.state) << STATE_SHIFT;
+    line.word::<10>().store(word_10, Ordering::Relaxed);
+    line.word::<11>().store(new.destination, Ordering::Relaxed);
+    line.word::<12>().store(new.timeout, Ordering::Relaxed);
+    line.word::<13>().store(now.0, Ordering::Relaxed);
+    line.word::<14>().store(0, Ordering::Relaxed);
+    publish(line);
+}
+
+/// Makes the words of an entry readable: the next even version, Release.
+pub(crate) fn publish(line: &Line) {
+    let version = line.word::<15>();
+    let next = (version.load(Ordering::Relaxed) | 1).wrapping_add(1);
+    version.store(if next == 0 { 2 } else { next }, Ordering::Release);
+}
+
+/// Makes an entry unreadable before its words change: the next odd version, then a Release fence.
+pub(crate) fn retire(line: &Line) {
+    let version = line.word::<15>();
+    version.store(version.load(Ordering::Relaxed) | 1, Ordering::Relaxed);
+    fence(Ordering::Release);
+}
+
+/// Changes the client port of a retired entry.
+pub(crate) fn write_client_port(line: &Line, port: u16) {
+    let ports = line.word::<8>();
+    ports.store(ports.load(Ordering::Relaxed) & 0xffff_0000 | u32::from(port), Ordering::Relaxed);
+}
+
+/// The word that links free entries. No setter writes it, so a reference that outlived its connection cannot break the
+/// list.
+pub(crate) fn free_link(line: &Line) -> &AtomicU32 {
+    line.word::<0>()
+}

@@ -1,0 +1,238 @@
+//! The table as readers see it: looking up, listing.
+
+#[cfg(feature = "alloc")]
+use alloc::boxed::Box;
+
+use crate::{
+    Address, EntryIndex, EntryRef, Key,
+    allocation::Allocation,
+    chain::Chain,
+    key::client_hash,
+    layout::{CapacityError, Layout},
+    line::{Line, Memory},
+    sync::Ordering,
+};
+
+/// First word of a table's memory: "IPV1", the layout's version in it.
+const MAGIC: u32 = u32::from_be_bytes(*b"IPV1");
+
+/// The connection table: a fixed number of connections in memory of any kind.
+///
+/// All methods take `&self`. Lookups take no lock and may run on other threads, in other programs even, beside a
+/// writer; writers lock the hash line that they change.
+#[derive(Debug)]
+pub struct Table<M> {
+    memory: M,
+    layout: Layout,
+    hash_key: [u64; 2],
+}
+
+/// A table in the heap.
+#[cfg(feature = "alloc")]
+pub type HeapTable = Table<Box<[Line]>>;
+
+/// Memory that a table cannot live in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MemoryError {
+    /// No table has such a capacity.
+    #[error(transparent)]
+    Capacity(#[from] CapacityError),
+    /// There are fewer lines than the table needs.
+    #[error("the memory is too short: the connection table needs {0} lines of 64 bytes")]
+    TooShort(u32),
+    /// The memory holds no table of this version.
+    #[error("the memory holds no connection table, or one of another version")]
+    NoTable,
+}
+
+#[cfg(feature = "alloc")]
+impl HeapTable {
+    /// A table for `capacity` connections, whose hash is keyed with `hash_key` (random, so that nobody outside can
+    /// choose connections that meet in one chain).
+    ///
+    /// # Errors
+    /// [`CapacityError`] unless `capacity` is between 1 and [`crate::MAX_CAPACITY`].
+    pub fn allocate(capacity: u32, hash_key: [u64; 2]) -> Result<Self, CapacityError> {
+        let layout = Layout::for_capacity(capacity)?;
+        let memory: Box<[Line]> = (0..layout.lines()).map(|_| Line::zeroed()).collect();
+        let table = Table { memory, layout, hash_key };
+        table.write_header();
+        Ok(table)
+    }
+}
+
+impl<M: Memory> Table<M> {
+    /// A new table for `capacity` connections over `memory`, which must be all zero and at least
+    /// [`Layout::lines`] long.
+    ///
+    /// # Errors
+    /// [`MemoryError::Capacity`] or [`MemoryError::TooShort`].
+    pub fn over(memory: M, capacity: u32, hash_key: [u64; 2]) -> Result<Self, MemoryError> {
+        let table = Self::checked(memory, Layout::for_capacity(capacity)?, hash_key)?;
+        table.write_header();
+        Ok(table)
+    }
+
+    /// The table that another program made in `memory`.
+    ///
+    /// # Errors
+    /// [`MemoryError::NoTable`] if there is none.
+    pub fn attach(memory: M) -> Result<Self, MemoryError> {
+        let header = memory.line(0).ok_or(MemoryError::NoTable)?;
+        let mut words = [0; 6];
+        for (to, from) in words.iter_mut().zip(header.first::<6>()) {
+            // Acquire: the magic word is written last.
+            *to = from.load(Ordering::Acquire);
+        }
+        let [magic, capacity, a, b, c, d] = words;
+        if magic != MAGIC {
+            return Err(MemoryError::NoTable);
+        }
+        let hash_key = [u64::from(a) | u64::from(b) << 32, u64::from(c) | u64::from(d) << 32];
+        Self::checked(memory, Layout::for_capacity(capacity)?, hash_key)
+    }
+
+    fn checked(memory: M, layout: Layout, hash_key: [u64; 2]) -> Result<Self, MemoryError> {
+        match memory.line(layout.lines() - 1) {
+            Some(_) => Ok(Table { memory, layout, hash_key }),
+            None => Err(MemoryError::TooShort(layout.lines())),
+        }
+    }
+
+    fn write_header(&self) {
+        let Some(header) = self.memory.line(0) else { return };
+        let [a, b] = self.hash_key;
+        let words = [self.layout.capacity, a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32]
+            .into_iter()
+            .enumerate();
+        for (position, value) in words {
+            if let Some(word) = header.first::<6>().get(position + 1) {
+                word.store(value, Ordering::Relaxed);
+            }
+        }
+        header.word::<0>().store(MAGIC, Ordering::Release);
+    }
+
+    /// The connection that a packet from the client belongs to, or the template with this key.
+    #[inline]
+    pub fn find_in(&self, key: &Key) -> Option<EntryIndex> {
+        let words = key.to_words();
+        self.chain(key)?.find(|entry| entry.has_key(&words))
+    }
+
+    /// The connection that a packet to the client belongs to: among the connections of this client port, the first that
+    /// `accept` takes. It compares the packet's source with the destination's address and
+    /// [`EntryRef::destination_port`]. Templates are left out.
+    #[inline]
+    pub fn find_out(
+        &self,
+        ipv6: bool,
+        protocol: u8,
+        client: Address,
+        client_port: u16,
+        mut accept: impl FnMut(EntryRef<'_>) -> bool,
+    ) -> Option<EntryIndex> {
+        let nowhere = Address::unspecified(ipv6);
+        let key = Key {
+            ipv6,
+            template: false,
+            protocol,
+            client,
+            client_port,
+            virtual_address: nowhere,
+            virtual_port: 0,
+        };
+        let words = key.to_words();
+        self.chain(&key)?.find(|entry| entry.has_client(&words) && accept(*entry) && entry.is_current())
+    }
+
+    /// The connection in an entry; `None` if it is free.
+    #[inline]
+    pub fn entry(&self, index: EntryIndex) -> Option<EntryRef<'_>> {
+        if index.0 >= self.layout.capacity {
+            return None;
+        }
+        EntryRef::new(self.entry_line(index)?)
+    }
+
+    /// Connections in the table, templates included.
+    pub fn len(&self) -> u32 {
+        self.allocation().map_or(0, |allocation| allocation.len())
+    }
+
+    /// Whether the table holds no connection.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Most connections that the table holds.
+    pub fn capacity(&self) -> u32 {
+        self.layout.capacity
+    }
+
+    /// Where the parts of the table lie.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The connections in entries `position` and up, by index. A listing in pages goes on from [`Entries::position`];
+    /// connections that come and go meanwhile may be missed, others appear once.
+    pub fn entries_from(&self, position: u32) -> Entries<'_, M> {
+        self.entries_between(position, self.layout.capacity)
+    }
+
+    /// The connections in entries `position` up to but not including `end`, by index: a caller that must not look at
+    /// too many entries at a time, free ones included, sets an end.
+    pub fn entries_between(&self, position: u32, end: u32) -> Entries<'_, M> {
+        let mark = self.allocation().map_or(0, |allocation| allocation.entry_mark());
+        Entries { table: self, position, end: end.min(mark) }
+    }
+
+    pub(crate) fn entry_line(&self, index: EntryIndex) -> Option<&Line> {
+        self.memory.line(self.layout.entries_start().checked_add(index.0)?)
+    }
+
+    #[inline(always)]
+    pub(crate) fn chain(&self, key: &Key) -> Option<Chain<'_, M>> {
+        Chain::of(&self.memory, self.layout, self.hash(key))
+    }
+
+    #[inline(always)]
+    pub(crate) fn hash(&self, key: &Key) -> u64 {
+        client_hash(self.hash_key, key.ipv6, key.protocol, key.client, key.client_port)
+    }
+
+    pub(crate) fn allocation(&self) -> Option<Allocation<'_, M>> {
+        Some(Allocation { memory: &self.memory, layout: self.layout, header: self.memory.line(1)? })
+    }
+}
+
+/// The connections in a range of entries.
+#[derive(Debug)]
+pub struct Entries<'t, M> {
+    table: &'t Table<M>,
+    position: u32,
+    end: u32,
+}
+
+impl<M> Entries<'_, M> {
+    /// The next entry that the iterator will look at: where another one goes on.
+    pub fn position(&self) -> u32 {
+        self.position
+    }
+}
+
+impl<M: Memory> Iterator for Entries<'_, M> {
+    type Item = EntryIndex;
+
+    fn next(&mut self) -> Option<EntryIndex> {
+        while self.position < self.end {
+            let index = EntryIndex(self.position);
+            self.position += 1;
+            if self.table.entry(index).is_some() {
+                return Some(index);
+            }
+        }
+        None
+    }
+}
