@@ -1,1 +1,40 @@
-//! Placeholder documentation.
+//! A lab in network namespaces: a client, a director and real servers, joined by virtual Ethernet cables, with real
+//! TCP and UDP traffic through a virtual service.
+//!
+//! ```text
+//! masquerading (nat)                              direct routing (dr)
+//! client ── front ── director ── back ─┬─ server1   client ─┐
+//!            VIP                       ├─ server2   director┼─ front ─┬─ server1 (VIP on lo)
+//!                                      └─ ...       VIP                └─ ...
+//! ```
+//!
+//! The bridges `front` and `back` live in a namespace of their own. The director runs `ipvsd run` as a child process
+//! and is set up by `ipvsadm`; servers and client are threads of the calling process, each in its host's namespace.
+//! All of it ends with the process, whatever ends it.
+
+#![deny(unsafe_code)]
+
+mod address;
+mod cleanup;
+mod client;
+mod control;
+mod daemon;
+mod error;
+mod expectation;
+mod interrupt;
+mod link;
+mod message;
+mod namespace;
+mod options;
+mod pattern;
+mod report;
+mod run;
+mod server;
+mod sysctl;
+mod topology;
+
+pub use cleanup::clean;
+pub use error::Error;
+pub use options::{Bulk, Mode, Options, Protocol};
+pub use report::{Failure, Latency, Report, Server, Transfers};
+pub use run::run;

@@ -1,0 +1,42 @@
+//! One HTTP request on a TCP connection of its own.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+
+use super::LIMIT;
+use crate::message::{Exchange, Head, Kind};
+
+/// Opens a connection with time limits on everything.
+pub(super) fn connect(to: SocketAddr) -> io::Result<Exchange> {
+    let stream = TcpStream::connect_timeout(&to, LIMIT)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(LIMIT))?;
+    Ok(Exchange::new(stream))
+}
+
+/// The head of the next response, which must be 200.
+pub(super) fn response(exchange: &mut Exchange) -> io::Result<Head> {
+    match exchange.head(Kind::Response)? {
+        Some(head) if head.status == 200 => Ok(head),
+        Some(head) => Err(io::Error::other(format!("HTTP status {}", head.status))),
+        None => Err(io::Error::other("the connection was closed without an answer")),
+    }
+}
+
+/// Asks for `/` on a new connection: the name of the server.
+pub(super) fn get_name(to: SocketAddr) -> io::Result<String> {
+    let mut exchange = connect(to)?;
+    exchange.write(format!("GET / HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let head = response(&mut exchange)?;
+    let mut body = Vec::new();
+    exchange.body(head.length, |block| body.extend_from_slice(block))?;
+    if body.trim_ascii() != head.server.as_bytes() {
+        return Err(io::Error::other("the body of the answer is not its server's"));
+    }
+    // The server closes first; the connection is over when its end has been seen.
+    match exchange.head(Kind::Response)? {
+        None => Ok(head.server),
+        Some(_) => Err(io::Error::other("more than one answer to one request")),
+    }
+}

@@ -1,0 +1,98 @@
+//! The clients: real sockets in the client's namespace.
+
+pub(crate) mod bulk;
+mod http;
+mod udp;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::Error;
+use crate::interrupt::Interrupt;
+use crate::options::{Options, Protocol};
+use crate::topology::Topology;
+
+/// How long connecting, and each wait for bytes, may take. Longer than two TCP retransmissions of a SYN.
+const LIMIT: Duration = Duration::from_secs(8);
+/// After this many failures the rest is not tried: the run could last for hours.
+const MAX_FAILURES: usize = 64;
+
+/// The outcome of one request: the name of the server that answered, or why none did.
+pub(crate) struct Sample {
+    pub(crate) outcome: Result<String, String>,
+    pub(crate) elapsed: Duration,
+}
+
+/// Sends the requests, `options.concurrency` at once, and returns one sample for each.
+pub(crate) fn run(
+    topology: &Topology,
+    options: &Options,
+    interrupt: &Interrupt,
+) -> Result<Vec<Sample>, Error> {
+    let next = AtomicUsize::new(0);
+    let failures = AtomicUsize::new(0);
+    let samples = Mutex::new(Vec::with_capacity(options.requests));
+    let work = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= options.requests || interrupt.is_set() {
+                break;
+            }
+            let sample = if failures.load(Ordering::Relaxed) >= MAX_FAILURES {
+                let reason = format!("not sent: given up after {MAX_FAILURES} failures");
+                Sample { outcome: Err(reason), elapsed: Duration::ZERO }
+            } else {
+                request(index, topology, options.protocol, options.direct)
+            };
+            if sample.outcome.is_err() {
+                failures.fetch_add(1, Ordering::Relaxed);
+            }
+            samples.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(sample);
+        }
+    };
+    topology.client.namespace.run(|| {
+        std::thread::scope(|scope| {
+            for _ in 0..options.concurrency.min(options.requests) {
+                scope.spawn(work);
+            }
+        });
+    })?;
+    interrupt.check()?;
+    Ok(samples.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+fn request(index: usize, topology: &Topology, protocol: Protocol, direct: bool) -> Sample {
+    let to = target(index, topology, direct);
+    let start = Instant::now();
+    let outcome = match protocol {
+        Protocol::Tcp => http::get_name(to),
+        Protocol::Udp => udp::echo(source(index, topology.client.address), to, index),
+    };
+    Sample { outcome: outcome.map_err(|error| explain(&error)), elapsed: start.elapsed() }
+}
+
+/// Whom request or connection `index` asks: the virtual service, or without director the servers in turn.
+fn target(index: usize, topology: &Topology, direct: bool) -> SocketAddr {
+    match topology.servers.get(index % topology.servers.len()) {
+        Some(server) if direct => topology.destination(server),
+        _ => topology.service,
+    }
+}
+
+/// A source of its own for each UDP request, so that each is a connection of its own to the director; the system
+/// would choose ports at random and repeat some. After 50000 requests the choice is the system's.
+fn source(index: usize, address: IpAddr) -> SocketAddr {
+    let port = if index < 50_000 { u16::try_from(10_000 + index).unwrap_or(0) } else { 0 };
+    SocketAddr::new(address, port)
+}
+
+fn explain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {
+            format!("no answer within {} seconds", LIMIT.as_secs())
+        }
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,151 @@
+//! The director: `ipvsd run` as a child process, in the director's namespace.
+
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
+use rustix::process::{Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal};
+
+use crate::Error;
+use crate::interrupt::Interrupt;
+use crate::options::Options;
+
+/// Time to attach and open the control socket; the verifier needs a while on a busy machine.
+const START: Duration = Duration::from_secs(30);
+/// Time to detach after SIGTERM.
+const STOP: Duration = Duration::from_secs(10);
+
+/// A running daemon, stopped when dropped.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    child: Child,
+    command: String,
+    log: PathBuf,
+    socket: PathBuf,
+}
+
+impl Daemon {
+    /// Starts the daemon and waits until its control socket takes connections.
+    ///
+    /// Must be called from a thread that outlives the daemon: the kernel ends the daemon with that thread.
+    pub(crate) fn start(
+        options: &Options,
+        namespace: &str,
+        socket: PathBuf,
+        log: PathBuf,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Error> {
+        let mut arguments = vec!["run".to_owned(), "--netns".into(), namespace.into()];
+        arguments.extend(["--socket".into(), socket.display().to_string()]);
+        if let Some(xdp) = &options.xdp {
+            arguments.extend(["--xdp".into(), xdp.clone()]);
+        }
+        let line = format!("{} {}", options.ipvsd.display(), arguments.join(" "));
+        let failed = |error: io::Error| Error::setup(format!("start {line}"), error);
+        let output = File::create(&log).map_err(failed)?;
+        let mut command = Command::new(&options.ipvsd);
+        command.args(&arguments).stdin(Stdio::null());
+        // A group of its own: Ctrl-C reaches the lab alone, which then stops the daemon in order.
+        command.stdout(output.try_clone().map_err(failed)?).stderr(output).process_group(0);
+        let lab = getpid();
+        // SAFETY: the closure only makes system calls that are safe between fork and exec: it allocates nothing and
+        // takes no lock.
+        unsafe { command.pre_exec(move || end_with(lab)) };
+        let child = command.spawn().map_err(failed)?;
+        let mut daemon = Self { child, command: line.clone(), log, socket };
+        let ready = interrupt.wait(START, || {
+            if let Some(status) = daemon.child.try_wait().map_err(failed)? {
+                return Err(daemon.error(format!("`{}` ended at once ({status})", daemon.command)));
+            }
+            Ok(daemon.answers().then_some(()))
+        })?;
+        match ready {
+            Some(()) => Ok(daemon),
+            None => Err(daemon.error(format!(
+                "`{}` did not open {} within {} seconds",
+                daemon.command,
+                daemon.socket.display(),
+                START.as_secs()
+            ))),
+        }
+    }
+
+    /// The command line.
+    pub(crate) fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// Its log file.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Fails if the daemon has ended.
+    pub(crate) fn check(&mut self) -> Result<(), Error> {
+        match self.child.try_wait() {
+            Ok(Some(status)) => Err(self.error(format!("the daemon ended during the run ({status})"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops the daemon by SIGTERM; an error if it does not end by itself and in order.
+    pub(crate) fn stop(mut self) -> Result<(), Error> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        if let Ok(Some(_)) = self.child.try_wait() {
+            return Ok(());
+        }
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let ended = Interrupt::default().wait(STOP, || {
+            self.child.try_wait().map_err(|error| Error::setup("wait for the daemon", error))
+        })?;
+        match ended {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(self.error(format!("the daemon did not stop in order ({status})"))),
+            None => {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                Err(self
+                    .error(format!("the daemon did not stop within {} seconds of SIGTERM", STOP.as_secs())))
+            }
+        }
+    }
+
+    fn answers(&self) -> bool {
+        let try_connect = || {
+            let address = SocketAddrUnix::new(&self.socket)?;
+            connect(socket(AddressFamily::UNIX, SocketType::SEQPACKET, None)?, &address)
+        };
+        try_connect().is_ok()
+    }
+
+    fn error(&self, reason: String) -> Error {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let log = lines.get(lines.len().saturating_sub(12)..).unwrap_or_default().join("\n");
+        Error::Daemon { reason, log }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+/// Has the kernel send SIGTERM to this process when the lab dies, however it dies.
+fn end_with(lab: Pid) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::TERM))?;
+    // The lab may have died before the request.
+    if getppid() == Some(lab) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+}

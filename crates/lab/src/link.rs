@@ -1,0 +1,123 @@
+//! Interfaces, addresses and routes of the calling thread's network namespace, by rtnetlink.
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::AddressHeaderFlags;
+use netlink_packet_route::link::{InfoBridge, InfoData, InfoVeth};
+use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use rustix::net::{AddressFamily as SocketFamily, SocketType};
+
+use crate::namespace::Namespace;
+use crate::Error;
+
+/// A netlink request that is not answered in this time never will be.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// The links of one namespace. It works in the namespace of the thread that opened it and must stay on that thread.
+pub(crate) struct Links {
+    runtime: tokio::runtime::Runtime,
+    handle: Handle,
+}
+
+impl Links {
+    /// Opens a netlink socket in the calling thread's namespace.
+    pub(crate) fn open() -> Result<Self, Error> {
+        let doing = "open an rtnetlink socket";
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::setup(doing, error))?;
+        let handle = {
+            let _inside = runtime.enter();
+            let (connection, handle, _) =
+                rtnetlink::new_connection().map_err(|error| Error::setup(doing, error))?;
+            runtime.spawn(connection);
+            handle
+        };
+        Ok(Self { runtime, handle })
+    }
+
+    /// Adds a bridge that forwards at once (no spanning tree) and floods multicast (so neighbour discovery needs no
+    /// querier).
+    pub(crate) fn add_bridge(&self, name: &str) -> Result<(), Error> {
+        let message = LinkBridge::new(name)
+            .append_info_data(InfoBridge::ForwardDelay(0))
+            .append_info_data(InfoBridge::MulticastSnooping(false))
+            .build();
+        self.execute(format!("add bridge {name}"), self.handle.link().add(message).execute())
+    }
+
+    /// Adds a virtual Ethernet cable: `port`, a port of `bridge` here, and `interface` in `namespace`.
+    pub(crate) fn add_cable(
+        &self,
+        port: &str,
+        bridge: &str,
+        namespace: &Namespace,
+        interface: &str,
+    ) -> Result<(), Error> {
+        let peer = LinkMessageBuilder::<LinkUnspec>::new()
+            .name(interface)
+            .setns_by_fd(namespace.descriptor())
+            .build();
+        let message = LinkVeth::new(port, interface)
+            .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
+            .controller(self.index(bridge)?)
+            .up()
+            .build();
+        let doing = format!("connect {interface} of {} to {bridge}", namespace.name());
+        self.execute(doing, self.handle.link().add(message).execute())
+    }
+
+    /// Brings an interface up.
+    pub(crate) fn up(&self, name: &str) -> Result<(), Error> {
+        let message = LinkUnspec::new_with_index(self.index(name)?).up().build();
+        self.execute(format!("bring up {name}"), self.handle.link().set(message).execute())
+    }
+
+    /// Adds an address, usable at once.
+    pub(crate) fn add_address(&self, name: &str, address: IpAddr, prefix: u8) -> Result<(), Error> {
+        let mut request = self.handle.address().add(self.index(name)?, address, prefix);
+        let header = &mut request.message_mut().header;
+        if header.family == AddressFamily::Inet6 {
+            header.flags |= AddressHeaderFlags::Nodad;
+        }
+        self.execute(format!("add {address}/{prefix} to {name}"), request.execute())
+    }
+
+    /// Adds a default route.
+    pub(crate) fn add_default_route(&self, gateway: IpAddr) -> Result<(), Error> {
+        let doing = format!("add a default route by {gateway}");
+        let anywhere = match gateway {
+            IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        };
+        let message = RouteMessageBuilder::<IpAddr>::new()
+            .destination_prefix(anywhere, 0)
+            .and_then(|route| route.gateway(gateway))
+            .map_err(|error| Error::setup(doing.as_str(), error))?
+            .build();
+        self.execute(doing, self.handle.route().add(message).execute())
+    }
+
+    fn index(&self, name: &str) -> Result<u32, Error> {
+        rustix::net::socket(SocketFamily::INET, SocketType::DGRAM, None)
+            .and_then(|socket| rustix::net::netdevice::name_to_index(socket, name))
+            .map_err(|error| Error::setup(format!("find interface {name}"), error))
+    }
+
+    fn execute(
+        &self,
+        doing: String,
+        request: impl Future<Output = Result<(), rtnetlink::Error>>,
+    ) -> Result<(), Error> {
+        match self.runtime.block_on(async { tokio::time::timeout(LIMIT, request).await }) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(rtnetlink::Error::NetlinkError(error))) => Err(Error::setup(doing, error.to_io())),
+            Ok(Err(error)) => Err(Error::setup(doing, error)),
+            Err(_) => Err(Error::setup(doing, "rtnetlink did not answer within 10 seconds")),
+        }
+    }
+}

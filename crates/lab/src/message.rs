@@ -1,0 +1,156 @@
+//! HTTP/1.1 messages with Content-Length bodies on a TCP stream, as far as the lab's ends speak it.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+
+use crate::pattern::BLOCK;
+
+/// Longest head (start line and fields) that is accepted.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// What a head says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Method of a request; empty in a response.
+    pub(crate) method: String,
+    /// Target of a request; empty in a response.
+    pub(crate) target: String,
+    /// Status code of a response; 0 in a request.
+    pub(crate) status: u16,
+    /// Content-Length; 0 when absent.
+    pub(crate) length: u64,
+    /// `Connection: close`.
+    pub(crate) close: bool,
+    /// `Expect: 100-continue`.
+    pub(crate) wants_continue: bool,
+    /// The Server field: the server's name.
+    pub(crate) server: String,
+}
+
+/// Which kind of head is expected.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Request,
+    Response,
+}
+
+/// A TCP stream with what has been read ahead of it.
+pub(crate) struct Exchange {
+    stream: TcpStream,
+    ahead: Vec<u8>,
+}
+
+impl Exchange {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { stream, ahead: Vec::new() }
+    }
+
+    /// Reads a head; none at an orderly end of the stream before its first byte.
+    pub(crate) fn head(&mut self, kind: Kind) -> io::Result<Option<Head>> {
+        loop {
+            if let Some((head, size)) = parse(kind, &self.ahead)? {
+                self.ahead.drain(..size);
+                return Ok(Some(head));
+            }
+            if self.ahead.len() > MAX_HEAD {
+                return Err(invalid("head too long"));
+            }
+            let mut block = [0; 4096];
+            match self.stream.read(&mut block)? {
+                0 if self.ahead.is_empty() => return Ok(None),
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                size => self.ahead.extend_from_slice(&block[..size]),
+            }
+        }
+    }
+
+    /// Reads a body of `length` bytes, block by block.
+    pub(crate) fn body(&mut self, length: u64, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+        let have = usize::try_from(length).unwrap_or(usize::MAX).min(self.ahead.len());
+        each(&self.ahead[..have]);
+        self.ahead.drain(..have);
+        let mut left = length - have as u64;
+        let mut block = vec![0; BLOCK];
+        while left > 0 {
+            let wanted = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
+            match self.stream.read(&mut block[..wanted])? {
+                0 => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        format!("the stream ended {left} bytes early"),
+                    ));
+                }
+                size => {
+                    each(&block[..size]);
+                    left -= size as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes bytes of a head or body.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+}
+
+fn parse(kind: Kind, bytes: &[u8]) -> io::Result<Option<(Head, usize)>> {
+    let mut fields = [httparse::EMPTY_HEADER; 32];
+    let mut head = Head::default();
+    let (size, fields): (usize, &[httparse::Header<'_>]) = match kind {
+        Kind::Request => {
+            let mut request = httparse::Request::new(&mut fields);
+            let httparse::Status::Complete(size) = request.parse(bytes).map_err(invalid)? else {
+                return Ok(None);
+            };
+            head.method = request.method.unwrap_or_default().to_owned();
+            head.target = request.path.unwrap_or_default().to_owned();
+            (size, request.headers)
+        }
+        Kind::Response => {
+            let mut response = httparse::Response::new(&mut fields);
+            let httparse::Status::Complete(size) = response.parse(bytes).map_err(invalid)? else {
+                return Ok(None);
+            };
+            head.status = response.code.unwrap_or_default();
+            (size, response.headers)
+        }
+    };
+    for field in fields {
+        let value = std::str::from_utf8(field.value).map_err(invalid)?.trim();
+        match field.name.to_ascii_lowercase().as_str() {
+            "content-length" => head.length = value.parse().map_err(invalid)?,
+            "connection" => head.close = value.eq_ignore_ascii_case("close"),
+            "expect" => head.wants_continue = value.eq_ignore_ascii_case("100-continue"),
+            "server" => head.server = value.to_owned(),
+            "transfer-encoding" => {
+                return Err(invalid("a transfer encoding, but only Content-Length is understood"));
+            }
+            _ => {}
+        }
+    }
+    Ok(Some((head, size)))
+}
+
+fn invalid(reason: impl std::fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("not HTTP as expected: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_complete_or_waited_for() {
+        let bytes = b"PUT /x HTTP/1.1\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+        assert_eq!(parse(Kind::Request, &bytes[..30]).unwrap(), None);
+        let (head, size) = parse(Kind::Request, bytes).unwrap().unwrap();
+        assert_eq!(
+            (head.method.as_str(), head.target.as_str(), head.length, head.close),
+            ("PUT", "/x", 5, true)
+        );
+        assert_eq!(&bytes[size..], b"hello");
+        assert!(parse(Kind::Response, bytes).is_err());
+    }
+}

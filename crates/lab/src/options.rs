@@ -1,0 +1,109 @@
+//! What a lab is to be: topology, scheduler, servers and load.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::Error;
+
+/// The forwarding method under test, which decides the topology.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Masquerading: the servers have their own segment and the director is their gateway.
+    Nat,
+    /// Direct routing: client, director and servers share one segment; the servers hold the virtual address without
+    /// answering for it.
+    Dr,
+}
+
+/// Transport protocol of the virtual service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// HTTP over TCP, one connection a request.
+    Tcp,
+    /// One datagram and its echo a request, each from its own source port.
+    Udp,
+}
+
+/// Bulk transfers instead of small requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bulk {
+    /// Bytes that each connection downloads and then uploads.
+    pub bytes: u64,
+    /// Connections at once.
+    pub connections: usize,
+}
+
+/// Everything that describes one run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Forwarding method and topology.
+    pub mode: Mode,
+    /// Scheduler name as `ipvsadm -s` takes it.
+    pub scheduler: String,
+    /// One weight per server, in the order in which the servers are added.
+    pub weights: Vec<u32>,
+    /// IPv6 throughout instead of IPv4.
+    pub ipv6: bool,
+    /// Protocol of the service.
+    pub protocol: Protocol,
+    /// Number of requests.
+    pub requests: usize,
+    /// Requests under way at once.
+    pub concurrency: usize,
+    /// Bulk transfers instead of requests (TCP only).
+    pub bulk: Option<Bulk>,
+    /// Leave the lab up after the run until SIGINT or SIGTERM.
+    pub keep: bool,
+    /// Value for the daemon's `--xdp`; none leaves the daemon's default.
+    pub xdp: Option<String>,
+    /// No director: the client asks the servers themselves in turn, through plain kernel forwarding.
+    pub direct: bool,
+    /// The `ipvsd` executable.
+    pub ipvsd: PathBuf,
+    /// The `ipvsadm` executable.
+    pub ipvsadm: PathBuf,
+}
+
+/// The address plan numbers servers from .11 on, within one /24.
+const MAX_SERVERS: usize = 200;
+
+impl Options {
+    /// Refuses combinations that make no lab.
+    ///
+    /// # Errors
+    /// [`Error::Options`] with what to change.
+    pub fn check(&self) -> Result<(), Error> {
+        let refuse = |text: String| Err(Error::Options(text));
+        if self.weights.is_empty() || self.weights.len() > MAX_SERVERS {
+            return refuse(format!(
+                "the number of servers must be 1 to {MAX_SERVERS}, not {}",
+                self.weights.len()
+            ));
+        }
+        if self.requests == 0 || self.concurrency == 0 || self.concurrency > 4096 {
+            return refuse("at least 1 request, and a concurrency of 1 to 4096, please".into());
+        }
+        if let Some(bulk) = self.bulk {
+            if self.protocol == Protocol::Udp {
+                return refuse("bulk transfers are TCP: leave out --udp or --bulk".into());
+            }
+            if bulk.bytes == 0 || bulk.connections == 0 || bulk.connections > 1024 {
+                return refuse("bulk transfers need at least 1 byte and 1 to 1024 connections".into());
+            }
+        }
+        if !self.direct {
+            for (path, option) in [(&self.ipvsd, "--ipvsd"), (&self.ipvsadm, "--ipvsadm")] {
+                if !path.is_file() {
+                    return refuse(format!(
+                        "no executable at {}: build it, or name another with {option} PATH",
+                        path.display()
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,217 @@
+//! The outcome of a run, as a table or as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::client::Sample;
+use crate::expectation::Expectation;
+use crate::options::{Mode, Protocol};
+
+/// What happened to the requests of one run.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Requests (bulk: connections) in all.
+    pub requests: usize,
+    /// How many of them failed.
+    pub failed: usize,
+    /// Why, with how often, most frequent first.
+    pub failures: Vec<Failure>,
+    /// Forwarding method.
+    pub mode: Mode,
+    /// Scheduler.
+    pub scheduler: String,
+    /// Protocol of the service.
+    pub protocol: Protocol,
+    /// Whether the run was IPv6.
+    pub ipv6: bool,
+    /// The servers in the order in which they were added.
+    pub servers: Vec<Server>,
+    /// Whether the expected shares hold whatever the timing; false also when there is no expectation.
+    pub expected_exact: bool,
+    /// Time for a request (connection, answer, end) in microseconds.
+    pub latency_us: Latency,
+    /// Time for all requests in seconds.
+    pub seconds: f64,
+    /// Bulk transfers, if that was asked for.
+    pub bulk: Option<Transfers>,
+    /// The director's `ipvsadm -Ln --stats`; empty without a director.
+    pub statistics: String,
+}
+
+/// One reason of failure.
+#[derive(Debug, Serialize)]
+pub struct Failure {
+    /// The reason.
+    pub reason: String,
+    /// Requests that failed for it.
+    pub count: usize,
+}
+
+/// One server's share.
+#[derive(Debug, Serialize)]
+pub struct Server {
+    /// Its name.
+    pub name: String,
+    /// Address and port, as the director knows it.
+    pub address: String,
+    /// Its weight.
+    pub weight: u32,
+    /// Requests that it answered.
+    pub served: u64,
+    /// What the scheduler should have given it, if that is known.
+    pub expected: Option<u64>,
+}
+
+/// Percentiles of the successful requests, in microseconds (nearest rank); zero if there was none.
+#[derive(Debug, Default, Serialize)]
+pub struct Latency {
+    /// The least.
+    pub min: u64,
+    /// The median.
+    pub p50: u64,
+    /// The 90th percentile.
+    pub p90: u64,
+    /// The 99th percentile.
+    pub p99: u64,
+    /// The greatest.
+    pub max: u64,
+}
+
+/// Bulk transfers, all connections together.
+#[derive(Debug, Serialize)]
+pub struct Transfers {
+    /// Bytes in each direction on each connection.
+    pub bytes_per_connection: u64,
+    /// Connections at once.
+    pub connections: usize,
+    /// Time of all downloads in seconds.
+    pub download_seconds: f64,
+    /// Time of all uploads in seconds.
+    pub upload_seconds: f64,
+}
+
+impl Report {
+    /// Whether all requests succeeded and shares that can be exact are exact.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.failed == 0
+            && (!self.expected_exact
+                || self.servers.iter().all(|server| server.expected == Some(server.served)))
+    }
+
+    /// Fills in what the samples say.
+    pub(crate) fn count(&mut self, samples: &[Sample], expectation: Option<Expectation>) {
+        let mut reasons = BTreeMap::<&str, usize>::new();
+        let mut times = Vec::with_capacity(samples.len());
+        for sample in samples {
+            match &sample.outcome {
+                Ok(name) => match self.servers.iter_mut().find(|server| server.name == *name) {
+                    Some(server) => {
+                        server.served += 1;
+                        times.push(sample.elapsed);
+                    }
+                    None => *reasons.entry("an answer of an unknown server").or_default() += 1,
+                },
+                Err(reason) => *reasons.entry(reason).or_default() += 1,
+            }
+        }
+        self.requests = samples.len();
+        self.failures =
+            reasons.into_iter().map(|(reason, count)| Failure { reason: reason.to_owned(), count }).collect();
+        self.failures.sort_by_key(|failure| std::cmp::Reverse(failure.count));
+        self.failed = self.failures.iter().map(|failure| failure.count).sum();
+        self.latency_us = Latency::of(times);
+        if let Some(expectation) = expectation {
+            self.expected_exact = expectation.exact;
+            for (server, share) in self.servers.iter_mut().zip(expectation.shares) {
+                server.expected = Some(share);
+            }
+        }
+    }
+
+    /// A table for people.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        let width = self.servers.iter().map(|server| server.address.len()).max().unwrap_or(0).max(7);
+        writeln!(text, "{:<width$}  {:>6}  {:>8}  {:>9}", "server", "weight", "served", "expected")?;
+        for server in &self.servers {
+            let expected = match server.expected {
+                Some(share) if self.expected_exact => format!("{share}"),
+                Some(share) => format!("about {share}"),
+                None => "-".into(),
+            };
+            let Server { address, weight, served, .. } = server;
+            writeln!(text, "{address:<width$}  {weight:>6}  {served:>8}  {expected:>9}")?;
+        }
+        writeln!(text, "\n{} requests in {:.2} s, {} failed", self.requests, self.seconds, self.failed)?;
+        for failure in &self.failures {
+            writeln!(text, "  {} x {}", failure.count, failure.reason)?;
+        }
+        let Latency { min, p50, p90, p99, max } = self.latency_us;
+        let ms = |microseconds: u64| microseconds as f64 / 1000.0;
+        writeln!(
+            text,
+            "latency in ms: min {:.2}, median {:.2}, 90 % {:.2}, 99 % {:.2}, max {:.2}",
+            ms(min),
+            ms(p50),
+            ms(p90),
+            ms(p99),
+            ms(max)
+        )?;
+        if let Some(bulk) = &self.bulk {
+            let total = bulk.bytes_per_connection as f64 * bulk.connections as f64;
+            let rate = |seconds: f64| total * 8e-6 / seconds.max(1e-9);
+            writeln!(
+                text,
+                "{} connections, {:.1} MB each way on each, SHA-256 checked at both ends: download {:.2} s ({:.0} Mbit/s), upload {:.2} s ({:.0} Mbit/s)",
+                bulk.connections,
+                bulk.bytes_per_connection as f64 / 1e6,
+                bulk.download_seconds,
+                rate(bulk.download_seconds),
+                bulk.upload_seconds,
+                rate(bulk.upload_seconds)
+            )?;
+        }
+        if !self.statistics.is_empty() {
+            write!(text, "\n# ipvsadm -Ln --stats\n{}", self.statistics)?;
+        }
+        if self.failed == 0 && !self.is_good() {
+            writeln!(text, "\nThe shares are not what {} gives exactly.", self.scheduler)?;
+        }
+        Ok(())
+    }
+}
+
+impl Latency {
+    fn of(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        let at = |percent: usize| {
+            let rank = (times.len() * percent).div_ceil(100).max(1) - 1;
+            times.get(rank).map_or(0, |time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+        };
+        Self { min: at(0), p50: at(50), p90: at(90), p99: at(99), max: at(100) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_nearest_rank() {
+        let times = (1..=200).rev().map(Duration::from_micros).collect();
+        let Latency { min, p50, p90, p99, max } = Latency::of(times);
+        assert_eq!((min, p50, p90, p99, max), (1, 100, 180, 198, 200));
+        assert_eq!(Latency::of(Vec::new()).max, 0);
+    }
+}

@@ -1,0 +1,173 @@
+//! One run from the first namespace to the report.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use crate::cleanup::RunDirectory;
+use crate::client;
+use crate::control::Control;
+use crate::daemon::Daemon;
+use crate::interrupt::Interrupt;
+use crate::options::{Options, Protocol};
+use crate::report::{Latency, Report, Server, Transfers};
+use crate::topology::Topology;
+use crate::{Error, expectation, server};
+
+/// Builds a lab, sends the requests, hands the report to `show`, and takes the lab down; with
+/// [`keep`](Options::keep) only after SIGINT or SIGTERM. `progress` gets the commands as they are run.
+///
+/// Signals are caught from here on, so a process should run one lab and then end.
+///
+/// # Errors
+/// [`Error`], if the lab could not be built or the daemon failed. Failed requests are in the report. Everything is
+/// cleaned up in any case.
+pub fn run(options: &Options, progress: &mut dyn Write, show: &mut dyn FnMut(&Report)) -> Result<(), Error> {
+    options.check()?;
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::NotPermitted);
+    }
+    let interrupt = Interrupt::install()?;
+    // Dropped in the opposite order: the daemon first, then the namespaces, the directory last.
+    let directory = RunDirectory::create()?;
+    let topology = Topology::build(directory.name(), options)?;
+    interrupt.check()?;
+    server::start_all(&topology, options)?;
+    let mut lab =
+        Lab { options, directory: &directory, topology: &topology, interrupt: &interrupt, progress };
+    let mut director = if options.direct { None } else { Some(lab.start_director()?) };
+    let outcome = lab.load().and_then(|mut report| {
+        if let Some((daemon, control)) = &mut director {
+            daemon.check()?;
+            report.statistics = control.run(&["-Ln".into(), "--stats".into()])?;
+        }
+        show(&report);
+        if options.keep { lab.keep(director.as_mut().map(|(daemon, _)| daemon)) } else { Ok(()) }
+    });
+    let stopped = director.map_or(Ok(()), |(daemon, _)| daemon.stop());
+    outcome.and(stopped)
+}
+
+struct Lab<'a> {
+    options: &'a Options,
+    directory: &'a RunDirectory,
+    topology: &'a Topology,
+    interrupt: &'a Interrupt,
+    progress: &'a mut dyn Write,
+}
+
+impl Lab<'_> {
+    /// Starts the daemon and sets up the service.
+    fn start_director(&mut self) -> Result<(Daemon, Control), Error> {
+        let socket = self.directory.file("ipvsd.sock");
+        let namespace = self.topology.director.namespace.name();
+        let daemon = Daemon::start(
+            self.options,
+            namespace,
+            socket.clone(),
+            self.directory.file("ipvsd.log"),
+            self.interrupt,
+        )?;
+        self.say(&format!("# {}", daemon.command()));
+        let control = Control::new(&self.options.ipvsadm, &socket, self.interrupt);
+        for arguments in Control::plan(self.topology, self.options) {
+            self.say(&format!("# ipvsadm {}", arguments.join(" ")));
+            control.run(&arguments)?;
+        }
+        Ok((daemon, control))
+    }
+
+    /// Sends the requests or bulk transfers.
+    fn load(&mut self) -> Result<Report, Error> {
+        let Options { weights, scheduler, protocol, .. } = self.options;
+        let servers =
+            self.topology.servers.iter().zip(weights).enumerate().map(|(index, (host, weight))| Server {
+                name: server::name(index),
+                address: self.topology.destination(host).to_string(),
+                weight: *weight,
+                served: 0,
+                expected: None,
+            });
+        let mut report = Report {
+            requests: 0,
+            failed: 0,
+            failures: Vec::new(),
+            mode: self.options.mode,
+            scheduler: scheduler.clone(),
+            protocol: *protocol,
+            ipv6: self.options.ipv6,
+            servers: servers.collect(),
+            expected_exact: false,
+            latency_us: Latency::default(),
+            seconds: 0.0,
+            bulk: None,
+            statistics: String::new(),
+        };
+        let start = Instant::now();
+        let (samples, open) = match self.options.bulk {
+            Some(bulk) => {
+                let (samples, times) = client::bulk::run(self.topology, self.options, bulk, self.interrupt)?;
+                report.bulk = Some(Transfers {
+                    bytes_per_connection: bulk.bytes,
+                    connections: bulk.connections,
+                    download_seconds: times.download.as_secs_f64(),
+                    upload_seconds: times.upload.as_secs_f64(),
+                });
+                (samples, bulk.connections)
+            }
+            None => {
+                let samples = client::run(self.topology, self.options, self.interrupt)?;
+                (samples, if *protocol == Protocol::Udp { 0 } else { self.options.concurrency })
+            }
+        };
+        report.seconds = start.elapsed().as_secs_f64();
+        // Without a director the client asks the servers in turn.
+        let expectation = if self.options.direct {
+            let (servers, all) = (weights.len(), samples.len());
+            let shares = (0..servers)
+                .map(|index| (all / servers + usize::from(index < all % servers)) as u64)
+                .collect();
+            Some(expectation::Expectation { shares, exact: true })
+        } else {
+            expectation::of(scheduler, weights, samples.len(), open)
+        };
+        report.count(&samples, expectation);
+        Ok(report)
+    }
+
+    /// Says how to play with the lab, and waits for a signal.
+    fn keep(&mut self, mut daemon: Option<&mut Daemon>) -> Result<(), Error> {
+        let client = self.topology.client.namespace.name();
+        let service = self.topology.service;
+        let mut lines = vec!["\nThe lab stays up. In another terminal, as root:".to_owned()];
+        lines.push(match self.options.protocol {
+            Protocol::Tcp => format!("  ip netns exec {client} curl http://{service}/"),
+            Protocol::Udp => format!("  ip netns exec {client} socat - UDP:{service}"),
+        });
+        if let Some(daemon) = &daemon {
+            let socket = self.directory.file("ipvsd.sock");
+            lines.push(format!("  export IPVSD_SOCKET={}", socket.display()));
+            lines.push(format!("  {} -Ln --stats", self.options.ipvsadm.display()));
+            lines.push(format!("  tail -f {}", daemon.log().display()));
+        }
+        lines.push(format!("  ip netns exec {} tcpdump -ni eth0", self.topology.director.namespace.name()));
+        lines.push(format!("To stop it: Ctrl-C here, or kill {}", std::process::id()));
+        self.say(&lines.join("\n"));
+        let day = Duration::from_secs(24 * 3600);
+        loop {
+            let waited = self.interrupt.wait::<()>(day, || {
+                daemon.as_mut().map_or(Ok(()), |daemon| daemon.check())?;
+                Ok(None)
+            });
+            match waited {
+                Err(Error::Interrupted) => return Ok(()),
+                Err(error) => return Err(error),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        // Whoever closed the progress stream does not want to see it.
+        let _ = writeln!(self.progress, "{text}");
+    }
+}

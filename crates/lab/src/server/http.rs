@@ -1,0 +1,81 @@
+//! The HTTP/1.1 server: `GET /` answers the server's name, `GET /bytes/N` or `/bytes/N/SEED` N reproducible
+//! pseudo-random bytes, `PUT` the length and SHA-256 of what arrived.
+
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::message::{Exchange, Head, Kind};
+use crate::pattern;
+
+/// How long a connection may be silent.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Serves connections until the process ends.
+pub(super) fn serve(listener: &TcpListener, name: &str) {
+    // A connection that was reset before it was accepted, or a lack of threads, is that client's failure alone: the
+    // client counts it with its reason.
+    for stream in listener.incoming().flatten() {
+        let name = name.to_owned();
+        let _ = std::thread::Builder::new().spawn(move || converse(stream, &name));
+    }
+}
+
+fn converse(stream: TcpStream, name: &str) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(IDLE))?;
+    stream.set_write_timeout(Some(IDLE))?;
+    let mut exchange = Exchange::new(stream);
+    while let Some(head) = exchange.head(Kind::Request)? {
+        answer(&mut exchange, &head, name)?;
+        if head.close {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn answer(exchange: &mut Exchange, head: &Head, name: &str) -> io::Result<()> {
+    let mut hash = Sha256::new();
+    if head.wants_continue {
+        exchange.write(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+    }
+    exchange.body(head.length, |block| hash.update(block))?;
+    match (head.method.as_str(), head.target.strip_prefix("/bytes/")) {
+        ("GET", Some(numbers)) => match parse_numbers(numbers) {
+            Some((length, seed)) => {
+                exchange.write(response("200 OK", name, length, head.close).as_bytes())?;
+                pattern::blocks(seed, length, |block| exchange.write(block))
+            }
+            None => {
+                text(exchange, head, "400 Bad Request", name, "use /bytes/LENGTH or /bytes/LENGTH/SEED\n")
+            }
+        },
+        ("GET", None) if head.target == "/" => text(exchange, head, "200 OK", name, &format!("{name}\n")),
+        ("GET", None) => text(exchange, head, "404 Not Found", name, "there is / and /bytes/LENGTH\n"),
+        ("PUT" | "POST", _) => {
+            text(exchange, head, "200 OK", name, &format!("{} {}\n", head.length, pattern::hex(hash)))
+        }
+        _ => text(exchange, head, "405 Method Not Allowed", name, "GET, PUT and POST only\n"),
+    }
+}
+
+fn text(exchange: &mut Exchange, head: &Head, status: &str, name: &str, body: &str) -> io::Result<()> {
+    exchange.write((response(status, name, body.len() as u64, head.close) + body).as_bytes())
+}
+
+fn response(status: &str, name: &str, length: u64, close: bool) -> String {
+    let connection = if close { "close" } else { "keep-alive" };
+    format!(
+        "HTTP/1.1 {status}\r\nServer: {name}\r\nContent-Length: {length}\r\nConnection: {connection}\r\n\r\n"
+    )
+}
+
+fn parse_numbers(text: &str) -> Option<(u64, u64)> {
+    match text.split_once('/') {
+        Some((length, seed)) => Some((length.parse().ok()?, seed.parse().ok()?)),
+        None => Some((text.parse().ok()?, 0)),
+    }
+}

@@ -1,0 +1,123 @@
+//! The hosts of a lab and the cables between them.
+//!
+//! Bridges live in a namespace of their own, the switch, so that every interface of the client, the director and the
+//! servers is the plain end of a virtual Ethernet cable, with its offloads at their defaults.
+
+mod direct;
+mod nat;
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::link::Links;
+use crate::namespace::Namespace;
+use crate::options::{Mode, Options, Protocol};
+use crate::{Error, address, sysctl};
+
+/// One host: a namespace and its main address.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) namespace: Namespace,
+    pub(crate) address: IpAddr,
+}
+
+/// A lab's network.
+#[derive(Debug)]
+pub(crate) struct Topology {
+    pub(crate) client: Host,
+    pub(crate) director: Host,
+    pub(crate) servers: Vec<Host>,
+    /// The virtual service.
+    pub(crate) service: SocketAddr,
+    /// Port on which the servers listen.
+    pub(crate) server_port: u16,
+    mode: Mode,
+    switch: Namespace,
+}
+
+impl Topology {
+    /// Builds namespaces, cables, addresses and routes. `prefix` begins the namespaces' names.
+    pub(crate) fn build(prefix: &str, options: &Options) -> Result<Self, Error> {
+        if options.ipv6 && !sysctl::has_ipv6() {
+            return Err(Error::Options("this kernel has no IPv6 (ipv6.disable=1?): leave out --ipv6".into()));
+        }
+        let namespace = |role: &str| prepared(Namespace::create(format!("{prefix}-{role}"))?);
+        let host = |role: &str, address| Ok::<_, Error>(Host { namespace: namespace(role)?, address });
+        let (server_segment, server_port) = match (options.mode, options.protocol) {
+            (Mode::Nat, Protocol::Tcp) => (address::Segment::Back, 8080),
+            (Mode::Nat, Protocol::Udp) => (address::Segment::Back, 7007),
+            (Mode::Dr, protocol) => (address::Segment::Front, service_port(protocol)),
+        };
+        let front = |number| address::of(address::Segment::Front, number, options.ipv6);
+        let servers = (0..options.weights.len())
+            .map(|index| {
+                let number = address::SERVER.saturating_add(u8::try_from(index).unwrap_or(u8::MAX));
+                host(&format!("server{}", index + 1), address::of(server_segment, number, options.ipv6))
+            })
+            .collect::<Result<_, _>>()?;
+        let topology = Self {
+            client: host("client", front(address::CLIENT))?,
+            director: host("director", front(address::DIRECTOR))?,
+            servers,
+            service: SocketAddr::new(front(address::VIRTUAL), service_port(options.protocol)),
+            server_port,
+            mode: options.mode,
+            switch: namespace("switch")?,
+        };
+        match options.mode {
+            Mode::Nat => nat::connect(&topology)?,
+            Mode::Dr => direct::connect(&topology)?,
+        }
+        Ok(topology)
+    }
+
+    /// The addresses on which server `index` listens: its own, and with direct routing the virtual one.
+    pub(crate) fn listen_addresses(&self, host: &Host) -> Vec<SocketAddr> {
+        let own = SocketAddr::new(host.address, self.server_port);
+        match self.mode {
+            Mode::Nat => vec![own],
+            Mode::Dr => vec![own, self.service],
+        }
+    }
+
+    /// The address of a server as the director's destination.
+    pub(crate) fn destination(&self, host: &Host) -> SocketAddr {
+        SocketAddr::new(host.address, self.server_port)
+    }
+
+    /// Works on the links of the switch.
+    fn on_switch(&self, work: impl FnOnce(&Links) -> Result<(), Error> + Send) -> Result<(), Error> {
+        self.switch.run(|| work(&Links::open()?))?
+    }
+}
+
+impl Host {
+    /// Works on the host's links.
+    fn on_links(&self, work: impl FnOnce(&Links) -> Result<(), Error> + Send) -> Result<(), Error> {
+        self.namespace.run(|| work(&Links::open()?))?
+    }
+}
+
+/// Port of the virtual service: HTTP, or echo (RFC 862).
+fn service_port(protocol: Protocol) -> u16 {
+    match protocol {
+        Protocol::Tcp => 80,
+        Protocol::Udp => 7,
+    }
+}
+
+/// Loopback up, and the settings that interfaces take over when they come into the namespace.
+fn prepared(namespace: Namespace) -> Result<Namespace, Error> {
+    namespace.run(|| {
+        if sysctl::has_ipv6() {
+            // Addresses of a lab are unique by construction: duplicate address detection would only cost seconds,
+            // for link-local addresses too, without which a router finds no neighbour.
+            for scope in ["all", "default"] {
+                for setting in ["accept_dad", "dad_transmits", "accept_ra"] {
+                    sysctl::set(&format!("ipv6/conf/{scope}/{setting}"), "0")?;
+                }
+            }
+        }
+        Links::open()?.up("lo")
+    })??;
+    Ok(namespace)
+}
