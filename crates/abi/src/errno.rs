@@ -70,7 +70,9 @@ impl From<Error> for Errno {
         match error {
             Error::NoSuchService => Self::ESRCH,
             Error::ServiceExists | Error::DestinationExists => Self::EEXIST,
-            Error::NoSuchScheduler | Error::NoSuchPersistenceEngine | Error::NoSuchDestination => Self::ENOENT,
+            Error::NoSuchScheduler | Error::NoSuchPersistenceEngine | Error::NoSuchDestination => {
+                Self::ENOENT
+            }
             Error::NegativeWeight | Error::ThresholdsReversed => Self::ERANGE,
             Error::OutOfMemory => Self::ENOMEM,
             // Everything else that the kernel refuses, it refuses as an invalid argument.

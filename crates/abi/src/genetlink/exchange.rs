@@ -4,6 +4,7 @@ use ipvs_core::{Command, Info, Reply, Timeouts};
 
 use crate::errno::Errno;
 
+use super::FAMILY_ID;
 use super::attribute::{Policy, Table, Writer};
 use super::connection::read_connection;
 use super::destination::{read_destination_info, write_destination};
@@ -11,7 +12,6 @@ use super::family::{GET_FAMILY, read_family, write_get_family};
 use super::message::{Header, Message, Messages};
 use super::number::{attribute, command, flag, info, kind};
 use super::service::{read_service_info, write_service};
-use super::FAMILY_ID;
 
 /// An answer that is not what was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,16 +56,17 @@ impl Exchange {
         let number = number_of(&self.command);
         let flags = flag::REQUEST | if self.is_dump() { flag::DUMP } else { flag::ACK };
         let mut out = Vec::new();
-        Header { kind: FAMILY_ID, flags, sequence: self.sequence, port: 0 }
-            .write_generic(&mut out, number, 1, |writer| write_attributes(writer, &self.command));
+        Header { kind: FAMILY_ID, flags, sequence: self.sequence, port: 0 }.write_generic(
+            &mut out,
+            number,
+            1,
+            |writer| write_attributes(writer, &self.command),
+        );
         out
     }
 
     fn is_dump(&self) -> bool {
-        matches!(
-            self.reply,
-            Reply::Services { .. } | Reply::Destinations { .. } | Reply::Connections { .. }
-        )
+        matches!(self.reply, Reply::Services { .. } | Reply::Destinations { .. } | Reply::Connections { .. })
     }
 
     /// Takes a datagram of answers. Those of other exchanges are skipped.
@@ -73,7 +74,8 @@ impl Exchange {
     /// # Errors
     /// [`ProtocolError`] if an answer makes no sense; the exchange is over then.
     pub fn receive(&mut self, datagram: &[u8]) -> Result<Progress, ProtocolError> {
-        for message in Messages::new(datagram).filter(|m| m.header.sequence == self.sequence) {
+        let sequence = self.sequence;
+        for message in Messages::new(datagram).filter(|message| message.header.sequence == sequence) {
             match message.header.kind {
                 kind::ERROR => {
                     let code = message.payload.first_chunk().ok_or(ProtocolError("short error"))?;
@@ -96,7 +98,8 @@ impl Exchange {
 
     fn take_in(&mut self, message: &Message<'_>) -> Result<(), ProtocolError> {
         let (_, attributes) = message.generic().ok_or(ProtocolError("short message"))?;
-        let table = Table::<129>::parse(attributes, |_| Policy::Any).map_err(|_| ProtocolError("attributes"))?;
+        let table =
+            Table::<129>::parse(attributes, |_| Policy::Any).map_err(|_| ProtocolError("attributes"))?;
         let nest = |kind| table.get(kind).ok_or(ProtocolError("attribute missing"));
         let ipv6 = matches!(&self.command, Command::ListDestinations { service, .. } if service.is_ipv6());
         match (&self.command, &mut self.reply) {
@@ -104,11 +107,11 @@ impl Exchange {
                 read_service_info(nest(attribute::SERVICE)?).map_err(|_| ProtocolError("bad service"))?,
             ),
             (_, Reply::Destinations { items, .. }) => items.push(
-                read_destination_info(nest(attribute::DEST)?, ipv6).map_err(|_| ProtocolError("bad destination"))?,
+                read_destination_info(nest(attribute::DEST)?, ipv6)
+                    .map_err(|_| ProtocolError("bad destination"))?,
             ),
-            (_, Reply::Connections { items, .. }) => items.push(
-                read_connection(nest(attribute::CONNECTION)?).ok_or(ProtocolError("bad connection"))?,
-            ),
+            (_, Reply::Connections { items, .. }) => items
+                .push(read_connection(nest(attribute::CONNECTION)?).ok_or(ProtocolError("bad connection"))?),
             (Command::GetService(_), reply) => {
                 let service = read_service_info(nest(attribute::SERVICE)?);
                 *reply = Reply::Service(Box::new(service.map_err(|_| ProtocolError("bad service"))?));
@@ -137,8 +140,12 @@ impl Exchange {
 /// The datagram that asks for the family's id, answered by one that [`decode_family`] reads and an acknowledgement.
 pub fn encode_get_family(sequence: u32) -> Vec<u8> {
     let mut out = Vec::new();
-    Header { kind: kind::NLCTRL, flags: flag::REQUEST | flag::ACK, sequence, port: 0 }
-        .write_generic(&mut out, GET_FAMILY, 1, write_get_family);
+    Header { kind: kind::NLCTRL, flags: flag::REQUEST | flag::ACK, sequence, port: 0 }.write_generic(
+        &mut out,
+        GET_FAMILY,
+        1,
+        write_get_family,
+    );
     out
 }
 

@@ -61,7 +61,8 @@ impl Given<'_> {
     /// EINVAL if one is missing.
     pub(super) fn config(&self) -> Result<ServiceConfig, Errno> {
         let table = &self.table;
-        let netmask = if self.id.is_ipv6() { table.u32(number::NETMASK) } else { table.be32(number::NETMASK) };
+        let netmask =
+            if self.id.is_ipv6() { table.u32(number::NETMASK) } else { table.be32(number::NETMASK) };
         let (flags, flags_mask) = flags_and_mask(table.get(number::FLAGS).ok_or(Errno::EINVAL)?);
         Ok(ServiceConfig {
             scheduler: table.text(number::SCHED_NAME).ok_or(Errno::EINVAL)?,

@@ -129,7 +129,9 @@ impl Dump {
         let reply = command.and_then(|command| execute(command).ok());
         let next = match &reply {
             Some(
-                Reply::Services { next, .. } | Reply::Destinations { next, .. } | Reply::Connections { next, .. },
+                Reply::Services { next, .. }
+                | Reply::Destinations { next, .. }
+                | Reply::Connections { next, .. },
             ) => *next,
             _ => None,
         };
