@@ -1,1 +1,9 @@
+//! The control plane: each check with its error, in its order; what commands leave behind. Unless said otherwise the
+//! outcomes were seen on the reference kernel, by raw generic netlink messages.
 
+mod checks;
+mod interests;
+mod listing;
+mod properties;
+mod thresholds;
+mod trash;

@@ -15,6 +15,8 @@ mod sed;
 mod sh;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod twos;
 mod wlc;
 mod wrr;

@@ -54,7 +54,7 @@ impl Scheduler for WeightedRoundRobin {
     }
 
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
-        // Without this, weights like 65535 beside an overloaded server would cost as many rounds.
+        // Levels that none can reach are passed over: else weights like 65535 cost as many rounds.
         let reachable = view.usable().map(|(_, destination)| i64::from(destination.config.weight)).max()?;
         let mut position = self.last.map_or(0, |last| last + 1);
         loop {
@@ -65,14 +65,12 @@ impl Scheduler for WeightedRoundRobin {
                 }
                 position += 1;
             }
-            // Levels too high for all are passed over at once.
-            let excess = (self.level - reachable).max(self.step);
-            self.level -= excess.div_euclid(self.step) * self.step;
-            while self.level > reachable {
-                self.level -= self.step;
-            }
+            self.level -= self.step;
             if self.level <= 0 {
                 self.level = self.highest;
+            }
+            if self.level > reachable {
+                self.level -= (self.level - reachable + self.step - 1) / self.step * self.step;
             }
             position = 0;
         }

@@ -1,0 +1,78 @@
+//! What the packet filter is told.
+
+use crate::command::{Command, DestinationId, ForwardingMethod, ServiceId};
+use crate::destination::Bound::Inactive;
+use crate::interest::{Interest, InterestChange::*};
+use crate::scheduler::testing::{Bench, ip, server, settings, weight};
+
+fn virtual_interest() -> Interest {
+    Interest::Virtual { protocol: 6, address: ip("10.9.0.1"), port: 80 }
+}
+
+fn server_interest(i: u8, port: u16) -> Interest {
+    Interest::Server { protocol: 6, address: server(i).address, port }
+}
+
+fn direct() -> crate::DestinationConfig {
+    crate::DestinationConfig { forwarding: ForwardingMethod::DIRECT, ..weight(1) }
+}
+
+#[test]
+fn life_of_a_service() {
+    let (mut bench, id) = Bench::with("rr", &[1]);
+    bench.add(id, 2, direct()).unwrap();
+    assert_eq!(
+        bench.director.take_interest_changes(),
+        [Added(virtual_interest()), Added(server_interest(1, 80))]
+    );
+    bench.run(Command::DeleteService(id)).unwrap();
+    // Until the trash is empty.
+    bench.pass(179);
+    assert!(bench.director.take_interest_changes().is_empty());
+    assert_eq!(bench.director.interests(), [virtual_interest(), server_interest(1, 80)]);
+    bench.pass(2);
+    assert_eq!(
+        bench.director.take_interest_changes(),
+        [Removed(virtual_interest()), Removed(server_interest(1, 80))]
+    );
+    assert!(bench.director.interests().is_empty());
+}
+
+#[test]
+fn change_of_method() {
+    let (mut bench, id) = Bench::with("rr", &[1]);
+    bench.director.take_interest_changes();
+    bench.edit(id, 1, direct()).unwrap();
+    assert_eq!(bench.director.take_interest_changes(), [Removed(server_interest(1, 80))]);
+    bench.edit(id, 1, weight(1)).unwrap();
+    assert_eq!(bench.director.take_interest_changes(), [Added(server_interest(1, 80))]);
+    // Connections made while it masqueraded still need their replies.
+    let index = bench.connect_from(id, ip("10.1.0.1"), Inactive).unwrap();
+    bench.edit(id, 1, direct()).unwrap();
+    bench.pass(100);
+    assert!(bench.director.take_interest_changes().is_empty());
+    bench.director.destinations.unbind(index, Inactive);
+    bench.pass(2);
+    assert_eq!(bench.director.take_interest_changes(), [Removed(server_interest(1, 80))]);
+}
+
+#[test]
+fn ports() {
+    let mut bench = Bench::new();
+    let any = ServiceId::Address { protocol: 6, address: ip("10.9.0.1"), port: 0 };
+    let one = ServiceId::Address { protocol: 6, address: ip("10.9.0.1"), port: 80 };
+    let mark = ServiceId::Mark { ipv6: false, mark: 1 };
+    for id in [any, one, mark] {
+        bench.run(Command::AddService(id, settings("rr"))).unwrap();
+        let portless = DestinationId { port: 0, ..server(1) };
+        bench.run(Command::AddDestination(id, portless, weight(1))).unwrap();
+    }
+    let mut expected = vec![
+        Interest::Virtual { protocol: 6, address: ip("10.9.0.1"), port: 0 },
+        virtual_interest(),
+        server_interest(1, 0),
+        server_interest(1, 80),
+    ];
+    expected.sort();
+    assert_eq!(bench.director.interests(), expected);
+}
