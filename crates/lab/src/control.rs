@@ -9,6 +9,8 @@ use crate::interrupt::Interrupt;
 use crate::options::{Mode, Options, Protocol};
 use crate::topology::Topology;
 
+/// Time for the counters to be brought up to date.
+const STATISTICS: Duration = Duration::from_secs(3);
 /// Time for one command.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -44,6 +46,17 @@ impl Control {
         plan
     }
 
+    /// `ipvsadm -Ln --stats`, once it shows `connections`, or what it shows after a while: kernel IPVS and whatever
+    /// is like it copy the counters that users see from the live ones every two seconds.
+    pub(crate) fn statistics(&self, connections: u64) -> Result<String, Error> {
+        let list = || self.run(&["-Ln".into(), "--stats".into()]);
+        let complete = || list().map(|text| (counted(&text) >= connections).then_some(text));
+        match self.interrupt.wait(STATISTICS, complete)? {
+            Some(text) => Ok(text),
+            None => list(),
+        }
+    }
+
     /// Runs one command and returns what it wrote to standard output.
     pub(crate) fn run(&self, arguments: &[String]) -> Result<String, Error> {
         let line = format!("ipvsadm {}", arguments.join(" "));
@@ -72,5 +85,27 @@ impl Control {
             Some(status) => Err(refuse(status.to_string())),
             None => Err(refuse(format!("no answer within {} seconds", LIMIT.as_secs()))),
         }
+    }
+}
+
+/// The connections of all destinations in a `--stats` listing.
+fn counted(listing: &str) -> u64 {
+    let destinations = listing.lines().filter_map(|line| line.strip_prefix("  -> "));
+    destinations.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_summed_over_destinations() {
+        let listing = "IP Virtual Server version 1.2.1 (size=4096)\n\
+            Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes\n  \
+            -> RemoteAddress:Port\n\
+            TCP  10.77.0.10:80                     300     1500     1500    97800   105600\n  \
+            -> 10.77.1.11:8080                   137      685      685    44662    48224\n  \
+            -> 10.77.1.12:8080                   110      550      550    35860    38720\n";
+        assert_eq!(counted(listing), 247);
     }
 }

@@ -163,6 +163,22 @@ mod tests {
         assert_eq!(shares("nq", &[3, 2, 1], 10, 0), [0, 0, 10]);
     }
 
+    /// What kernel IPVS 6.1 gave as this lab's director, with 301 requests over TCP or UDP alike where both are exact.
+    #[test]
+    fn shares_are_those_of_the_kernel() {
+        let kernel = [
+            ("rr", [100, 100, 101]),
+            ("wrr", [150, 100, 51]),
+            ("lc", [100, 100, 101]),
+            ("wlc", [150, 100, 51]),
+            ("sed", [301, 0, 0]),
+            ("nq", [0, 0, 301]),
+        ];
+        for (scheduler, expected) in kernel {
+            assert_eq!(shares(scheduler, &[3, 2, 1], 301, 0), expected, "{scheduler}");
+        }
+    }
+
     #[test]
     fn open_connections_spread_by_weight() {
         assert_eq!(shares("sed", &[3, 2, 1], 600, 12), [300, 200, 100]);

@@ -38,7 +38,8 @@ pub fn run(options: &Options, progress: &mut dyn Write, show: &mut dyn FnMut(&Re
     let outcome = lab.load().and_then(|mut report| {
         if let Some((daemon, control)) = &mut director {
             daemon.check()?;
-            report.statistics = control.run(&["-Ln".into(), "--stats".into()])?;
+            report.statistics =
+                control.statistics(report.servers.iter().map(|server| server.served).sum())?;
         }
         show(&report);
         if options.keep { lab.keep(director.as_mut().map(|(daemon, _)| daemon)) } else { Ok(()) }
