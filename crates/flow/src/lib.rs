@@ -55,7 +55,7 @@ pub use line::{Line, Memory};
 #[cfg(feature = "alloc")]
 pub use table::HeapTable;
 pub use table::{Entries, MemoryError, Table};
-pub use tick::{Tick, seconds, ticks};
+pub use tick::{Tick, nanos, seconds, ticks};
 #[cfg(feature = "alloc")]
 pub use wheel::Wheel;
 pub use writer::{InsertError, RehashError};

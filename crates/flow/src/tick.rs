@@ -43,6 +43,11 @@ pub const fn ticks(secs: u32) -> u32 {
     ((secs as u64 * NANOS_PER_SECOND + (1 << (SHIFT - 1))) >> SHIFT) as u32
 }
 
+/// Nanoseconds in a duration of `ticks`.
+pub const fn nanos(ticks: u32) -> u64 {
+    (ticks as u64) << SHIFT
+}
+
 /// Whole seconds in a duration of `ticks`, as listings show timeouts and remaining times. Half a tick is added before
 /// the fraction is cut off: it makes up for the rounding of [`ticks`].
 pub const fn seconds(ticks: u32) -> u32 {
