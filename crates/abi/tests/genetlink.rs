@@ -86,7 +86,7 @@ fn comparable(answers: &[Vec<u8>]) -> Vec<String> {
 
 #[test]
 fn answers_as_the_kernel_does() {
-    let mut director = Director::new(Config::default()).unwrap();
+    let mut director = Director::new(Config::default(), Instant::default()).unwrap();
     let mut session = Session::new();
     let mut compared = 0;
     let mut wrong = Vec::new();

@@ -1,14 +1,19 @@
 //! The director: the whole engine behind four calls.
 
-use crate::command::Timeouts;
+use ipvs_flow::{CapacityError, HeapTable};
+
+use crate::connections::Connections;
 use crate::destination::{DestinationIndex, Destinations};
-use crate::error::CapacityError;
+use crate::drops::Drops;
 use crate::estimator::{self, Estimated};
+use crate::fragments::Fragments;
 use crate::interest::{Interest, InterestChange, Interests};
 use crate::service::Services;
 use crate::stats::{Counters, Stats};
 use crate::time::Instant;
+use crate::timeouts::StateTimeouts;
 use crate::trash::Trash;
+use crate::verdict::Reason;
 
 /// How a director is made.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +36,7 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct Director {
     pub(crate) config: Config,
-    pub(crate) timeouts: Timeouts,
+    pub(crate) timeouts: StateTimeouts,
     pub(crate) services: Services,
     pub(crate) destinations: Destinations,
     pub(crate) trash: Trash,
@@ -44,21 +49,22 @@ pub struct Director {
     pub(crate) seed: u64,
     /// Number of the last two-second period in which the estimator ran.
     last_period: Option<u64>,
-    // The data plane's state (the connection table and its expiry) goes here.
+    pub(crate) connections: Connections,
+    pub(crate) fragments: Fragments,
+    drops: Drops,
 }
 
 impl Director {
-    /// An empty director.
+    /// An empty director whose clock stands at `now`.
     ///
     /// # Errors
     /// If the connection table cannot have this capacity.
-    pub fn new(config: Config) -> Result<Self, CapacityError> {
-        if config.capacity == 0 {
-            return Err(CapacityError(config.capacity));
-        }
+    pub fn new(config: Config, now: Instant) -> Result<Self, CapacityError> {
+        // SipHash's two key words from one seed: the second differs by a constant that has no structure.
+        let table = HeapTable::allocate(config.capacity, [config.seed, config.seed ^ 0x9e37_79b9_7f4a_7c15])?;
         Ok(Self {
             config,
-            timeouts: Timeouts::default(),
+            timeouts: StateTimeouts::default(),
             services: Services::default(),
             destinations: Destinations::default(),
             trash: Trash::default(),
@@ -66,13 +72,18 @@ impl Director {
             lingering: Vec::new(),
             total: Estimated::default(),
             seed: config.seed,
+            connections: Connections::new(table, now),
+            fragments: Fragments::default(),
+            drops: Drops::default(),
             last_period: None,
         })
     }
 
-    /// Does what is due by `now`: estimates rates and empties the trash. Call it at [`Director::poll_timeout`] or
-    /// earlier; calling it too often does no harm.
+    /// Does what is due by `now`: ends connections, estimates rates and empties the trash. Call it at
+    /// [`Director::poll_timeout`] or earlier; calling it too often does no harm. It ends at most a few thousand
+    /// connections at a time, so that packets never wait long; the next call is then due at once.
     pub fn poll(&mut self, now: Instant) {
+        self.connections.expire(&mut self.destinations, now);
         self.estimate(now);
         self.empty_trash(now);
     }
@@ -82,7 +93,17 @@ impl Director {
         let period = estimator::PERIOD.as_nanos() as u64;
         let estimate = self.last_period.map_or(0, |last| last.saturating_add(1).saturating_mul(period));
         let estimate = Instant::from_nanos(estimate);
-        Some(self.trash.next_tick().map_or(estimate, |trash| trash.min(estimate)))
+        [Some(estimate), self.trash.next_tick(), self.connections.next_expiry()].into_iter().flatten().min()
+    }
+
+    /// Dropped packets by reason.
+    pub fn drops(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
+        self.drops.iter()
+    }
+
+    /// Counts a dropped packet.
+    pub(crate) fn count_drop(&mut self, reason: Reason) {
+        self.drops.count(reason);
     }
 
     /// Counters and rates of everything.

@@ -53,8 +53,3 @@ pub enum Error {
     #[error("out of memory")]
     OutOfMemory,
 }
-
-/// The connection table cannot hold so many connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no connection table of {0} entries is possible")]
-pub struct CapacityError(pub u32);

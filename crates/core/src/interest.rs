@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::command::ServiceId;
+use crate::protocol;
 
 /// Packets that the director must see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,6 +114,15 @@ impl Interests {
     /// All that is held now.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Interest> {
         self.held.iter().filter(|(_, holding)| holding.count > 0).map(|(interest, _)| *interest)
+    }
+
+    /// Whether `address` is virtual for some protocol and port that IPVS balances.
+    pub(crate) fn is_virtual(&self, address: IpAddr) -> bool {
+        let at = |protocol, port| Interest::Virtual { protocol, address, port };
+        protocol::BALANCED.iter().any(|&protocol| {
+            let mut range = self.held.range(at(protocol, 0)..=at(protocol, u16::MAX));
+            range.any(|(_, holding)| holding.count > 0)
+        })
     }
 
     /// Number of holders of `interest`.

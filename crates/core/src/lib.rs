@@ -9,19 +9,30 @@
 #![forbid(unsafe_code)]
 
 mod command;
+mod connections;
 mod control;
 mod destination;
 mod director;
+mod drops;
 mod error;
+mod established;
 mod estimator;
+mod forward;
+mod fragments;
 mod host;
+mod icmp;
 mod interest;
 mod packet;
+mod protocol;
+mod receive;
+mod schedule;
 mod scheduler;
 mod service;
 mod stats;
 mod time;
+mod timeouts;
 mod trash;
+mod unowned;
 mod verdict;
 
 pub use command::{
@@ -29,9 +40,10 @@ pub use command::{
     Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Timeouts, Tunnel, TunnelType,
 };
 pub use director::{Config, Director};
-pub use error::{CapacityError, Error};
+pub use error::Error;
 pub use host::{AddressKind, Host};
 pub use interest::{Interest, InterestChange};
+pub use ipvs_flow::CapacityError;
 pub use packet::Packet;
 pub use stats::{Counters, Rates, Stats};
 pub use time::Instant;

@@ -52,6 +52,9 @@ reasons! {
     TableFull = "table-full",
     /// The service has no usable destination; the client got an ICMP port unreachable where that could be sent.
     NoDestination = "no-destination",
+    /// For a virtual address that is not the host's, but for no service and no connection there: answered as a host
+    /// would, with a reset or ICMP port unreachable.
+    NotServed = "not-served",
     /// The connection's destination was removed or is not available.
     DestinationUnavailable = "destination-unavailable",
     /// TTL or hop limit ran out and no ICMP error could be sent.

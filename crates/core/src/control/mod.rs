@@ -1,6 +1,7 @@
 //! The control plane: [`Director::execute`]. Checks come in the kernel's order (spec sections 2.4 and 3.5, confirmed
 //! on the reference kernel); a command that is refused changes nothing.
 
+mod connections;
 mod destinations;
 mod listing;
 mod services;
@@ -36,15 +37,14 @@ impl Director {
             }
             Command::DeleteDestination(service, id) => self.delete_destination(now, canonical(service), id),
             Command::SetTimeouts(timeouts) => self.set_timeouts(timeouts),
-            Command::GetTimeouts => Ok(Reply::Timeouts(self.timeouts)),
+            Command::GetTimeouts => Ok(Reply::Timeouts(self.timeouts.shown())),
             Command::GetInfo => Ok(self.info()),
             Command::GetService(id) => self.service(canonical(id)),
             Command::ListServices { cursor, limit } => Ok(self.list_services(cursor, limit)),
             Command::ListDestinations { service, cursor, limit } => {
                 self.list_destinations(canonical(service), cursor, limit)
             }
-            // The data plane lists its connections.
-            Command::ListConnections { .. } => Ok(Reply::Connections { items: Vec::new(), next: None }),
+            Command::ListConnections { cursor, limit } => Ok(self.list_connections(now, cursor, limit)),
         }
     }
 }

@@ -13,14 +13,7 @@ impl Director {
         if [given.tcp, given.tcp_fin, given.udp].iter().any(|seconds| !(0..=LONGEST).contains(seconds)) {
             return Err(Error::InvalidTimeout);
         }
-        let set = |timeout: &mut i32, given: i32| {
-            if given != 0 {
-                *timeout = given;
-            }
-        };
-        set(&mut self.timeouts.tcp, given.tcp);
-        set(&mut self.timeouts.tcp_fin, given.tcp_fin);
-        set(&mut self.timeouts.udp, given.udp);
+        self.timeouts.set(given);
         Ok(Reply::Done)
     }
 }

@@ -1,0 +1,47 @@
+//! Listing connections.
+
+use ipvs_flow::{EntryRef, Tick, seconds};
+
+use crate::command::{ConnectionInfo, Reply};
+use crate::connections::tick;
+use crate::destination::DestinationIndex;
+use crate::director::Director;
+use crate::protocol;
+use crate::time::Instant;
+
+/// At most this many entries of the table are looked at for one page, free ones included.
+const WINDOW: u32 = 1 << 16;
+
+impl Director {
+    /// A page of connections, by their place in the table.
+    pub(super) fn list_connections(&self, now: Instant, cursor: u64, limit: usize) -> Reply {
+        let table = &self.connections.table;
+        let start = u32::try_from(cursor).unwrap_or(u32::MAX);
+        let end = start.saturating_add(WINDOW).min(table.capacity());
+        let mut entries = table.entries_between(start, end);
+        let items: Vec<_> = entries
+            .by_ref()
+            .filter_map(|index| self.connection_info(tick(now), &table.entry(index)?))
+            .take(limit)
+            .collect();
+        let next = if items.len() == limit { entries.position() } else { end };
+        Reply::Connections { items, next: (next < table.capacity()).then_some(u64::from(next)) }
+    }
+
+    fn connection_info(&self, now: Tick, entry: &EntryRef<'_>) -> Option<ConnectionInfo> {
+        let connection = entry.snapshot()?;
+        let key = connection.key;
+        let destination = self.destinations.get(DestinationIndex(connection.destination))?;
+        Some(ConnectionInfo {
+            protocol: key.protocol,
+            client: key.client.to_ip(key.ipv6),
+            client_port: key.client_port,
+            virtual_address: key.virtual_address.to_ip(key.ipv6),
+            virtual_port: key.virtual_port,
+            destination: destination.id.address,
+            destination_port: connection.destination_port,
+            state: protocol::state_name(key.protocol, connection.state),
+            expires: seconds(now.until(entry.deadline())),
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! Forwarding methods: how a packet reaches its destination, and how the answer gets back.
+
+pub(crate) mod direct;
+pub(crate) mod masquerade;
+
+use std::net::IpAddr;
+
+use ipvs_wire::Headers;
+use ipvs_wire::icmp_error::ErrorKind;
+use ipvs_wire::rewrite;
+
+use crate::destination::DestinationIndex;
+use crate::host::{AddressKind, Host};
+use crate::icmp;
+use crate::packet::Packet;
+use crate::verdict::{Reason, Verdict};
+
+/// A connection's ends, copied from the table and its destination.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) destination: DestinationIndex,
+    /// The destination is in its service's list, not in the trash.
+    pub(crate) available: bool,
+    /// The connection's flags.
+    pub(crate) flags: u16,
+    pub(crate) virtual_address: IpAddr,
+    pub(crate) virtual_port: u16,
+    pub(crate) server_address: IpAddr,
+    pub(crate) server_port: u16,
+}
+
+/// Whether `address` is this host's own.
+fn is_local(host: &dyn Host, address: IpAddr) -> bool {
+    host.address_kind(address) == AddressKind::Local
+}
+
+/// Whether the packet may go another hop. `Err` is the verdict that ends its way, with an ICMP error from `reporter`
+/// in its place where one may be sent.
+fn check_hop_limit(
+    packet: &mut Packet<'_>,
+    headers: &Headers,
+    reporter: Option<IpAddr>,
+) -> Result<(), Verdict> {
+    if headers.hop_limit > 1 {
+        return Ok(());
+    }
+    Err(refuse(packet, reporter, ErrorKind::TimeExceeded, Reason::HopLimitExceeded))
+}
+
+/// Whether there is a route to `next` that the packet fits, in fragments if need be. `Err` as for
+/// [`check_hop_limit`].
+fn check_route(
+    host: &dyn Host,
+    packet: &mut Packet<'_>,
+    headers: &Headers,
+    next: IpAddr,
+    reporter: Option<IpAddr>,
+) -> Result<(), Verdict> {
+    match host.path_mtu(next) {
+        None => Err(Verdict::Drop(Reason::NoRoute)),
+        Some(mtu) if headers.dont_fragment && headers.total_len > mtu as usize => {
+            Err(refuse(packet, reporter, ErrorKind::FragmentationNeeded { mtu }, Reason::TooBig))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn refuse(packet: &mut Packet<'_>, reporter: Option<IpAddr>, kind: ErrorKind, reason: Reason) -> Verdict {
+    match reporter {
+        Some(source) => icmp::answer(packet, source, kind, reason),
+        None => Verdict::Drop(reason),
+    }
+}
+
+/// What both ways to a server have in common: hop limit and route, with errors from the virtual address. The kernel
+/// counts the hop before it looks at the MTU, so a "fragmentation needed" quotes the lower hop limit.
+fn towards_server(
+    host: &dyn Host,
+    packet: &mut Packet<'_>,
+    headers: &Headers,
+    next: IpAddr,
+    reporter: Option<IpAddr>,
+) -> Result<(), Verdict> {
+    check_hop_limit(packet, headers, reporter)?;
+    rewrite::decrement_hop_limit(packet.as_mut_slice());
+    check_route(host, packet, headers, next, reporter)
+}
+
+/// What the host's forwarding checks before IPVS sees a server's packet: hop limit and route, with errors from the
+/// host's own address that quote the packet as it came.
+fn towards_client(
+    host: &dyn Host,
+    packet: &mut Packet<'_>,
+    headers: &Headers,
+    next: IpAddr,
+    reporter: Option<IpAddr>,
+) -> Result<(), Verdict> {
+    check_hop_limit(packet, headers, reporter)?;
+    check_route(host, packet, headers, next, reporter)?;
+    rewrite::decrement_hop_limit(packet.as_mut_slice());
+    Ok(())
+}

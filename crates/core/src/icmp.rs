@@ -1,0 +1,173 @@
+//! ICMP and ICMPv6: our own errors, and errors about connections, translated like the packets they quote.
+
+use std::net::IpAddr;
+
+use ipvs_wire::icmp_error::{self, ErrorKind};
+use ipvs_wire::{Fragment, Headers, Ports, checksum, rewrite, transport};
+
+use crate::command::ForwardingMethod;
+use crate::connections::flag;
+use crate::director::Director;
+use crate::forward::{self, Ends};
+use crate::host::Host;
+use crate::packet::Packet;
+use crate::receive::Match;
+use crate::time::Instant;
+use crate::verdict::{Reason, Verdict};
+
+/// The longest ICMP error we send: an IPv6 packet of the minimum MTU (RFC 4443 section 2.4).
+const LONGEST_ERROR: usize = 1280;
+
+/// Puts an ICMP error about `packet` in its place; drops silently where none may be sent.
+pub(crate) fn answer(packet: &mut Packet<'_>, source: IpAddr, kind: ErrorKind, reason: Reason) -> Verdict {
+    let mut error = [0; LONGEST_ERROR];
+    match icmp_error::icmp_error(packet.as_slice(), source, kind, &mut error) {
+        Ok(len) if error.get(..len).is_some_and(|error| packet.replace(error)) => Verdict::Reply(reason),
+        _ => Verdict::Drop(reason),
+    }
+}
+
+impl Director {
+    /// An ICMP packet: an error about a connection is translated and sent on to the connection's other end; all else
+    /// is the host's.
+    pub(crate) fn receive_icmp(
+        &mut self,
+        _now: Instant,
+        host: &dyn Host,
+        packet: &mut Packet<'_>,
+        headers: &Headers,
+    ) -> Verdict {
+        if headers.fragment == Fragment::First || !icmp_error::is_icmp_error(packet.as_slice(), headers) {
+            return Verdict::Pass;
+        }
+        let Some(quote) = Quote::read(packet.as_slice(), headers) else { return Verdict::Pass };
+        // The quoted packet went the other way: from the virtual address to the client, or from the client to the
+        // server.
+        let (source, destination) = quote.ends();
+        match self.find(quote.headers.protocol, destination, source) {
+            Some(Match::Inbound(index)) => {
+                let Some(ends) = self.ends(index) else { return Verdict::Pass };
+                self.icmp_inbound(host, packet, headers, &quote, &ends)
+            }
+            Some(Match::Outbound(index)) => {
+                let Some(ends) = self.ends(index) else { return Verdict::Pass };
+                self.icmp_outbound(host, packet, headers, &quote, &ends)
+            }
+            None => Verdict::Pass,
+        }
+    }
+
+    /// About a packet from the virtual address to the client: goes to the server.
+    fn icmp_inbound(
+        &mut self,
+        host: &dyn Host,
+        packet: &mut Packet<'_>,
+        headers: &Headers,
+        quote: &Quote,
+        ends: &Ends,
+    ) -> Verdict {
+        let method = ForwardingMethod((ends.flags & flag::METHOD) as u8);
+        if method == ForwardingMethod::MASQUERADE && !checksum::verify_transport(packet.as_slice(), headers) {
+            return Verdict::Drop(Reason::IcmpMalformed);
+        }
+        let bytes = packet.len() as u64;
+        self.count(ends.destination, |counters| {
+            counters.packets_in += 1;
+            counters.bytes_in += bytes;
+        });
+        match method {
+            ForwardingMethod::MASQUERADE => {
+                forward::masquerade::icmp_to_server(host, packet, headers, quote, ends)
+            }
+            ForwardingMethod::DIRECT => forward::direct::to_server(host, packet, headers, ends),
+            ForwardingMethod::LOCAL => Verdict::Deliver,
+            _ => Verdict::Drop(Reason::MethodNotSupported),
+        }
+    }
+
+    /// About a packet from the client to the server: goes to the client.
+    fn icmp_outbound(
+        &mut self,
+        host: &dyn Host,
+        packet: &mut Packet<'_>,
+        headers: &Headers,
+        quote: &Quote,
+        ends: &Ends,
+    ) -> Verdict {
+        if !checksum::verify_transport(packet.as_slice(), headers) {
+            return Verdict::Drop(Reason::IcmpMalformed);
+        }
+        let bytes = packet.len() as u64;
+        let verdict = forward::masquerade::icmp_to_client(host, packet, headers, quote, ends);
+        if matches!(verdict, Verdict::Forward { .. }) && ends.available {
+            self.count(ends.destination, |counters| {
+                counters.packets_out += 1;
+                counters.bytes_out += bytes;
+            });
+        }
+        verdict
+    }
+}
+
+/// The packet that an ICMP error quotes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quote {
+    /// Where it starts in the ICMP packet.
+    pub(crate) offset: usize,
+    /// Its headers, offsets relative to its own start.
+    pub(crate) headers: Headers,
+    ports: Ports,
+}
+
+impl Quote {
+    fn read(packet: &[u8], headers: &Headers) -> Option<Self> {
+        let offset = icmp_error::quoted_offset(packet, headers)?;
+        let quoted = packet.get(offset..)?;
+        let headers = Headers::parse_embedded(quoted).ok()?;
+        if headers.fragment == Fragment::Later {
+            return None;
+        }
+        let ports = transport::ports_embedded(quoted, &headers).ok()?;
+        Some(Self { offset, headers, ports })
+    }
+
+    /// Source and destination, as quoted.
+    fn ends(&self) -> ((IpAddr, u16), (IpAddr, u16)) {
+        ((self.headers.source, self.ports.source), (self.headers.destination, self.ports.destination))
+    }
+
+    /// Gives the quoted packet another source or destination, and the ICMP packet that carries it another destination or
+    /// source; all checksums follow.
+    pub(crate) fn translate(
+        &self,
+        packet: &mut [u8],
+        headers: &Headers,
+        side: Side,
+        address: IpAddr,
+        port: u16,
+    ) -> Option<()> {
+        let quoted = packet.get_mut(self.offset..)?;
+        match side {
+            Side::Server => {
+                rewrite::set_embedded_source(quoted, &self.headers, address, port).ok()?;
+                rewrite::set_destination(packet, headers, address, 0).ok()?;
+            }
+            Side::Client => {
+                rewrite::set_embedded_destination(quoted, &self.headers, address, port).ok()?;
+                rewrite::set_source(packet, headers, address, 0).ok()?;
+            }
+        }
+        let headers = Headers::parse(packet).ok()?;
+        checksum::fill_transport(packet, &headers);
+        Some(())
+    }
+}
+
+/// Towards whom an ICMP error is translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// Its outer destination and quoted source become the server's.
+    Server,
+    /// Its outer source and quoted destination become virtual.
+    Client,
+}

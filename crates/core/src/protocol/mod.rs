@@ -1,0 +1,80 @@
+//! Protocols that IPVS balances: what of a packet moves a connection, and which state and timeout follow.
+
+use ipvs_flow::{tcp, udp};
+use ipvs_wire::Headers;
+use ipvs_wire::{Malformed, tcp as tcp_wire};
+
+use crate::timeouts::StateTimeouts;
+
+pub(crate) const ICMP: u8 = 1;
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
+pub(crate) const ICMPV6: u8 = 58;
+
+/// The protocols of services that packets can match: TCP, UDP, SCTP.
+pub(crate) const BALANCED: [u16; 3] = [6, 17, 132];
+
+/// What the transport header says about the connection's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// A TCP segment with these flags.
+    Tcp(tcp_wire::Flags),
+    /// A UDP datagram.
+    Udp,
+}
+
+impl Signal {
+    /// Reads the transport header; `None` for a protocol that is not balanced.
+    pub(crate) fn read(packet: &[u8], headers: &Headers) -> Result<Option<Self>, Malformed> {
+        match headers.protocol {
+            TCP => Ok(Some(Self::Tcp(tcp_wire::flags(packet, headers)?))),
+            UDP => Ok(Some(Self::Udp)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether a packet without a connection may start one: any datagram, a SYN without RST.
+    pub(crate) fn starts_connection(self) -> bool {
+        match self {
+            Self::Tcp(flags) => flags.syn() && !flags.rst(),
+            Self::Udp => true,
+        }
+    }
+
+    /// State and timeout (ticks) that follow `state`, and whether that state counts as active.
+    pub(crate) fn next(self, state: u8, direction: tcp::Direction, timeouts: &StateTimeouts) -> Next {
+        match self {
+            Self::Tcp(flags) => {
+                let event = tcp::Event::from_flags(flags.0);
+                // Secure mode comes with the defence.
+                let state = tcp::next_state(
+                    false,
+                    direction,
+                    event,
+                    tcp::State::from_number(state).unwrap_or(tcp::State::None),
+                );
+                Next { state: state as u8, timeout: timeouts.tcp(state), active: state.is_active() }
+            }
+            Self::Udp => Next { state: udp::STATE, timeout: timeouts.udp(), active: false },
+        }
+    }
+}
+
+/// What follows a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Next {
+    pub(crate) state: u8,
+    /// In ticks.
+    pub(crate) timeout: u32,
+    /// Counts as active (else as inactive).
+    pub(crate) active: bool,
+}
+
+/// The state's name as the kernel prints it.
+pub(crate) fn state_name(protocol: u8, state: u8) -> &'static str {
+    match protocol {
+        TCP => tcp::State::from_number(state).map_or("ERR!", tcp::State::name),
+        UDP => udp::STATE_NAME,
+        _ => "NONE",
+    }
+}

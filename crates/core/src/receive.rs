@@ -1,0 +1,140 @@
+//! The way of a packet: which connection it belongs to, or whether it starts one.
+
+use std::net::IpAddr;
+
+use ipvs_flow::{Address, EntryIndex, Key};
+use ipvs_wire::{Fragment, Headers, Ports, checksum, transport};
+
+use crate::connections::flag;
+use crate::destination::DestinationIndex;
+use crate::director::Director;
+use crate::host::Host;
+use crate::packet::Packet;
+use crate::protocol::{ICMP, ICMPV6, Signal};
+use crate::time::Instant;
+use crate::verdict::{Reason, Verdict};
+
+/// A packet's place in a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Match {
+    /// From the client to the virtual address.
+    Inbound(EntryIndex),
+    /// From the destination of a masqueraded connection to the client.
+    Outbound(EntryIndex),
+}
+
+impl Director {
+    /// Decides about one packet, and rewrites it as its forwarding method asks.
+    ///
+    /// `packet` starts at its IP header; its transport checksum must be complete (see
+    /// `ipvs_wire::checksum::complete_partial`). Bytes behind the IP total length are cut.
+    pub fn receive(&mut self, now: Instant, host: &dyn Host, packet: &mut Packet<'_>) -> Verdict {
+        let verdict = match Headers::parse(packet.as_slice()) {
+            Ok(headers) => {
+                packet.truncate(headers.total_len);
+                match self.decide(now, host, packet, &headers) {
+                    Verdict::Pass => self.leave(host, packet, &headers),
+                    verdict => verdict,
+                }
+            }
+            Err(_) => Verdict::Drop(Reason::Malformed),
+        };
+        if let Verdict::Drop(reason) | Verdict::Reply(reason) = verdict {
+            self.count_drop(reason);
+        }
+        verdict
+    }
+
+    fn decide(
+        &mut self,
+        now: Instant,
+        host: &dyn Host,
+        packet: &mut Packet<'_>,
+        headers: &Headers,
+    ) -> Verdict {
+        if self.services.len() == 0 {
+            // The kernel's hooks vanish with a namespace's last service; connections wait in the table.
+            return Verdict::Pass;
+        }
+        if !headers.is_ipv6() && !checksum::verify_ipv4_header(packet.as_slice()) {
+            return Verdict::Drop(Reason::Malformed);
+        }
+        if headers.fragment == Fragment::Later {
+            return self.fragments.later(headers);
+        }
+        if headers.protocol == if headers.is_ipv6() { ICMPV6 } else { ICMP } {
+            return self.receive_icmp(now, host, packet, headers);
+        }
+        let signal = match Signal::read(packet.as_slice(), headers) {
+            Ok(Some(signal)) => signal,
+            Ok(None) => return Verdict::Pass,
+            Err(_) if headers.fragment == Fragment::First => return Verdict::Drop(Reason::Fragment),
+            Err(_) => return Verdict::Drop(Reason::Malformed),
+        };
+        let Ok(ports) = transport::ports(packet.as_slice(), headers) else {
+            return Verdict::Drop(Reason::Malformed);
+        };
+        let found = self.find(
+            headers.protocol,
+            (headers.source, ports.source),
+            (headers.destination, ports.destination),
+        );
+        if headers.fragment == Fragment::First {
+            return self.first_fragment(headers, ports, found);
+        }
+        match found {
+            Some(Match::Inbound(index)) if self.replaces(index, signal) => {
+                self.connections.remove(&mut self.destinations, index);
+                self.schedule(now, host, packet, headers, ports, signal)
+            }
+            Some(Match::Inbound(index)) => self.inbound(now, host, packet, headers, signal, index),
+            Some(Match::Outbound(index)) => self.outbound(now, host, packet, headers, signal, index),
+            None => self.schedule(now, host, packet, headers, ports, signal),
+        }
+    }
+
+    /// The connection of a packet with these ends.
+    pub(crate) fn find(
+        &self,
+        protocol: u8,
+        source: (IpAddr, u16),
+        destination: (IpAddr, u16),
+    ) -> Option<Match> {
+        let table = &self.connections.table;
+        let inbound = table.find_in(&Key {
+            ipv6: source.0.is_ipv6(),
+            template: false,
+            protocol,
+            client: Address::from(source.0),
+            client_port: source.1,
+            virtual_address: Address::from(destination.0),
+            virtual_port: destination.1,
+        });
+        if let Some(index) = inbound {
+            return Some(Match::Inbound(index));
+        }
+        let client = Address::from(destination.0);
+        table
+            .find_out(destination.0.is_ipv6(), protocol, client, destination.1, |entry| {
+                entry.destination_port() == source.1
+                    && entry.flags() & (flag::METHOD | flag::NO_OUTPUT) == 0
+                    && self
+                        .destinations
+                        .get(DestinationIndex(entry.destination()))
+                        .is_some_and(|destination| destination.id.address == source.0)
+            })
+            .map(Match::Outbound)
+    }
+
+    /// A first fragment is dropped if it concerns us (forwarding fragments comes later), else remembered, so that
+    /// the rest of its datagram passes as well.
+    fn first_fragment(&mut self, headers: &Headers, ports: Ports, found: Option<Match>) -> Verdict {
+        let service =
+            self.services.find(u16::from(headers.protocol), headers.destination, ports.destination, 0);
+        if found.is_some() || service.is_some() {
+            return Verdict::Drop(Reason::Fragment);
+        }
+        self.fragments.passed(headers);
+        Verdict::Pass
+    }
+}
