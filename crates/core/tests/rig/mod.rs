@@ -1,0 +1,282 @@
+//! A director in a test: virtual clock, a host made of a table, packets built and read by an independent crate.
+#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test may fail that way")]
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
+use ipvs_core::{
+    AddressKind, Command, Config, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo,
+    Director, ForwardingMethod, Host, Instant, Packet, Reply, ServiceConfig, ServiceId, Tunnel, Verdict,
+};
+
+/// Client, virtual address and servers, in both families by the same names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    pub fn ip(self, v4: &str, v6: &str) -> IpAddr {
+        match self {
+            Self::V4 => v4.parse().unwrap(),
+            Self::V6 => v6.parse().unwrap(),
+        }
+    }
+
+    pub fn client(self) -> IpAddr {
+        self.ip("192.0.2.7", "2001:db8:1::7")
+    }
+
+    pub fn vip(self) -> IpAddr {
+        self.ip("203.0.113.1", "2001:db8:2::1")
+    }
+
+    pub fn server(self, number: u8) -> IpAddr {
+        self.ip(&format!("10.0.0.{number}"), &format!("2001:db8:3::{number:x}"))
+    }
+
+    pub fn director(self) -> IpAddr {
+        self.ip("10.0.0.254", "2001:db8:3::fe")
+    }
+}
+
+/// A host with a few facts.
+#[derive(Default)]
+pub struct TableHost {
+    pub local: Vec<IpAddr>,
+    pub mtu: HashMap<IpAddr, u32>,
+    pub unreachable: Vec<IpAddr>,
+}
+
+impl Host for TableHost {
+    fn address_kind(&self, address: IpAddr) -> AddressKind {
+        if self.local.contains(&address) { AddressKind::Local } else { AddressKind::Unicast }
+    }
+
+    fn path_mtu(&self, address: IpAddr) -> Option<u32> {
+        (!self.unreachable.contains(&address)).then(|| self.mtu.get(&address).copied().unwrap_or(1500))
+    }
+
+    fn source_address(&self, towards: IpAddr) -> Option<IpAddr> {
+        Some(if towards.is_ipv4() { Family::V4.director() } else { Family::V6.director() })
+    }
+}
+
+/// One end of a packet.
+pub type End = (IpAddr, u16);
+
+/// TCP flags by letter: S, A, F, R.
+pub fn tcp(source: End, destination: End, flags: &str, payload: &[u8], ttl: u8) -> Vec<u8> {
+    let mut step = ip(source.0, destination.0, ttl).tcp(source.1, destination.1, 1000, 1000);
+    for flag in flags.chars() {
+        step = match flag {
+            'S' => step.syn(),
+            'A' => step.ack(1),
+            'F' => step.fin(),
+            'R' => step.rst(),
+            other => panic!("no flag {other}"),
+        };
+    }
+    let mut bytes = Vec::new();
+    step.write(&mut bytes, payload).unwrap();
+    bytes
+}
+
+pub fn udp(source: End, destination: End, payload: &[u8], ttl: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    ip(source.0, destination.0, ttl).udp(source.1, destination.1).write(&mut bytes, payload).unwrap();
+    bytes
+}
+
+/// An ICMP destination unreachable (port) that quotes `quoted`.
+pub fn unreachable(source: IpAddr, destination: IpAddr, quoted: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let step = ip(source, destination, 64);
+    if source.is_ipv4() {
+        let kind =
+            etherparse::Icmpv4Type::DestinationUnreachable(etherparse::icmpv4::DestUnreachableHeader::Port);
+        step.icmpv4(kind).write(&mut bytes, quoted).unwrap();
+    } else {
+        let kind =
+            etherparse::Icmpv6Type::DestinationUnreachable(etherparse::icmpv6::DestUnreachableCode::Port);
+        step.icmpv6(kind).write(&mut bytes, quoted).unwrap();
+    }
+    bytes
+}
+
+fn ip(source: IpAddr, destination: IpAddr, ttl: u8) -> etherparse::PacketBuilderStep<etherparse::IpHeaders> {
+    match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            PacketBuilder::ipv4(source.octets(), destination.octets(), ttl)
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            PacketBuilder::ipv6(source.octets(), destination.octets(), ttl)
+        }
+        _ => panic!("mixed families"),
+    }
+}
+
+/// What an independent parser sees in a packet.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub source: End,
+    pub destination: End,
+    pub ttl: u8,
+    pub checksums_ok: bool,
+    pub payload: Vec<u8>,
+}
+
+pub fn seen(packet: &[u8]) -> Seen {
+    let sliced = SlicedPacket::from_ip(packet).expect("a valid packet");
+    let (source, destination, ttl, header_ok): (IpAddr, IpAddr, u8, bool) = match sliced.net.as_ref().unwrap()
+    {
+        NetSlice::Ipv4(v4) => {
+            let header = v4.header().to_header();
+            let sum = header.header_checksum == header.calc_header_checksum();
+            (header.source.into(), header.destination.into(), header.time_to_live, sum)
+        }
+        NetSlice::Ipv6(v6) => {
+            let header = v6.header().to_header();
+            (header.source.into(), header.destination.into(), header.hop_limit, true)
+        }
+        other => panic!("{other:?}"),
+    };
+    let (sport, dport, sum, calculated, payload) = match sliced.transport.as_ref().unwrap() {
+        TransportSlice::Tcp(tcp) => {
+            let header = tcp.to_header();
+            let calculated = match sliced.net.as_ref().unwrap() {
+                NetSlice::Ipv4(v4) => header.calc_checksum_ipv4(&v4.header().to_header(), tcp.payload()),
+                NetSlice::Ipv6(v6) => header.calc_checksum_ipv6(&v6.header().to_header(), tcp.payload()),
+                other => panic!("{other:?}"),
+            };
+            (header.source_port, header.destination_port, header.checksum, calculated.unwrap(), tcp.payload())
+        }
+        TransportSlice::Udp(udp) => {
+            let header = udp.to_header();
+            let calculated = match sliced.net.as_ref().unwrap() {
+                NetSlice::Ipv4(v4) => header.calc_checksum_ipv4(&v4.header().to_header(), udp.payload()),
+                NetSlice::Ipv6(v6) => header.calc_checksum_ipv6(&v6.header().to_header(), udp.payload()),
+                other => panic!("{other:?}"),
+            };
+            (header.source_port, header.destination_port, header.checksum, calculated.unwrap(), udp.payload())
+        }
+        TransportSlice::Icmpv4(icmp) => {
+            let header = icmp.header();
+            (0, 0, header.checksum, header.icmp_type.calc_checksum(icmp.payload()), icmp.payload())
+        }
+        TransportSlice::Icmpv6(icmp) => {
+            let header = icmp.header();
+            let (IpAddr::V6(s), IpAddr::V6(d)) = (source, destination) else { panic!("family") };
+            let calculated = header.icmp_type.calc_checksum(s.octets(), d.octets(), icmp.payload()).unwrap();
+            (0, 0, header.checksum, calculated, icmp.payload())
+        }
+        other => panic!("{other:?}"),
+    };
+    Seen {
+        source: (source, sport),
+        destination: (destination, dport),
+        ttl,
+        checksums_ok: header_ok && sum == calculated,
+        payload: payload.to_vec(),
+    }
+}
+
+/// A director under test.
+pub struct Rig {
+    pub director: Director,
+    pub host: TableHost,
+    pub now: Instant,
+}
+
+impl Rig {
+    pub fn new(capacity: u32) -> Self {
+        let now = Instant::from_nanos(1_000_000_000_000);
+        let director = Director::new(Config { capacity, seed: 7, ..Config::default() }, now).unwrap();
+        Self { director, host: TableHost::default(), now }
+    }
+
+    pub fn execute(&mut self, command: Command) -> Reply {
+        self.director.execute(self.now, &self.host, command).unwrap()
+    }
+
+    /// A service by `scheduler` at the family's virtual address, port 80.
+    pub fn service(&mut self, family: Family, protocol: u16, scheduler: &str) -> ServiceId {
+        let id = ServiceId::Address { protocol, address: family.vip(), port: 80 };
+        let netmask = if family == Family::V4 { u32::MAX } else { 128 };
+        self.execute(Command::AddService(
+            id,
+            ServiceConfig {
+                scheduler: scheduler.into(),
+                persistence_engine: None,
+                flags: 0,
+                flags_mask: u32::MAX,
+                timeout: 0,
+                netmask,
+            },
+        ));
+        id
+    }
+
+    pub fn destination(
+        &mut self,
+        service: ServiceId,
+        address: IpAddr,
+        method: ForwardingMethod,
+        weight: i32,
+    ) {
+        let port = if method == ForwardingMethod::MASQUERADE { 8080 } else { 80 };
+        self.execute(Command::AddDestination(
+            service,
+            DestinationId { address, port },
+            DestinationConfig {
+                forwarding: method,
+                weight,
+                upper_threshold: 0,
+                lower_threshold: 0,
+                tunnel: Tunnel::default(),
+            },
+        ));
+    }
+
+    /// Gives a packet to the director; what it became.
+    pub fn receive(&mut self, packet: &[u8]) -> (Verdict, Vec<u8>) {
+        let mut buffer = vec![0; 4096];
+        buffer[256..256 + packet.len()].copy_from_slice(packet);
+        let mut packet = Packet::new(&mut buffer, 256, packet.len());
+        let verdict = self.director.receive(self.now, &self.host, &mut packet);
+        (verdict, packet.as_slice().to_vec())
+    }
+
+    pub fn advance(&mut self, time: Duration) {
+        self.now = self.now + time;
+        while self.director.poll_timeout().is_some_and(|due| due <= self.now) {
+            self.director.poll(self.now);
+        }
+    }
+
+    pub fn connections(&mut self) -> Vec<ConnectionInfo> {
+        match self.execute(Command::ListConnections { cursor: 0, limit: 1000 }) {
+            Reply::Connections { items, next: None } => items,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn destinations(&mut self, service: ServiceId) -> Vec<DestinationInfo> {
+        match self.execute(Command::ListDestinations { service, cursor: 0, limit: 1000 }) {
+            Reply::Destinations { items, next: None } => items,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn state(&mut self) -> &'static str {
+        let connections = self.connections();
+        assert_eq!(connections.len(), 1, "{connections:?}");
+        connections[0].state
+    }
+}
