@@ -1,0 +1,124 @@
+//! A blocking client of the daemon's control socket.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipvs_abi::errno::Errno;
+use ipvs_abi::genetlink::{Exchange, MAX_REQUEST, Progress, ProtocolError};
+use ipvs_core::{Command, Reply};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv, send,
+    socket_with,
+};
+
+/// Where the daemon listens unless told otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/ipvsd.sock";
+
+/// Environment variable that names another control socket.
+pub const SOCKET_VARIABLE: &str = "IPVSD_SOCKET";
+
+/// How long an answer may take before the daemon counts as hung.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why a request got no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nothing listens at the path.
+    #[error("no ipvsd at {}: {source}", path.display())]
+    Connect {
+        /// The path.
+        path: PathBuf,
+        /// Why not: usually NotFound or ConnectionRefused, if no daemon runs.
+        source: io::Error,
+    },
+    /// The daemon refused the command.
+    #[error("{0}")]
+    Refused(Errno),
+    /// The daemon closed the connection.
+    #[error("ipvsd closed the connection")]
+    Closed,
+    /// The connection failed; TimedOut after 30 seconds without an answer.
+    #[error("control socket: {0}")]
+    Io(#[from] io::Error),
+    /// The answer makes no sense.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+}
+
+impl ClientError {
+    /// The errno with which the daemon refused, if it did.
+    pub const fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Refused(errno) => Some(*errno),
+            _ => None,
+        }
+    }
+}
+
+/// A connection to the daemon.
+#[derive(Debug)]
+pub struct ControlClient {
+    socket: OwnedFd,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl ControlClient {
+    /// Connects to the control socket at `path`.
+    ///
+    /// # Errors
+    /// [`ClientError::Connect`].
+    pub fn connect(path: &Path) -> Result<Self, ClientError> {
+        let open = || -> rustix::io::Result<OwnedFd> {
+            let address = SocketAddrUnix::new(path)?;
+            let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+            set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
+            set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
+            connect(&socket, &address)?;
+            Ok(socket)
+        };
+        let socket =
+            open().map_err(|errno| ClientError::Connect { path: path.to_owned(), source: errno.into() })?;
+        Ok(Self { socket, sequence: 0, buffer: vec![0; MAX_REQUEST] })
+    }
+
+    /// Has the daemon execute `command`.
+    ///
+    /// Listings come whole, whatever cursor and limit say; what the messages do not carry reads as 0 (the number of
+    /// services in `Info`, of destinations in a service).
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with the daemon's errno; the others if it could not be asked.
+    pub fn request(&mut self, command: Command) -> Result<Reply, ClientError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut exchange = Exchange::new(command, self.sequence);
+        retry(|| send(&self.socket, &exchange.request(), SendFlags::NOSIGNAL))?;
+        loop {
+            let (length, _) = retry(|| recv(&self.socket, &mut self.buffer[..], RecvFlags::empty()))?;
+            if length == 0 {
+                return Err(ClientError::Closed);
+            }
+            match exchange.receive(self.buffer.get(..length).unwrap_or_default())? {
+                Progress::Wait => {}
+                Progress::Done(outcome) => return outcome.map_err(ClientError::Refused),
+            }
+        }
+    }
+}
+
+/// Repeats a system call that a signal interrupted; names a timeout as such.
+fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> Result<T, ClientError> {
+    loop {
+        match call() {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => {
+                let text = format!("no answer within {} seconds", PATIENCE.as_secs());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text).into());
+            }
+            outcome => return outcome.map_err(|errno| ClientError::Io(errno.into())),
+        }
+    }
+}
