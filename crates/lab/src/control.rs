@@ -80,6 +80,8 @@ impl Control {
             status,
             message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         };
+        // Ctrl-C reaches the command too, which then fails for that reason alone.
+        self.interrupt.check()?;
         match ended? {
             Some(status) if status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
             Some(status) => Err(refuse(status.to_string())),

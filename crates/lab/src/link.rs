@@ -4,14 +4,15 @@ use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::AddressHeaderFlags;
-use netlink_packet_route::link::{InfoBridge, InfoData, InfoVeth};
+use netlink_packet_route::link::{InfoBridge, InfoData, InfoVeth, LinkAttribute, LinkFlags, State};
 use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use rustix::net::{AddressFamily as SocketFamily, SocketType};
 
-use crate::namespace::Namespace;
 use crate::Error;
+use crate::namespace::Namespace;
 
 /// A netlink request that is not answered in this time never will be.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -75,6 +76,21 @@ impl Links {
     pub(crate) fn up(&self, name: &str) -> Result<(), Error> {
         let message = LinkUnspec::new_with_index(self.index(name)?).up().build();
         self.execute(format!("bring up {name}"), self.handle.link().set(message).execute())
+    }
+
+    /// Whether every interface here is operational: the kernel lets traffic through some time after a cable's second
+    /// end has come up, and drops it until then.
+    pub(crate) fn all_operational(&self) -> Result<bool, Error> {
+        let mut all = true;
+        self.execute("list the interfaces".into(), async {
+            let mut links = self.handle.link().get().execute();
+            while let Some(link) = links.try_next().await? {
+                let loopback = link.header.flags.contains(LinkFlags::Loopback);
+                all &= loopback || link.attributes.contains(&LinkAttribute::OperState(State::Up));
+            }
+            Ok(())
+        })?;
+        Ok(all)
     }
 
     /// Adds an address, usable at once.

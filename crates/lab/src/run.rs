@@ -26,10 +26,11 @@ pub fn run(options: &Options, progress: &mut dyn Write, show: &mut dyn FnMut(&Re
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotPermitted);
     }
+    raise_file_limit();
     let interrupt = Interrupt::install()?;
     // Dropped in the opposite order: the daemon first, then the namespaces, the directory last.
     let directory = RunDirectory::create()?;
-    let topology = Topology::build(directory.name(), options)?;
+    let topology = Topology::build(directory.name(), options, &interrupt)?;
     interrupt.check()?;
     server::start_all(&topology, options)?;
     let mut lab =
@@ -171,4 +172,12 @@ impl Lab<'_> {
         // Whoever closed the progress stream does not want to see it.
         let _ = writeln!(self.progress, "{text}");
     }
+}
+
+/// Both ends of every connection are descriptors of this process: 1024, the usual soft limit, is few.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // A refusal shows as a failed request, with its reason.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }

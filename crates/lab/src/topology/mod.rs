@@ -7,11 +7,16 @@ mod direct;
 mod nat;
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
+use crate::interrupt::Interrupt;
 use crate::link::Links;
 use crate::namespace::Namespace;
 use crate::options::{Mode, Options, Protocol};
 use crate::{Error, address, sysctl};
+
+/// Time for cables to become operational.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// One host: a namespace and its main address.
 #[derive(Debug)]
@@ -36,7 +41,7 @@ pub(crate) struct Topology {
 
 impl Topology {
     /// Builds namespaces, cables, addresses and routes. `prefix` begins the namespaces' names.
-    pub(crate) fn build(prefix: &str, options: &Options) -> Result<Self, Error> {
+    pub(crate) fn build(prefix: &str, options: &Options, interrupt: &Interrupt) -> Result<Self, Error> {
         if options.ipv6 && !sysctl::has_ipv6() {
             return Err(Error::Options("this kernel has no IPv6 (ipv6.disable=1?): leave out --ipv6".into()));
         }
@@ -67,7 +72,23 @@ impl Topology {
             Mode::Nat => nat::connect(&topology)?,
             Mode::Dr => direct::connect(&topology)?,
         }
+        topology.wait_until_operational(interrupt)?;
         Ok(topology)
+    }
+
+    fn wait_until_operational(&self, interrupt: &Interrupt) -> Result<(), Error> {
+        let hosts = [&self.client, &self.director].into_iter().chain(&self.servers);
+        for namespace in hosts.map(|host| &host.namespace).chain([&self.switch]) {
+            let wait = |links: &Links| interrupt.wait(LIMIT, || Ok(links.all_operational()?.then_some(())));
+            if namespace.run(|| wait(&Links::open()?))??.is_none() {
+                let doing = format!("bring up the interfaces of {}", namespace.name());
+                return Err(Error::setup(
+                    doing,
+                    format!("not operational after {} seconds", LIMIT.as_secs()),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The addresses on which server `index` listens: its own, and with direct routing the virtual one.
