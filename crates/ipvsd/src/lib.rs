@@ -1,5 +1,7 @@
-//! What the binaries `ipvsd` and `ipvsadm` share: the client of the control socket.
+//! What the binaries `ipvsd` and `ipvsadm` are made of: the daemon, and the client of its control socket.
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 pub mod control_client;
+pub mod logging;
+pub mod run;

@@ -1,0 +1,104 @@
+//! The event loop: one thread that owns the director, the datapath and the control socket.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use ipvs_core::{Command, Director, Error, Instant, Reply};
+
+use super::Failure;
+use super::clock::now;
+use super::control::Control;
+use super::front::Front;
+use super::poller::{Poller, Readiness};
+
+/// Token of what ends the loop.
+const STOP: u64 = 0;
+/// Token of all that the datapath waits for.
+const FRONT: u64 = 1;
+
+/// Longest sleep; nothing depends on it.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Everything that the daemon's thread owns.
+#[derive(Debug)]
+pub struct Engine<F> {
+    director: Director,
+    front: F,
+    control: Control,
+    poller: Poller,
+}
+
+impl<F: Front> Engine<F> {
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    /// [`Failure`], if the kernel refuses an epoll instance.
+    pub fn new(director: Director, front: F, control: Control) -> Result<Self, Failure> {
+        let failed = |errno| Failure::new("wait for events", errno);
+        let poller = Poller::new().map_err(failed)?;
+        for fd in front.fds() {
+            poller.add(fd, FRONT, Readiness::Readable).map_err(failed)?;
+        }
+        control.register(&poller).map_err(failed)?;
+        Ok(Self { director, front, control, poller })
+    }
+
+    /// Works until `stop` is readable.
+    ///
+    /// Each turn handles one burst of packets and a few steps of the control socket, so neither keeps the other
+    /// waiting for longer than that.
+    ///
+    /// # Errors
+    /// [`Failure`], if waiting for events fails.
+    pub fn run(&mut self, stop: impl AsFd) -> Result<(), Failure> {
+        let failed = |errno| Failure::new("wait for events", errno);
+        self.poller.add(&stop, STOP, Readiness::Readable).map_err(failed)?;
+        let mut more = false;
+        loop {
+            let timeout = if more { Duration::ZERO } else { self.timeout(now()) };
+            let mut stopped = false;
+            for token in self.poller.wait(timeout).map_err(failed)? {
+                match token {
+                    STOP => stopped = true,
+                    FRONT => {}
+                    token => self.control.note(token),
+                }
+            }
+            if stopped {
+                return self.poller.remove(&stop).map_err(failed);
+            }
+            more = self.turn(now());
+        }
+    }
+
+    /// How long nothing needs to be done, unless something comes in.
+    fn timeout(&self, now: Instant) -> Duration {
+        let due = [self.director.poll_timeout(), self.control.timeout()].into_iter().flatten().min();
+        due.map_or(LONGEST, |due| due.saturating_since(now).min(LONGEST))
+    }
+
+    /// Does a bounded piece of everything; returns whether there is more.
+    fn turn(&mut self, now: Instant) -> bool {
+        let Self { director, front, control, poller } = self;
+        let more = front.turn(now, director);
+        if director.poll_timeout().is_some_and(|due| due <= now) {
+            director.poll(now);
+        }
+        let execute = &mut |command: Command| -> Result<Reply, Error> {
+            let outcome = director.execute(now, front.host(), command);
+            // Before the client learns that it is done, so that its next packet meets the new state.
+            let changes = director.take_interest_changes();
+            if !changes.is_empty() {
+                front.apply_interest(&changes);
+            }
+            outcome
+        };
+        let busy = control.turn(now, poller, execute);
+        // Polling and packets may end what a deleted destination still needed.
+        let changes = director.take_interest_changes();
+        if !changes.is_empty() {
+            front.apply_interest(&changes);
+        }
+        more || busy
+    }
+}

@@ -1,0 +1,20 @@
+//! What the event loop needs of the datapath: a seam, so that everything else can be tested without one.
+
+use std::os::fd::BorrowedFd;
+
+use ipvs_core::{Director, Host, Instant, InterestChange};
+
+/// Packets in and out.
+pub trait Front {
+    /// What to wait for; [`turn`](Self::turn) is due when one is readable.
+    fn fds(&self) -> Vec<BorrowedFd<'_>>;
+
+    /// Handles a bounded burst of packets; returns whether more wait.
+    fn turn(&mut self, now: Instant, director: &mut Director) -> bool;
+
+    /// What the director must see has changed.
+    fn apply_interest(&mut self, changes: &[InterestChange]);
+
+    /// Facts about this host.
+    fn host(&self) -> &dyn Host;
+}

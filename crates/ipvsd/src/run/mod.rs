@@ -1,0 +1,21 @@
+//! `ipvsd run`: the daemon.
+//!
+//! One thread owns everything (see [`Engine`]). At the start it enters its network namespace, claims it, opens the
+//! datapath and then the control socket: who can connect finds a daemon that works. At the end it goes back the same
+//! way, so that the XDP programs are detached and the socket file is gone.
+
+mod clock;
+mod control;
+mod engine;
+mod failure;
+mod front;
+mod instance;
+mod namespace;
+mod poller;
+mod stop;
+
+pub use control::{Control, Limits};
+pub use engine::Engine;
+pub use failure::Failure;
+pub use front::Front;
+pub use stop::StopSignals;
