@@ -4,7 +4,7 @@ use ipvs_core::Instant;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Now, by CLOCK_MONOTONIC: the clock that the XDP program reads as well.
-pub fn now() -> Instant {
+pub(super) fn now() -> Instant {
     let time = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     Instant::from_nanos(

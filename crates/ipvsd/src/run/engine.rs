@@ -8,7 +8,7 @@ use ipvs_core::{Command, Director, Error, Instant, Reply};
 use super::Failure;
 use super::clock::now;
 use super::control::Control;
-use super::front::Front;
+use super::front::{Due, Front};
 use super::poller::{Poller, Readiness};
 
 /// Token of what ends the loop.
@@ -26,6 +26,8 @@ pub struct Engine<F> {
     front: F,
     control: Control,
     poller: Poller,
+    /// When the datapath wants its next turn.
+    due: Due,
 }
 
 impl<F: Front> Engine<F> {
@@ -40,7 +42,7 @@ impl<F: Front> Engine<F> {
             poller.add(fd, FRONT, Readiness::Readable).map_err(failed)?;
         }
         control.register(&poller).map_err(failed)?;
-        Ok(Self { director, front, control, poller })
+        Ok(Self { director, front, control, poller, due: Due::Now })
     }
 
     /// Works until `stop` is readable.
@@ -73,14 +75,15 @@ impl<F: Front> Engine<F> {
 
     /// How long nothing needs to be done, unless something comes in.
     fn timeout(&self, now: Instant) -> Duration {
-        let due = [self.director.poll_timeout(), self.control.timeout()].into_iter().flatten().min();
+        let front = if let Due::At(due) = self.due { Some(due) } else { None };
+        let due = [self.director.poll_timeout(), self.control.timeout(), front].into_iter().flatten().min();
         due.map_or(LONGEST, |due| due.saturating_since(now).min(LONGEST))
     }
 
     /// Does a bounded piece of everything; returns whether there is more.
     fn turn(&mut self, now: Instant) -> bool {
-        let Self { director, front, control, poller } = self;
-        let more = front.turn(now, director);
+        let Self { director, front, control, poller, due } = self;
+        *due = front.turn(now, director);
         if director.poll_timeout().is_some_and(|due| due <= now) {
             director.poll(now);
         }
@@ -99,6 +102,6 @@ impl<F: Front> Engine<F> {
         if !changes.is_empty() {
             front.apply_interest(&changes);
         }
-        more || busy
+        busy || self.due == Due::Now
     }
 }

@@ -4,13 +4,24 @@ use std::os::fd::BorrowedFd;
 
 use ipvs_core::{Director, Host, Instant, InterestChange};
 
+/// When the next turn is due although no descriptor is readable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// At once: more packets wait.
+    Now,
+    /// At this time at the latest.
+    At(Instant),
+    /// Never.
+    Never,
+}
+
 /// Packets in and out.
 pub trait Front {
     /// What to wait for; [`turn`](Self::turn) is due when one is readable.
     fn fds(&self) -> Vec<BorrowedFd<'_>>;
 
-    /// Handles a bounded burst of packets; returns whether more wait.
-    fn turn(&mut self, now: Instant, director: &mut Director) -> bool;
+    /// Handles a bounded burst of packets.
+    fn turn(&mut self, now: Instant, director: &mut Director) -> Due;
 
     /// What the director must see has changed.
     fn apply_interest(&mut self, changes: &[InterestChange]);

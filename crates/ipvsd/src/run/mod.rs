@@ -17,5 +17,5 @@ mod stop;
 pub use control::{Control, Limits};
 pub use engine::Engine;
 pub use failure::Failure;
-pub use front::Front;
+pub use front::{Due, Front};
 pub use stop::StopSignals;

@@ -94,10 +94,10 @@ impl Control {
     pub(in crate::run) fn note(&mut self, token: u64) {
         if token == Self::LISTENER {
             self.accepting = true;
-        } else if let Some(client) = self.clients.get_mut(&token) {
-            if !core::mem::replace(&mut client.queued, true) {
-                self.ready.push_back(token);
-            }
+        } else if let Some(client) = self.clients.get_mut(&token)
+            && !core::mem::replace(&mut client.queued, true)
+        {
+            self.ready.push_back(token);
         }
     }
 
