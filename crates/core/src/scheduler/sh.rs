@@ -48,13 +48,14 @@ impl Scheduler for SourceHashing {
         let port = if view.flags.contains(ServiceFlags::SCHED2) { flow.source_port } else { 0 };
         let value = fold(flow.source).wrapping_add(u32::from(port));
         let first = bucket(value);
-        if !view.flags.contains(ServiceFlags::SCHED1) {
-            return self.usable(view, first);
+        let own = self.usable(view, first);
+        if own.is_some() || !view.flags.contains(ServiceFlags::SCHED1) {
+            return own;
         }
-        // sh-fallback. The offset is added to the hash twice over: first to get on, then to the hash again.
+        // sh-fallback goes on from the bucket's number twice over: the offset holds it and is added to it again.
         (0..BUCKETS).find_map(|offset| {
             let rolled = (offset + first) % BUCKETS;
-            self.usable(view, (rolled + first) & (BUCKETS - 1))
+            self.usable(view, (rolled + first) % BUCKETS)
         })
     }
 }

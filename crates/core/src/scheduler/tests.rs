@@ -2,8 +2,11 @@
 //! weights, one real packet per connection (UDP for inactive connections, TCP SYN for active ones), and the server
 //! whose connection count rose. They depend on how the services came about: servers are added one by one.
 
-use crate::command::Command;
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::command::{Command, ServiceConfig, ServiceFlags};
 use crate::destination::Bound::{Active, Inactive};
+use crate::scheduler::Flow;
 use crate::scheduler::testing::{Bench, limits, settings, weight};
 
 #[track_caller]
@@ -183,4 +186,81 @@ fn twos() {
     let ones = sequence.matches('1').count();
     assert!((190..=210).contains(&ones), "{ones}"); // the draw is corrected by load
     check("twos", &[0, 0], Active, "- -");
+}
+
+/// What 64 connections get: of the clients 10.1.0.1 to 10.1.0.64, of client 10.1.0.1's ports 5000 to 5063, or to the
+/// addresses 10.6.0.1 to 10.6.0.64. The servers in `quiescent` were set to weight 0 after they were added.
+#[track_caller]
+fn hashed(scheduler: &str, flags: u32, weights: &[i32], quiescent: &[u8], expected: &str) {
+    let (mut bench, id) = Bench::with(scheduler, &[]);
+    bench.run(Command::EditService(id, ServiceConfig { flags, ..settings(scheduler) })).unwrap();
+    for (i, it) in (1..).zip(weights) {
+        bench.add(id, i, weight(*it)).unwrap();
+    }
+    for i in quiescent {
+        bench.edit(id, *i, weight(0)).unwrap();
+    }
+    let ports = flags & ServiceFlags::SCHED2 != 0;
+    let chosen: String = (1..=64)
+        .map(|i| {
+            let flow = Flow {
+                source: IpAddr::from(Ipv4Addr::new(10, 1, 0, if ports { 1 } else { i })),
+                source_port: if ports { 4999 + u16::from(i) } else { 2000 },
+                destination: IpAddr::from(Ipv4Addr::new(10, 6, 0, i)),
+                destination_port: 80,
+            };
+            bench.connect(id, &flow, Inactive).map_or("-".to_owned(), |index| bench.number(index).to_string())
+        })
+        .collect();
+    assert_eq!(chosen, expected, "{scheduler} {flags} {weights:?} {quiescent:?}");
+}
+
+const FALLBACK: u32 = ServiceFlags::SCHED1;
+const PORT: u32 = ServiceFlags::SCHED2;
+
+#[test]
+fn sh() {
+    hashed("sh", 0, &[1, 1, 1], &[], "3312131313232321212131313231121233131223132123213121313112323212");
+    hashed("sh", 0, &[3, 2, 1], &[], "3112132323212122121111113132121213232121111213111121323212121121");
+    hashed("sh", 0, &[0, 2], &[], "22-2-2-2-222222-2-2-2-2-222--2-222-2-222-22-222-2-2-2-2--22222-2");
+    hashed("sh", 0, &[3, 2, 1], &[1], "2-2-223232-2-2-3232-2-2-3232-2-2-323232-2-323232-2-223232-2-2232");
+    hashed(
+        "sh",
+        FALLBACK,
+        &[3, 2, 1],
+        &[2],
+        "1311131313131311111111111111313111313111311111111111111113131313",
+    );
+    hashed("sh", FALLBACK, &[1, 1, 1], &[1, 2], &"3".repeat(64));
+    hashed("sh", PORT, &[3, 2, 1], &[], "1311112132321212132121111113132121223232121111213112121323212122");
+    hashed("sh", 0, &[], &[], &"-".repeat(64));
+    hashed("sh", FALLBACK, &[0], &[], &"-".repeat(64));
+}
+
+#[test]
+fn mh() {
+    hashed("mh", 0, &[1, 1, 1], &[], "1111132233121223323111322212212231112221211321121132131313312113");
+    hashed("mh", 0, &[3, 2, 1], &[], "1111111211121113321111322211212231112221211321121112131113112112");
+    hashed("mh", 0, &[3, 2, 1], &[1], "-------2---2---332----3222--2-223---222-2--32--2---2-3---3--2--2");
+    hashed("mh", 0, &[0, 2], &[], &"2".repeat(64));
+    hashed(
+        "mh",
+        FALLBACK,
+        &[3, 2, 1],
+        &[2],
+        "1111111111131113311111311111111131113131311331111111131113113111",
+    );
+    hashed("mh", FALLBACK, &[1, 1, 1], &[1, 2], &"3".repeat(64));
+    hashed("mh", PORT, &[3, 2, 1], &[], "1221112121112321111113333222231121121131112232133112132311122122");
+    hashed("mh", 0, &[500, 3, 70], &[], "1111111111111113111111111111111111111111111111111111131113111111");
+    hashed("mh", 0, &[130_000, 1000], &[], &"1".repeat(64));
+    hashed("mh", FALLBACK, &[0, 0], &[], &"-".repeat(64));
+}
+
+#[test]
+fn dh() {
+    let expected = "1213131323232121313122323112321312132311232331212231323232121233";
+    hashed("dh", 0, &[1, 1, 1], &[], expected);
+    hashed("dh", 0, &[3, 2, 1], &[], expected); // weights do not matter
+    hashed("dh", 0, &[1, 1, 1], &[2], &expected.replace('2', "-"));
 }
