@@ -96,7 +96,8 @@ pub(crate) fn limits(upper_threshold: u32, lower_threshold: u32) -> DestinationC
 impl Bench {
     pub(crate) fn new() -> Self {
         let mut bench = Self {
-            director: Director::new(Config::default(), Instant::from_nanos(0)).unwrap(),
+            director: Director::new(Config { capacity: 64, ..Config::default() }, Instant::from_nanos(0))
+                .unwrap(),
             now: Instant::from_nanos(0),
         };
         bench.director.poll(bench.now);
