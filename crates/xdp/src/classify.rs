@@ -1,0 +1,76 @@
+//! Ethernet, VLAN tags and ARP; then by network protocol.
+
+use aya_ebpf::programs::XdpContext;
+
+use crate::maps::{Endpoint, is_answered, is_server, is_virtual};
+use crate::packet::{Bytes, ipv4_address, read};
+use crate::{ipv4, ipv6};
+
+const ETHERTYPE_IPV4: u16 = 0x0800u16.to_be();
+const ETHERTYPE_ARP: u16 = 0x0806u16.to_be();
+const ETHERTYPE_IPV6: u16 = 0x86ddu16.to_be();
+const ETHERTYPE_VLAN: u16 = 0x8100u16.to_be();
+const ETHERTYPE_QINQ: u16 = 0x88a8u16.to_be();
+
+/// Whether the frame goes to the daemon.
+#[inline(always)]
+pub fn concerns_daemon(context: &XdpContext) -> bool {
+    let (bytes, data) = Bytes::of(context);
+    if !bytes.has(data, 14) {
+        return false;
+    }
+    // SAFETY: 14 bytes are there.
+    let mut ethertype: u16 = unsafe { read(data + 12) };
+    let mut network = data + 14;
+    for _ in 0..2 {
+        if ethertype != ETHERTYPE_VLAN && ethertype != ETHERTYPE_QINQ {
+            break;
+        }
+        if !bytes.has(network, 4) {
+            return false;
+        }
+        // SAFETY: 4 bytes are there.
+        ethertype = unsafe { read(network + 2) };
+        network += 4;
+    }
+    match ethertype {
+        ETHERTYPE_IPV4 => ipv4::concerns_daemon(bytes, network),
+        ETHERTYPE_IPV6 => ipv6::concerns_daemon(bytes, network),
+        ETHERTYPE_ARP => arp_concerns_daemon(bytes, network),
+        _ => false,
+    }
+}
+
+/// ARP requests (RFC 826; Ethernet and IPv4) for an address that the daemon stands in for.
+#[inline(always)]
+fn arp_concerns_daemon(bytes: Bytes, arp: usize) -> bool {
+    if !bytes.has(arp, 28) {
+        return false;
+    }
+    // SAFETY: 28 bytes are there.
+    unsafe {
+        read::<u16>(arp) == 1u16.to_be()
+            && read::<u16>(arp + 2) == ETHERTYPE_IPV4
+            && read::<u16>(arp + 6) == 1u16.to_be()
+            && is_answered(&ipv4_address(arp + 24))
+    }
+}
+
+/// A transport packet: to a virtual service, or from a destination.
+#[inline(always)]
+pub fn transport_concerns_daemon(
+    bytes: Bytes,
+    ports: usize,
+    protocol: u8,
+    source: [u32; 4],
+    destination: [u32; 4],
+) -> bool {
+    if !bytes.has(ports, 4) {
+        return false;
+    }
+    let protocol = u16::from(protocol);
+    // SAFETY: 4 bytes are there.
+    let (source_port, destination_port) = unsafe { (read(ports), read(ports + 2)) };
+    is_virtual(&Endpoint { protocol, port: destination_port, address: destination })
+        || is_server(&Endpoint { protocol, port: source_port, address: source })
+}

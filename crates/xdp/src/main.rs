@@ -1,0 +1,61 @@
+//! The XDP program of ipvsd: what concerns a virtual service, or comes from a destination of a masquerading service,
+//! goes to the daemon's AF_XDP socket of the receive queue; everything else goes to the host's stack untouched.
+//!
+//! The program decides nothing that IPVS decides: a packet that it hands over needlessly is given back by the daemon.
+//! Packets of which it cannot see the headers (truncated, more than two VLAN tags, long chains of IPv6 extension
+//! headers) stay with the host.
+#![no_std]
+#![no_main]
+
+mod classify;
+mod icmp;
+mod ipv4;
+mod ipv6;
+mod maps;
+mod packet;
+
+use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+
+use crate::maps::{Counter, INTERFACES, SOCKETS, count};
+
+/// For drivers and modes that deliver each frame in one buffer (native mode).
+#[xdp]
+pub fn ipvsd(context: XdpContext) -> u32 {
+    run(&context)
+}
+
+/// The same for frames in several buffers (generic mode, large MTUs).
+#[xdp(frags)]
+pub fn ipvsd_frags(context: XdpContext) -> u32 {
+    run(&context)
+}
+
+#[inline(always)]
+fn run(context: &XdpContext) -> u32 {
+    if !classify::concerns_daemon(context) {
+        count(Counter::Passed);
+        return xdp_action::XDP_PASS;
+    }
+    let interface = context.ingress_ifindex() as u32;
+    // SAFETY: the value is a plain u32, written by the daemon before the program is attached.
+    let Some(base) = (unsafe { INTERFACES.get(interface) }) else {
+        count(Counter::NoSocket);
+        return xdp_action::XDP_PASS;
+    };
+    // XDP_PASS when the queue has no socket: the host then treats the packet as if ipvsd were not there.
+    let action =
+        SOCKETS.redirect(*base + context.rx_queue_index(), u64::from(xdp_action::XDP_PASS)).unwrap_or_else(|action| action);
+    count(if action == xdp_action::XDP_REDIRECT { Counter::Redirected } else { Counter::NoSocket });
+    action
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+/// The kernel lets only programs under a GPL-compatible licence call some helpers.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+pub static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

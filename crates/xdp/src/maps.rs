@@ -1,0 +1,117 @@
+//! The maps that the daemon fills. `ipvs_datapath` mirrors the layouts in `program/layout.rs`.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    macros::map,
+    maps::{Array, HashMap, PerCpuArray, XskMap},
+};
+
+/// An address: 16 bytes in network order, IPv4 as `::ffff:a.b.c.d`; read as words for speed.
+pub type Address = [u32; 4];
+
+/// One end of a flow: protocol in host order, port in network order (0: any port).
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Endpoint {
+    pub protocol: u16,
+    pub port: u16,
+    pub address: Address,
+}
+
+/// The daemon answers ARP, neighbour discovery and echo for the address: it is not the host's.
+pub const ANSWERED: u32 = 1;
+
+/// Bit of `SETTINGS[0]`: some virtual service takes any port.
+pub const ANY_PORT_VIRTUALS: u32 = 1;
+/// Bit of `SETTINGS[0]`: some destination takes any port.
+pub const ANY_PORT_SERVERS: u32 = 2;
+
+/// Virtual services.
+#[map(name = "virtuals")]
+pub static VIRTUALS: HashMap<Endpoint, u32> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// Addresses of virtual services and their flags.
+#[map(name = "virtual_addrs")]
+pub static VIRTUAL_ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// Destinations whose replies the daemon rewrites.
+#[map(name = "servers")]
+pub static SERVERS: HashMap<Endpoint, u32> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// Addresses of those destinations: for later fragments, which have no ports.
+#[map(name = "server_addrs")]
+pub static SERVER_ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// Which lookups are worth making.
+#[map(name = "settings")]
+pub static SETTINGS: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Interface index to the first of its queues' positions in `SOCKETS`.
+#[map(name = "interfaces")]
+pub static INTERFACES: HashMap<u32, u32> = HashMap::with_max_entries(256, BPF_F_NO_PREALLOC);
+
+/// The daemon's AF_XDP sockets, by interface and receive queue.
+#[map(name = "sockets")]
+pub static SOCKETS: XskMap = XskMap::with_max_entries(4096, 0);
+
+/// Packets by what became of them, see [`Counter`].
+#[map(name = "counters")]
+pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(3, 0);
+
+/// Positions in `COUNTERS`.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum Counter {
+    /// To the daemon.
+    Redirected = 0,
+    /// To the host, as not the daemon's concern.
+    Passed = 1,
+    /// To the host, because the queue has no socket.
+    NoSocket = 2,
+}
+
+#[inline(always)]
+pub fn count(counter: Counter) {
+    if let Some(value) = COUNTERS.get_ptr_mut(counter as u32) {
+        // SAFETY: a per-CPU value, and an XDP program is not interrupted by itself.
+        unsafe { *value += 1 }
+    }
+}
+
+#[inline(always)]
+fn setting(bit: u32) -> bool {
+    SETTINGS.get(0).is_some_and(|bits| bits & bit != 0)
+}
+
+/// Whether a virtual service has this end.
+#[inline(always)]
+pub fn is_virtual(end: &Endpoint) -> bool {
+    VIRTUALS.get_ptr(end).is_some()
+        || setting(ANY_PORT_VIRTUALS) && VIRTUALS.get_ptr(&Endpoint { port: 0, ..*end }).is_some()
+}
+
+/// Whether a destination has this end.
+#[inline(always)]
+pub fn is_server(end: &Endpoint) -> bool {
+    SERVERS.get_ptr(end).is_some()
+        || setting(ANY_PORT_SERVERS) && SERVERS.get_ptr(&Endpoint { port: 0, ..*end }).is_some()
+}
+
+/// Flags of a virtual address, `None` if it is none.
+#[inline(always)]
+pub fn virtual_address(address: &Address) -> Option<u32> {
+    // SAFETY: the value is a plain u32 that the daemon replaces as a whole.
+    unsafe { VIRTUAL_ADDRESSES.get(address) }.copied()
+}
+
+/// Whether the daemon stands in for this address.
+#[inline(always)]
+pub fn is_answered(address: &Address) -> bool {
+    virtual_address(address).is_some_and(|flags| flags & ANSWERED != 0)
+}
+
+/// Whether a later fragment between these addresses concerns the daemon.
+#[inline(always)]
+pub fn concerns_fragment(source: &Address, destination: &Address) -> bool {
+    VIRTUAL_ADDRESSES.get_ptr(destination).is_some() || SERVER_ADDRESSES.get_ptr(source).is_some()
+}

@@ -1,0 +1,57 @@
+//! Reading packet memory in the way the verifier can follow.
+
+use aya_ebpf::programs::XdpContext;
+
+use crate::maps::Address;
+
+/// The bytes of a frame's first buffer.
+#[derive(Clone, Copy)]
+pub struct Bytes {
+    end: usize,
+}
+
+impl Bytes {
+    #[inline(always)]
+    pub fn of(context: &XdpContext) -> (Self, usize) {
+        (Self { end: context.data_end() }, context.data())
+    }
+
+    /// Whether `length` bytes at `at` lie inside the packet. The verifier learns the bound from this comparison, so it
+    /// must stand before the reads, on the very pointer that they use.
+    #[inline(always)]
+    pub fn has(self, at: usize, length: usize) -> bool {
+        at + length <= self.end
+    }
+}
+
+/// Reads a `T` at `at`.
+///
+/// # Safety
+/// [`Bytes::has`] must have said that the bytes are there. Packet memory has no alignment to speak of for 16- and
+/// 32-bit reads on the machines that XDP runs on; the kernel aligns IP headers to 4 bytes (2 with an odd VLAN tag), and
+/// an unaligned-safe read would become byte loads.
+#[inline(always)]
+pub unsafe fn read<T: Copy>(at: usize) -> T {
+    // SAFETY: by the caller.
+    unsafe { *(at as *const T) }
+}
+
+/// The IPv4 address at `at` in its mapped form.
+///
+/// # Safety
+/// As [`read`].
+#[inline(always)]
+pub unsafe fn ipv4_address(at: usize) -> Address {
+    // SAFETY: by the caller.
+    [0, 0, 0xffffu32.to_be(), unsafe { read(at) }]
+}
+
+/// The IPv6 address at `at`.
+///
+/// # Safety
+/// As [`read`].
+#[inline(always)]
+pub unsafe fn ipv6_address(at: usize) -> Address {
+    // SAFETY: by the caller.
+    unsafe { read(at) }
+}
