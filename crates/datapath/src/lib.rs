@@ -1,1 +1,39 @@
-//! Placeholder documentation.
+//! Packets in and out: XDP loading, AF_XDP sockets, routes and neighbours, ARP and neighbour discovery for virtual
+//! addresses, the host port.
+//!
+//! [`Datapath`] decides nothing that IPVS decides: it carries packets to an [`Engine`] (the director) and out again as
+//! the verdict says. It has no thread and no clock: the daemon's event loop waits for its
+//! [descriptors](Datapath::descriptors) and calls [`Datapath::turn`].
+//!
+//! `unsafe` stands only in `xsk` (memory and rings shared with the kernel) and `tun` (an ioctl).
+#![deny(unsafe_code)]
+
+mod arp;
+mod counter;
+mod datapath;
+mod engine;
+mod error;
+mod ethernet;
+mod host_port;
+mod input;
+mod interests;
+mod ndp;
+mod netlink;
+mod network;
+mod open;
+mod options;
+mod output;
+mod program;
+mod segment;
+#[allow(unsafe_code)]
+mod tun;
+mod waiting;
+#[allow(unsafe_code)]
+mod xsk;
+
+pub use counter::Counter;
+pub use datapath::{Attached, Datapath, Turn};
+pub use engine::Engine;
+pub use error::OpenError;
+pub use options::{Options, XdpMode};
+pub use program::ProgramCounters;

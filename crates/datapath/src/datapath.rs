@@ -1,0 +1,277 @@
+//! The datapath as a whole: what the daemon's event loop drives.
+
+use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::time::Duration;
+
+use ipvs_core::{Host, Instant, InterestChange};
+
+use crate::counter::Counter;
+use crate::engine::Engine;
+use crate::input::{self, Input};
+use crate::interests::Interests;
+use crate::network::{Event, Network};
+use crate::output::Output;
+use crate::program::{Program, ProgramCounters};
+use crate::{OpenError, Options, XdpMode, open};
+
+/// Most packets taken from one socket in a turn, so that all queues and the control socket have their share.
+const BURST: usize = 64;
+
+/// When to look again if the kernel had no room for what should be sent, or no frame was free to receive.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// What a turn did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Packets received, from interfaces and from the host.
+    pub received: u64,
+    /// There may be more to do at once: call [`Datapath::turn`] again before waiting.
+    pub more: bool,
+    /// Call [`Datapath::turn`] again at this time at the latest, even if no descriptor is readable.
+    pub deadline: Option<Instant>,
+}
+
+/// An interface that the datapath is attached to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub index: u32,
+    /// Native or generic.
+    pub mode: XdpMode,
+    /// Number of queues with a socket.
+    pub queues: usize,
+}
+
+/// Packets in and out of this host's interfaces, for one director. Dropping it leaves nothing behind.
+#[derive(Debug)]
+pub struct Datapath {
+    pub(crate) program: Program,
+    pub(crate) network: Network,
+    pub(crate) output: Output,
+    pub(crate) interests: Interests,
+    pub(crate) attached: Vec<Attached>,
+    pub(crate) large: Vec<u8>,
+    pub(crate) events: Vec<Event>,
+    /// Frames that refilling leaves for sending.
+    pub(crate) reserve: usize,
+}
+
+impl Datapath {
+    /// Opens everything in the network namespace of the calling thread: loads and attaches the XDP program, opens the
+    /// sockets and the TUN device.
+    ///
+    /// # Errors
+    /// [`OpenError`] names what is missing and the remedy. Nothing is left behind.
+    pub fn open(options: &Options) -> Result<Self, OpenError> {
+        open::open(options)
+    }
+
+    /// The interfaces attached to.
+    pub fn attached(&self) -> &[Attached] {
+        &self.attached
+    }
+
+    /// Facts about this host.
+    pub fn host(&self) -> &dyn Host {
+        &self.network
+    }
+
+    /// The descriptors to wait for: [`Datapath::turn`] has work when one is readable. They stay the same.
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        let sockets =
+            self.output.ports.iter().flat_map(|port| &port.sockets).map(|socket| socket.as_fd().as_raw_fd());
+        sockets.chain([self.output.host.as_fd().as_raw_fd(), self.network.monitor().as_raw_fd()]).collect()
+    }
+
+    /// A counter's value since the start.
+    pub fn counter(&self, counter: Counter) -> u64 {
+        self.output.counters.get(counter)
+    }
+
+    /// What the XDP program counted.
+    pub fn program_counters(&self) -> ProgramCounters {
+        self.program.counters()
+    }
+
+    /// Packets that the kernel could not give to the sockets: full rings or no free frame.
+    pub fn lost_in_kernel(&self) -> u64 {
+        let sockets = self.output.ports.iter().flat_map(|port| &port.sockets);
+        sockets
+            .filter_map(|socket| socket.statistics().ok())
+            .map(|statistics| statistics.rx_dropped + statistics.rx_ring_full.unwrap_or(0))
+            .sum()
+    }
+
+    /// Does what there is to do: hears of changes in the network, takes a bounded burst of packets from each queue and
+    /// from the host, has the engine judge them and sends what is to be sent. Never blocks.
+    pub fn turn(&mut self, now: Instant, engine: &mut (impl Engine + ?Sized)) -> Turn {
+        let mut turn = Turn { more: self.follow_network(now), ..Turn::default() };
+        for port in 0..self.output.ports.len() {
+            for queue in 0..self.output.ports.get(port).map_or(0, |port| port.sockets.len()) {
+                let received = self.receive(now, engine, port, queue);
+                turn.received += received as u64;
+                turn.more |= received >= BURST;
+            }
+        }
+        let received = self.receive_from_host(now, engine);
+        turn.received += received as u64;
+        turn.more |= received >= BURST;
+        self.output.review_waiting(&mut self.network, now, false);
+        let retry = self.flush();
+        turn.deadline = self.output.waiting.deadline();
+        if retry {
+            let soon = now + RETRY;
+            turn.deadline = Some(turn.deadline.map_or(soon, |deadline| deadline.min(soon)));
+        }
+        turn
+    }
+
+    /// Takes the packets of one queue.
+    fn receive(
+        &mut self,
+        now: Instant,
+        engine: &mut (impl Engine + ?Sized),
+        port: usize,
+        queue: usize,
+    ) -> usize {
+        let Self { output, network, interests, large, .. } = self;
+        let Some(interface) = output.ports.get(port).map(|port| port.interface) else { return 0 };
+        // Each queue sends by the queue of the same number where there is one: packets of a flow stay in order.
+        for port in &mut output.ports {
+            port.transmit = queue % port.sockets.len().max(1);
+        }
+        let link = network.links().get(interface);
+        let own = link.and_then(|link| link.address).unwrap_or_default();
+        let mtu = link.map_or(0, |link| link.mtu as usize);
+        let mut input = Input { output, network, interests, now, port, own, mtu };
+        let mut packets = 0;
+        while packets < BURST {
+            let Some(buffer) = input::next(input.output, port, queue) else { break };
+            packets += 1;
+            input.output.counters.count(Counter::Received);
+            if !buffer.more {
+                input.frame(engine, buffer);
+                continue;
+            }
+            // A packet in several buffers.
+            large.clear();
+            let mut part = Some(buffer);
+            while let Some(mut buffer) = part {
+                let bytes = input.output.umem.bytes_mut(&mut buffer.frame);
+                large.extend_from_slice(
+                    bytes.get(buffer.start..buffer.start + buffer.len).unwrap_or_default(),
+                );
+                let more = buffer.more;
+                input.output.umem.put(buffer.frame);
+                part = if more { input::next(input.output, port, queue) } else { None };
+            }
+            input.large(engine, large);
+        }
+        packets
+    }
+
+    /// Takes the packets that leave the host by the host port: answers of local real servers.
+    fn receive_from_host(&mut self, now: Instant, engine: &mut (impl Engine + ?Sized)) -> usize {
+        let Self { output, network, interests, .. } = self;
+        for port in &mut output.ports {
+            port.transmit = 0;
+        }
+        let mut input = Input { output, network, interests, now, port: 0, own: [0; 6], mtu: 0 };
+        let mut packets = 0;
+        while packets < BURST && input.from_host(engine) {
+            packets += 1;
+        }
+        packets
+    }
+
+    /// Sends what is in the rings, takes back what was sent and offers frames. Returns whether to try again soon.
+    pub(crate) fn flush(&mut self) -> bool {
+        let output = &mut self.output;
+        let mut retry = false;
+        for socket in output.ports.iter_mut().flat_map(|port| &mut port.sockets) {
+            retry |= socket.flush();
+            socket.complete(&mut output.umem);
+        }
+        for socket in output.ports.iter_mut().flat_map(|port| &mut port.sockets) {
+            retry |= !socket.refill(&mut output.umem, self.reserve);
+        }
+        retry
+    }
+
+    /// Hears of changes in the network and acts on them; returns whether there may be more.
+    fn follow_network(&mut self, now: Instant) -> bool {
+        let mut events = std::mem::take(&mut self.events);
+        let more = self.network.update(now, &mut events);
+        let mut new = Vec::new();
+        let mut own_changed = false;
+        for event in events.drain(..) {
+            match event {
+                Event::Neighbour(interface, address, state) => {
+                    self.output.resolved(interface, address, state)
+                }
+                Event::Address(address) => {
+                    own_changed = true;
+                    match self.interests.follow(address, &mut self.program, &self.network) {
+                        Ok(answered) => new.extend(answered),
+                        Err(error) => {
+                            tracing::warn!(%address, %error, "could not change the XDP program's map")
+                        }
+                    }
+                }
+                Event::Everything => {
+                    own_changed = true;
+                    match self.interests.follow_all(&mut self.program, &self.network) {
+                        Ok(answered) => new.extend(answered),
+                        Err(error) => tracing::warn!(%error, "could not change the XDP program's map"),
+                    }
+                    self.output.review_waiting(&mut self.network, now, true);
+                }
+            }
+        }
+        self.events = events;
+        self.announce(new);
+        if own_changed {
+            self.follow_servers();
+        }
+        more
+    }
+
+    /// Takes changes of what the director must see.
+    ///
+    /// # Errors
+    /// None: what the program's maps do not take is logged, and the packets concerned stay with the host.
+    pub fn apply_interest(&mut self, changes: impl IntoIterator<Item = InterestChange>) {
+        let mut new = Vec::new();
+        let mut changed = false;
+        for change in changes {
+            changed = true;
+            match self.interests.apply(change, &mut self.program, &self.network) {
+                Ok(answered) => new.extend(answered),
+                Err(error) => tracing::warn!(?change, %error, "could not change the XDP program's map"),
+            }
+        }
+        if changed {
+            self.announce(new);
+            self.follow_servers();
+        }
+    }
+
+    fn announce(&mut self, addresses: Vec<IpAddr>) {
+        if addresses.is_empty() {
+            return;
+        }
+        for address in addresses {
+            self.output.announce(&self.network, address);
+        }
+        self.flush();
+    }
+
+    /// Leads the answers of those real servers that are on this host through the host port.
+    fn follow_servers(&mut self) {
+        let Self { output, interests, network, .. } = self;
+        output.host.set_servers(interests.servers().filter(|server| network.is_own(server.address)));
+    }
+}

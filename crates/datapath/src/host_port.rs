@@ -1,0 +1,190 @@
+//! The host port: a TUN device through which packets enter this host's own stack, and through which the answers of a
+//! real server on this host come back.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::link::LinkAttribute;
+use netlink_packet_route::link::{LinkFlags, LinkMessage};
+use netlink_packet_route::route::{
+    RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
+use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage, RulePortRange};
+use netlink_packet_route::{AddressFamily, IpProtocol, RouteNetlinkMessage};
+
+use crate::netlink::Requests;
+use crate::program::Endpoint;
+use crate::{OpenError, tun};
+
+/// The routing table of the answers of local real servers: one default route, to the host port. The number ("ipvs")
+/// also tells our rules from others'.
+const TABLE: u32 = 0x6970_7673;
+
+/// Priority of our rules: behind `local` (0), before `main` (32766).
+const PRIORITY: u32 = 5000;
+
+/// The TUN device, its routes and the rules that lead to it. Dropping it removes all.
+#[derive(Debug)]
+pub(crate) struct HostPort {
+    file: File,
+    requests: Requests,
+    rules: BTreeSet<(IpAddr, u16, u16)>,
+}
+
+impl HostPort {
+    /// Makes the device, up, with nothing but its routes in a table of its own. Removes the rules that a daemon that
+    /// was killed may have left.
+    pub(crate) fn open(name: &str, mtu: u32) -> Result<Self, OpenError> {
+        let file = tun::create(name).map_err(|source| match source.kind() {
+            io::ErrorKind::PermissionDenied => OpenError::NotPermitted { what: "make a TUN device" },
+            kind => OpenError::HostPort {
+                name: name.into(),
+                remedy: match kind {
+                    io::ErrorKind::NotFound => "load the module: `modprobe tun`",
+                    io::ErrorKind::ResourceBusy => "another daemon has it, or remove it: `ip link del NAME`",
+                    _ => "see that /dev/net/tun works",
+                },
+                source,
+            },
+        })?;
+        let failed = |source| OpenError::Netlink { what: "set up the TUN device", source };
+        let requests = Requests::open().map_err(failed)?;
+        let mut port = Self { file, requests, rules: BTreeSet::new() };
+        port.set_up(name, mtu).map_err(failed)?;
+        Ok(port)
+    }
+
+    fn set_up(&mut self, name: &str, mtu: u32) -> io::Result<()> {
+        // Packets come in whose source is reached by another interface: the strict filter would drop them. The greater
+        // of this and the value for all interfaces counts; 2 is the loose filter.
+        let strict =
+            fs::read_to_string("/proc/sys/net/ipv4/conf/all/rp_filter").is_ok_and(|all| all.trim() == "1");
+        setting(&format!("ipv4/conf/{name}/rp_filter"), if strict { "2" } else { "0" });
+        // No link-local address, no router discovery.
+        setting(&format!("ipv6/conf/{name}/addr_gen_mode"), "1");
+        setting(&format!("ipv6/conf/{name}/accept_ra"), "0");
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfName(name.into()));
+        let answer = self.requests.get(RouteNetlinkMessage::GetLink(message))?;
+        let Some(RouteNetlinkMessage::NewLink(link)) = answer else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let index = link.header.index;
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        message.header.flags = LinkFlags::Up;
+        message.header.change_mask = LinkFlags::Up;
+        message.attributes.push(LinkAttribute::Mtu(mtu));
+        self.requests.change(RouteNetlinkMessage::SetLink(message), 0)?;
+        self.remove_old_rules();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let mut message = RouteMessage::default();
+            message.header = RouteHeader {
+                address_family: family,
+                protocol: RouteProtocol::Static,
+                scope: if family == AddressFamily::Inet { RouteScope::Link } else { RouteScope::Universe },
+                kind: RouteType::Unicast,
+                ..RouteHeader::default()
+            };
+            message.attributes = vec![RouteAttribute::Table(TABLE), RouteAttribute::Oif(index)];
+            let result =
+                self.requests.change(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_EXCL);
+            // A host without IPv6 has no such table.
+            if family == AddressFamily::Inet {
+                result?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_old_rules(&mut self) {
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let mut message = RuleMessage::default();
+            message.header.family = family;
+            for rule in self.requests.dump(RouteNetlinkMessage::GetRule(message)).unwrap_or_default() {
+                let RouteNetlinkMessage::NewRule(rule) = rule else { continue };
+                if rule.attributes.contains(&RuleAttribute::Table(TABLE)) {
+                    tracing::info!("removing a routing rule that an earlier run left");
+                    let _ = self.requests.change(RouteNetlinkMessage::DelRule(rule), 0);
+                }
+            }
+        }
+    }
+
+    /// Leads the answers of these real servers, which are on this host, to the port; and those of no others.
+    pub(crate) fn set_servers(&mut self, servers: impl IntoIterator<Item = Endpoint>) {
+        let wanted: BTreeSet<_> =
+            servers.into_iter().map(|server| (server.address, server.protocol, server.port)).collect();
+        for old in self.rules.difference(&wanted).copied().collect::<Vec<_>>() {
+            self.rules.remove(&old);
+            self.change_rule(old, false);
+        }
+        for new in wanted.difference(&self.rules).copied().collect::<Vec<_>>() {
+            if self.change_rule(new, true) {
+                self.rules.insert(new);
+            }
+        }
+    }
+
+    fn change_rule(&mut self, (address, protocol, port): (IpAddr, u16, u16), add: bool) -> bool {
+        // No packet has a protocol above 255.
+        let Ok(protocol) = u8::try_from(protocol) else { return false };
+        let mut message = RuleMessage::default();
+        message.header.family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        message.header.src_len = if address.is_ipv4() { 32 } else { 128 };
+        message.header.action = RuleAction::ToTable;
+        message.attributes = vec![
+            RuleAttribute::Source(address),
+            RuleAttribute::Priority(PRIORITY),
+            RuleAttribute::Table(TABLE),
+            RuleAttribute::Protocol(RouteProtocol::Static),
+            RuleAttribute::IpProtocol(IpProtocol::from(i32::from(protocol))),
+        ];
+        if port != 0 {
+            message.attributes.push(RuleAttribute::SourcePortRange(RulePortRange { start: port, end: port }));
+        }
+        let result = if add {
+            self.requests.change(RouteNetlinkMessage::NewRule(message), NLM_F_CREATE | NLM_F_EXCL)
+        } else {
+            self.requests.change(RouteNetlinkMessage::DelRule(message), 0)
+        };
+        if let Err(error) = &result {
+            tracing::warn!(%address, port, add, %error, "routing rule for a real server on this host");
+        }
+        result.is_ok()
+    }
+
+    /// Reads a packet that leaves the host by the port; `None` if there is none.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        self.file.read(buffer).ok().filter(|len| *len != 0)
+    }
+
+    /// Gives a packet to the host's stack.
+    pub(crate) fn send(&mut self, packet: &[u8]) -> io::Result<()> {
+        self.file.write(packet).map(drop)
+    }
+}
+
+impl AsFd for HostPort {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl Drop for HostPort {
+    fn drop(&mut self) {
+        // The routes go with the device.
+        self.set_servers([]);
+    }
+}
+
+/// Writes a network setting of the namespace; one that is not there needs no change.
+fn setting(name: &str, value: &str) {
+    if let Err(error) = fs::write(format!("/proc/sys/net/{name}"), value) {
+        tracing::debug!(name, value, %error, "could not change a setting");
+    }
+}

@@ -1,0 +1,259 @@
+//! Packets in: framing, what the datapath answers itself, and the engine's verdicts.
+
+use std::net::IpAddr;
+
+use ipvs_core::{Instant, Packet, Verdict};
+use ipvs_wire::{Headers, checksum, echo, protocol};
+
+use crate::counter::Counter;
+use crate::engine::Engine;
+use crate::interests::Interests;
+use crate::netlink::HardwareAddress;
+use crate::network::Network;
+use crate::output::{FRAME_ROOM, Output};
+use crate::segment::Segments;
+use crate::xsk::{Buffer, Frame, HEADROOM};
+use crate::{arp, ethernet, ndp};
+
+/// Where a packet came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// An interface; with the sender's hardware address.
+    Link(HardwareAddress),
+    /// This host.
+    Host,
+}
+
+/// All that a packet meets on its way, for one queue and one turn.
+pub(crate) struct Input<'a> {
+    pub(crate) output: &'a mut Output,
+    pub(crate) network: &'a mut Network,
+    pub(crate) interests: &'a Interests,
+    pub(crate) now: Instant,
+    /// Position of the port it came by.
+    pub(crate) port: usize,
+    /// The port's hardware address.
+    pub(crate) own: HardwareAddress,
+    /// The port's MTU.
+    pub(crate) mtu: usize,
+}
+
+/// The next buffer of a queue.
+pub(crate) fn next(output: &mut Output, port: usize, queue: usize) -> Option<Buffer> {
+    output.ports.get_mut(port)?.sockets.get_mut(queue)?.receive(&mut output.umem)
+}
+
+/// Whether a frame that carries IP is for this host by its hardware address. Neighbours are solicited by multicast;
+/// everything else that is broadcast or multicast is no router's business (RFC 1812 section 5.3.4).
+fn is_for_us(header: &ethernet::Header, own: HardwareAddress) -> bool {
+    header.destination == own
+        || header.ethertype == ethernet::IPV6 && ethernet::is_multicast(header.destination)
+}
+
+impl Input<'_> {
+    /// A frame in one buffer.
+    pub(crate) fn frame(&mut self, engine: &mut (impl Engine + ?Sized), mut buffer: Buffer) {
+        let bytes = self.output.umem.bytes_mut(&mut buffer.frame);
+        let end = buffer.start + buffer.len;
+        let Some(header) = bytes.get(buffer.start..end).and_then(ethernet::read) else {
+            return self.output.discard(buffer.frame, Counter::Malformed);
+        };
+        let start = buffer.start + header.len;
+        match header.ethertype {
+            ethernet::ARP => self.arp(buffer, header.len),
+            ethernet::IPV4 | ethernet::IPV6 if is_for_us(&header, self.own) => {
+                self.packet(engine, buffer.frame, start, end - start, Origin::Link(header.source));
+            }
+            ethernet::IPV4 | ethernet::IPV6 => self.output.discard(buffer.frame, Counter::OtherHost),
+            _ => self.output.discard(buffer.frame, Counter::Malformed),
+        }
+    }
+
+    fn arp(&mut self, mut buffer: Buffer, header: usize) {
+        let frame = self.output.umem.bytes_mut(&mut buffer.frame);
+        let frame = frame.get_mut(buffer.start..buffer.start + buffer.len).unwrap_or_default();
+        let is_answered = |address| self.interests.is_answered(IpAddr::V4(address));
+        match arp::answer(frame, header, self.own, is_answered) {
+            Some(len) => {
+                self.output.counters.count(Counter::ArpAnswered);
+                self.output.transmit_frame(self.port, buffer.frame, buffer.start, len);
+            }
+            None => self.output.discard(buffer.frame, Counter::SolicitationIgnored),
+        }
+    }
+
+    /// A packet in a frame.
+    fn packet(
+        &mut self,
+        engine: &mut (impl Engine + ?Sized),
+        mut frame: Frame,
+        start: usize,
+        len: usize,
+        origin: Origin,
+    ) {
+        let bytes = self.output.umem.bytes_mut(&mut frame);
+        let packet = bytes.get_mut(start..start + len).unwrap_or_default();
+        // What cannot be parsed is the engine's to count.
+        if let Ok(headers) = Headers::parse(packet) {
+            if let Origin::Link(sender) = origin {
+                if ndp::is_discovery(packet, &headers) {
+                    return self.solicitation(frame, start, len, &headers, sender);
+                }
+                if is_echo_request(packet, &headers) && self.interests.is_answered(headers.destination) {
+                    return self.echo(frame, start, len, &headers);
+                }
+                if self.mtu != 0 && headers.total_len > self.mtu {
+                    let large = packet.to_vec();
+                    self.output.umem.put(frame);
+                    return self.segments(engine, &large, &headers, sender);
+                }
+            }
+            if checksum::complete_partial(packet, &headers) {
+                self.output.counters.count(Counter::ChecksumCompleted);
+            }
+        }
+        let mut packet = Packet::new(self.output.umem.bytes_mut(&mut frame), start, len);
+        let verdict = engine.receive(self.now, &*self.network, &mut packet);
+        let (start, len) = (packet.start(), packet.len());
+        let destination = destination(packet.as_slice());
+        match (verdict, destination) {
+            (Verdict::Forward { next }, _) | (Verdict::Reply(_), Some(next)) => {
+                self.output.send(self.network, self.now, frame, start, len, next);
+            }
+            // What this host sends and is not IPVS's concern goes on as if the host port were not there.
+            (Verdict::Pass, Some(next)) if origin == Origin::Host => {
+                self.output.send(self.network, self.now, frame, start, len, next);
+            }
+            (Verdict::Deliver | Verdict::Pass, _) => self.output.to_host(frame, start, len),
+            (Verdict::Reply(_), None) => self.output.discard(frame, Counter::Malformed),
+            (Verdict::Drop(_), _) => self.output.discard(frame, Counter::DroppedByDirector),
+        }
+    }
+
+    /// A frame in several buffers, gathered.
+    pub(crate) fn large(&mut self, engine: &mut (impl Engine + ?Sized), frame: &mut [u8]) {
+        let Some(header) = ethernet::read(frame) else {
+            return self.output.counters.count(Counter::Malformed);
+        };
+        if !matches!(header.ethertype, ethernet::IPV4 | ethernet::IPV6) {
+            return self.output.counters.count(Counter::Malformed);
+        }
+        if !is_for_us(&header, self.own) {
+            return self.output.counters.count(Counter::OtherHost);
+        }
+        let Ok(headers) = Headers::parse(frame.get(header.len..).unwrap_or_default()) else {
+            return self.output.counters.count(Counter::Malformed);
+        };
+        if headers.total_len > self.mtu {
+            let packet = frame.get(header.len..).unwrap_or_default();
+            return self.segments(engine, packet, &headers, header.source);
+        }
+        // A packet of a link with a large MTU.
+        let packet = frame.get_mut(header.len..).unwrap_or_default();
+        if checksum::complete_partial(packet, &headers) {
+            self.output.counters.count(Counter::ChecksumCompleted);
+        }
+        let len = packet.len();
+        let mut packet = Packet::new(packet, 0, len);
+        let verdict = engine.receive(self.now, &*self.network, &mut packet);
+        match (verdict, destination(packet.as_slice())) {
+            (Verdict::Forward { next }, _) | (Verdict::Reply(_), Some(next)) => {
+                self.output.send_slice(self.network, self.now, packet.as_slice(), next);
+            }
+            (Verdict::Deliver | Verdict::Pass, _) => {
+                let sent = self.output.host.send(packet.as_slice()).is_ok();
+                self.output.counters.count(if sent { Counter::ToHost } else { Counter::HostPortFailed });
+            }
+            (Verdict::Reply(_), None) => self.output.counters.count(Counter::Malformed),
+            (Verdict::Drop(_), _) => self.output.counters.count(Counter::DroppedByDirector),
+        }
+    }
+
+    /// A packet larger than its link's MTU: the work of segmentation offload, which is done over.
+    fn segments(
+        &mut self,
+        engine: &mut (impl Engine + ?Sized),
+        packet: &[u8],
+        headers: &Headers,
+        sender: HardwareAddress,
+    ) {
+        let Some(mut segments) = Segments::new(packet, headers, self.mtu.min(FRAME_ROOM)) else {
+            return self.output.counters.count(Counter::TooBig);
+        };
+        self.output.counters.count(Counter::Segmented);
+        loop {
+            let Some(mut frame) = self.output.umem.take() else {
+                return self.output.counters.count(Counter::NoFrame);
+            };
+            let room = self.output.umem.bytes_mut(&mut frame).get_mut(HEADROOM..).unwrap_or_default();
+            match segments.write_next(room) {
+                Some(len) => self.packet(engine, frame, HEADROOM, len, Origin::Link(sender)),
+                None => return self.output.umem.put(frame),
+            }
+        }
+    }
+
+    fn solicitation(
+        &mut self,
+        mut frame: Frame,
+        start: usize,
+        len: usize,
+        headers: &Headers,
+        sender: HardwareAddress,
+    ) {
+        let packet =
+            self.output.umem.bytes_mut(&mut frame).get(start..start + len).unwrap_or_default().to_vec();
+        let is_answered = |address| self.interests.is_answered(IpAddr::V6(address));
+        let out = self.output.umem.bytes_mut(&mut frame).get_mut(HEADROOM..).unwrap_or_default();
+        match ndp::answer(&packet, headers, sender, self.own, is_answered, out) {
+            Some(len) => {
+                self.output.counters.count(Counter::SolicitationAnswered);
+                self.output.transmit_frame(self.port, frame, HEADROOM, len);
+            }
+            None => self.output.discard(frame, Counter::SolicitationIgnored),
+        }
+    }
+
+    fn echo(&mut self, mut frame: Frame, start: usize, len: usize, headers: &Headers) {
+        let packet = self.output.umem.bytes_mut(&mut frame).get_mut(start..start + len).unwrap_or_default();
+        if echo::reply(packet, headers) == Ok(true) {
+            self.output.counters.count(Counter::EchoAnswered);
+            let len = headers.total_len.min(len);
+            self.output.send(self.network, self.now, frame, start, len, headers.source);
+        } else {
+            self.output.discard(frame, Counter::EchoIgnored);
+        }
+    }
+
+    /// Takes a packet that leaves the host by the host port; returns whether there was one.
+    pub(crate) fn from_host(&mut self, engine: &mut (impl Engine + ?Sized)) -> bool {
+        let Some(mut frame) = self.output.umem.take() else { return false };
+        let room = self.output.umem.bytes_mut(&mut frame).get_mut(HEADROOM..).unwrap_or_default();
+        let Some(len) = self.output.host.receive(room) else {
+            self.output.umem.put(frame);
+            return false;
+        };
+        self.output.counters.count(Counter::ReceivedFromHost);
+        self.packet(engine, frame, HEADROOM, len, Origin::Host);
+        true
+    }
+}
+
+/// Whether it is an echo request (ICMP type 8, ICMPv6 type 128), whole or the first fragment.
+fn is_echo_request(packet: &[u8], headers: &Headers) -> bool {
+    let kind = match headers.protocol {
+        protocol::ICMP if !headers.is_ipv6() => 8,
+        protocol::ICMPV6 if headers.is_ipv6() => 128,
+        _ => return false,
+    };
+    headers.fragment != ipvs_wire::Fragment::Later && headers.payload(packet).first() == Some(&kind)
+}
+
+/// The destination address of an IP packet.
+fn destination(packet: &[u8]) -> Option<IpAddr> {
+    match packet.first()? >> 4 {
+        4 => Some(IpAddr::from(<[u8; 4]>::try_from(packet.get(16..20)?).ok()?)),
+        6 => Some(IpAddr::from(<[u8; 16]>::try_from(packet.get(24..40)?).ok()?)),
+        _ => None,
+    }
+}

@@ -1,0 +1,115 @@
+//! Network interfaces.
+
+use std::collections::HashMap;
+use std::io;
+
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{
+    InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+};
+
+use super::{HardwareAddress, Requests};
+
+/// A network interface.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its hardware address, if it is Ethernet.
+    pub(crate) address: Option<HardwareAddress>,
+    /// Most bytes of an IP packet.
+    pub(crate) mtu: u32,
+    /// Receive queues that it can have.
+    pub(crate) queues: u32,
+    /// Administratively up.
+    pub(crate) up: bool,
+    /// The loopback interface.
+    pub(crate) loopback: bool,
+    /// A port of a bridge, bond or team.
+    pub(crate) enslaved: bool,
+    /// For a VLAN device: the interface under it and the tag.
+    pub(crate) vlan: Option<(u32, u16)>,
+}
+
+/// All interfaces of the network namespace, by index.
+#[derive(Debug, Default)]
+pub(crate) struct Links(HashMap<u32, Link>);
+
+impl Links {
+    /// Reads all from the kernel.
+    pub(crate) fn load(&mut self, requests: &mut Requests) -> io::Result<()> {
+        self.0.clear();
+        for message in requests.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))? {
+            if let RouteNetlinkMessage::NewLink(message) = message {
+                self.set(&message);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a new or changed interface.
+    pub(crate) fn set(&mut self, message: &LinkMessage) {
+        // Notifications of bridges about their ports have that family, and not all attributes.
+        if u8::from(message.header.interface_family) != 0 {
+            return;
+        }
+        let flags = message.header.flags;
+        let mut link = Link {
+            name: String::new(),
+            address: None,
+            mtu: 0,
+            queues: 1,
+            up: flags.contains(LinkFlags::Up),
+            loopback: flags.contains(LinkFlags::Loopback),
+            enslaved: flags.contains(LinkFlags::Port),
+            vlan: None,
+        };
+        let (mut under, mut tag) = (None, None);
+        for attribute in &message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => link.name.clone_from(name),
+                LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+                LinkAttribute::Address(bytes) if message.header.link_layer_type == LinkLayerType::Ether => {
+                    link.address = bytes.as_slice().try_into().ok();
+                }
+                LinkAttribute::NumRxQueues(queues) => link.queues = *queues,
+                LinkAttribute::Link(index) => under = Some(*index),
+                LinkAttribute::LinkInfo(infos) => {
+                    for info in infos {
+                        if let LinkInfo::Data(InfoData::Vlan(values)) = info {
+                            tag = values.iter().find_map(|value| match value {
+                                InfoVlan::Id(id) => Some(*id),
+                                _ => None,
+                            });
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        link.vlan = under.zip(tag);
+        self.0.insert(message.header.index, link);
+    }
+
+    /// Forgets an interface.
+    pub(crate) fn remove(&mut self, message: &LinkMessage) {
+        if u8::from(message.header.interface_family) == 0 {
+            self.0.remove(&message.header.index);
+        }
+    }
+
+    /// The interface of that index.
+    pub(crate) fn get(&self, index: u32) -> Option<&Link> {
+        self.0.get(&index)
+    }
+
+    /// The index and interface of that name.
+    pub(crate) fn by_name(&self, name: &str) -> Option<(u32, &Link)> {
+        self.iter().find(|(_, link)| link.name == name)
+    }
+
+    /// All, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Link)> {
+        self.0.iter().map(|(index, link)| (*index, link))
+    }
+}

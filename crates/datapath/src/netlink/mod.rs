@@ -1,0 +1,18 @@
+//! What the kernel knows, by rtnetlink: links, addresses, routes, neighbours, and their changes.
+
+mod address;
+mod link;
+mod monitor;
+mod neighbour;
+mod request;
+mod route;
+
+pub(crate) use address::Addresses;
+pub(crate) use link::{Link, Links};
+pub(crate) use monitor::{Change, Monitor};
+pub(crate) use neighbour::{Neighbour, Neighbours};
+pub(crate) use request::Requests;
+pub(crate) use route::{Kind, Route, Routes};
+
+/// A hardware (MAC) address.
+pub(crate) type HardwareAddress = [u8; 6];

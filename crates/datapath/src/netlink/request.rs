@@ -1,0 +1,94 @@
+//! Requests to the kernel and their answers, one at a time.
+
+use std::io;
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+/// A socket for requests. The kernel answers before the call that sends returns, so waiting is no matter.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    socket: Socket,
+    sequence: u32,
+}
+
+impl Requests {
+    /// Opens the socket, in the network namespace of the calling thread.
+    pub(crate) fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        Ok(Self { socket, sequence: 0 })
+    }
+
+    /// All objects of a kind.
+    pub(crate) fn dump(&mut self, message: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+        self.exchange(message, NLM_F_DUMP)
+    }
+
+    /// One object.
+    pub(crate) fn get(&mut self, message: RouteNetlinkMessage) -> io::Result<Option<RouteNetlinkMessage>> {
+        Ok(self.exchange(message, 0)?.pop())
+    }
+
+    /// Changes something; `flags` as NLM_F_CREATE.
+    pub(crate) fn change(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        self.exchange(message, NLM_F_ACK | flags).map(drop)
+    }
+
+    fn exchange(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        header.sequence_number = self.sequence;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        self.socket.send(&bytes, 0)?;
+
+        let single = flags & (NLM_F_DUMP | NLM_F_ACK) == 0;
+        let mut answers = Vec::new();
+        loop {
+            let (bytes, _) = self.socket.recv_from_full()?;
+            for message in messages(&bytes) {
+                if message.header.sequence_number != self.sequence {
+                    continue;
+                }
+                match message.payload {
+                    NetlinkPayload::Done(_) => return Ok(answers),
+                    NetlinkPayload::Error(error) => match error.code {
+                        None => return Ok(answers),
+                        Some(_) => return Err(error.to_io()),
+                    },
+                    NetlinkPayload::InnerMessage(answer) => {
+                        answers.push(answer);
+                        if single {
+                            return Ok(answers);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// The messages in a datagram from the kernel; those that this version of the parser does not understand are left out.
+pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = NetlinkMessage<RouteNetlinkMessage>> + '_ {
+    std::iter::from_fn(move || {
+        loop {
+            let length =
+                bytes.get(..4).and_then(|length| length.try_into().ok()).map(u32::from_ne_bytes)? as usize;
+            let message = bytes.get(..length).filter(|message| message.len() >= 16)?;
+            // Messages are padded to four bytes.
+            bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+            if let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(message) {
+                return Some(message);
+            }
+        }
+    })
+}

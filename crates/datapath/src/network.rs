@@ -1,0 +1,227 @@
+//! The network as this host sees it: where a packet for an address leaves, and to which hardware address.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::IpAddr;
+
+use ipvs_core::{AddressKind, Host, Instant};
+use netlink_packet_route::RouteNetlinkMessage;
+
+use crate::netlink::{
+    Addresses, Change, HardwareAddress, Kind, Link, Links, Monitor, Neighbour, Neighbours, Requests, Route,
+    Routes,
+};
+
+/// MTU taken for this host itself, as the loopback interface's.
+const LOCAL_MTU: u32 = 65_536;
+
+/// Most notifications handled in one turn.
+const BURST: usize = 256;
+
+/// Where a packet goes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hop {
+    /// Onto a link.
+    Link(Way),
+    /// To this host itself.
+    Local,
+    /// Nowhere.
+    None,
+}
+
+/// The way onto a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// Index of the interface that the route names: neighbours belong to it.
+    pub(crate) interface: u32,
+    /// Index of the interface that carries the frame: differs for VLAN devices.
+    pub(crate) carrier: u32,
+    /// VLAN tag to add.
+    pub(crate) vlan: Option<u16>,
+    /// Own hardware address.
+    pub(crate) source: HardwareAddress,
+    /// The neighbour to send to.
+    pub(crate) neighbour: IpAddr,
+    /// Most bytes of an IP packet.
+    pub(crate) mtu: u32,
+}
+
+/// What changed that others must know.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Whether a neighbour can be reached is settled.
+    Neighbour(u32, IpAddr, Neighbour),
+    /// This host got or lost an address.
+    Address(IpAddr),
+    /// Everything may have changed.
+    Everything,
+}
+
+/// The kernel's view of links, addresses, routes and neighbours, kept current.
+#[derive(Debug)]
+pub(crate) struct Network {
+    requests: RefCell<Requests>,
+    routes: RefCell<Routes>,
+    monitor: Monitor,
+    links: Links,
+    addresses: Addresses,
+    neighbours: Neighbours,
+    changes: Vec<Change>,
+}
+
+impl Network {
+    /// Reads everything, in the network namespace of the calling thread.
+    pub(crate) fn open() -> io::Result<Self> {
+        // The monitor first: what changes while everything is read is then heard of.
+        let monitor = Monitor::open()?;
+        let mut network = Self {
+            requests: RefCell::new(Requests::open()?),
+            routes: RefCell::new(Routes::new()),
+            monitor,
+            links: Links::default(),
+            addresses: Addresses::default(),
+            neighbours: Neighbours::default(),
+            changes: Vec::new(),
+        };
+        network.load()?;
+        Ok(network)
+    }
+
+    fn load(&mut self) -> io::Result<()> {
+        let requests = self.requests.get_mut();
+        self.links.load(requests)?;
+        self.addresses.load(requests)?;
+        self.neighbours.load(requests)?;
+        self.routes.get_mut().clear();
+        Ok(())
+    }
+
+    /// The monitor's socket, readable when something changed.
+    pub(crate) fn monitor(&self) -> &Monitor {
+        &self.monitor
+    }
+
+    /// The interfaces.
+    pub(crate) fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// Whether an interface of this host has the address.
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
+        self.addresses.contains(address)
+    }
+
+    /// Hears of changes; returns whether there may be more.
+    pub(crate) fn update(&mut self, now: Instant, events: &mut Vec<Event>) -> bool {
+        self.routes.get_mut().age(now);
+        let mut changes = std::mem::take(&mut self.changes);
+        self.monitor.read(BURST, &mut changes);
+        let more = changes.len() >= BURST;
+        for change in changes.drain(..) {
+            match change {
+                Change::Message(message) => events.extend(self.apply(&message)),
+                Change::Lost => {
+                    if let Err(error) = self.load() {
+                        tracing::warn!(%error, "could not read links, addresses and neighbours anew");
+                    }
+                    events.push(Event::Everything);
+                }
+            }
+        }
+        self.changes = changes;
+        more
+    }
+
+    fn apply(&mut self, message: &RouteNetlinkMessage) -> Option<Event> {
+        match message {
+            RouteNetlinkMessage::NewNeighbour(message) => {
+                return self
+                    .neighbours
+                    .set(message)
+                    .map(|(link, address, state)| Event::Neighbour(link, address, state));
+            }
+            RouteNetlinkMessage::DelNeighbour(message) => {
+                self.neighbours.remove(message);
+                return None;
+            }
+            _ => {}
+        }
+        // Anything else may change where packets go.
+        self.routes.get_mut().clear();
+        match message {
+            RouteNetlinkMessage::NewLink(message) => self.links.set(message),
+            RouteNetlinkMessage::DelLink(message) => self.links.remove(message),
+            RouteNetlinkMessage::NewAddress(message) => {
+                return self.addresses.set(message).map(Event::Address);
+            }
+            RouteNetlinkMessage::DelAddress(message) => {
+                return self.addresses.remove(message).map(Event::Address);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn route(&self, address: IpAddr) -> Route {
+        self.routes.borrow_mut().get(&mut self.requests.borrow_mut(), address)
+    }
+
+    fn mtu(&self, route: &Route, link: &Link) -> u32 {
+        route.mtu.map_or(link.mtu, |mtu| mtu.min(link.mtu))
+    }
+
+    /// Where a packet for `address` goes next.
+    pub(crate) fn hop(&self, address: IpAddr) -> Hop {
+        let route = self.route(address);
+        match route.kind {
+            Kind::Local => return Hop::Local,
+            Kind::Other | Kind::Unreachable => return Hop::None,
+            Kind::Unicast => {}
+        }
+        let Some(link) = self.links.get(route.interface).filter(|link| link.up) else { return Hop::None };
+        let Some(source) = link.address else { return Hop::None };
+        let (carrier, vlan) = match link.vlan {
+            Some((under, tag)) => (under, Some(tag)),
+            None => (route.interface, None),
+        };
+        Hop::Link(Way {
+            interface: route.interface,
+            carrier,
+            vlan,
+            source,
+            neighbour: route.gateway.unwrap_or(address),
+            mtu: self.mtu(&route, link),
+        })
+    }
+
+    /// What is known of the neighbour on a way, which is about to be used.
+    pub(crate) fn neighbour(&mut self, now: Instant, way: &Way) -> Neighbour {
+        self.neighbours.get(self.requests.get_mut(), now, way.interface, way.neighbour)
+    }
+}
+
+impl Host for Network {
+    fn address_kind(&self, address: IpAddr) -> AddressKind {
+        match self.route(address).kind {
+            Kind::Local => AddressKind::Local,
+            Kind::Other => AddressKind::Other,
+            Kind::Unicast | Kind::Unreachable => match address {
+                IpAddr::V6(address) if address.is_unicast_link_local() => AddressKind::LinkLocal,
+                _ => AddressKind::Unicast,
+            },
+        }
+    }
+
+    fn path_mtu(&self, address: IpAddr) -> Option<u32> {
+        let route = self.route(address);
+        match route.kind {
+            Kind::Local => Some(LOCAL_MTU),
+            Kind::Unicast => self.links.get(route.interface).map(|link| self.mtu(&route, link)),
+            Kind::Other | Kind::Unreachable => None,
+        }
+    }
+
+    fn source_address(&self, towards: IpAddr) -> Option<IpAddr> {
+        self.route(towards).source
+    }
+}

@@ -1,0 +1,42 @@
+//! How the datapath is set up.
+
+/// How the XDP program is attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum XdpMode {
+    /// By the driver: fast; not every driver has it.
+    Native,
+    /// By the network stack: works on every interface.
+    Generic,
+    /// Native where that works, else generic, interface by interface.
+    #[default]
+    Auto,
+}
+
+/// What to open.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Names of the interfaces to attach to; empty: all Ethernet interfaces that are up and not ports of a bridge or
+    /// bond, nor VLAN devices.
+    pub interfaces: Vec<String>,
+    /// How to attach.
+    pub xdp_mode: XdpMode,
+    /// Answer ARP, neighbour solicitations and echo requests for virtual addresses that are not the host's.
+    pub answer_arp: bool,
+    /// Frames of 4096 bytes per receive queue: half of them wait for packets, the others are in processing or being
+    /// sent. Made a power of two.
+    pub frames_per_queue: u32,
+    /// Name of the TUN device that leads into the host's own network stack.
+    pub host_port: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            xdp_mode: XdpMode::Auto,
+            answer_arp: true,
+            frames_per_queue: 4096,
+            host_port: "ipvsd0".into(),
+        }
+    }
+}

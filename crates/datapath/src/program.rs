@@ -1,0 +1,276 @@
+//! The XDP program in the kernel: loading, attaching, and its maps.
+
+use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd};
+
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, XskMap};
+use aya::programs::{ProgramError, Xdp};
+use aya::{Ebpf, EbpfError};
+
+use crate::{OpenError, XdpMode};
+
+/// Built by `cargo xtask build-xdp` from `crates/xdp` and committed, so that stable Rust builds everything.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("bpf/ipvsd.o");
+
+/// The program for frames in one buffer.
+const PLAIN: &str = "ipvsd";
+/// The program for frames in several buffers.
+const FRAGS: &str = "ipvsd_frags";
+
+/// Flag of a virtual address: the daemon stands in for it.
+const ANSWERED: u32 = 1;
+
+/// Bits of the setting that says which lookups for any port are worth making.
+const ANY_PORT_VIRTUALS: u32 = 1;
+const ANY_PORT_SERVERS: u32 = 2;
+
+/// An address as the program knows it: 16 bytes, IPv4 in its mapped form.
+type AddressKey = [u8; 16];
+
+/// A protocol (native byte order), a port (network byte order; 0: any) and an address.
+type EndpointKey = [u8; 20];
+
+/// One end of flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Endpoint {
+    /// IP protocol number.
+    pub(crate) protocol: u16,
+    /// Address.
+    pub(crate) address: IpAddr,
+    /// Port; 0: any.
+    pub(crate) port: u16,
+}
+
+impl Endpoint {
+    fn key(&self) -> EndpointKey {
+        let mut key = [0; 20];
+        key[..2].copy_from_slice(&self.protocol.to_ne_bytes());
+        key[2..4].copy_from_slice(&self.port.to_be_bytes());
+        key[4..].copy_from_slice(&address_key(self.address));
+        key
+    }
+}
+
+fn address_key(address: IpAddr) -> AddressKey {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+/// What the program counted, over all processors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProgramCounters {
+    /// Packets handed to the daemon.
+    pub redirected: u64,
+    /// Packets left to the host as not the daemon's concern.
+    pub passed: u64,
+    /// Packets left to the host because their queue has no socket.
+    pub no_socket: u64,
+}
+
+/// The loaded program. Dropping it detaches it everywhere.
+pub(crate) struct Program {
+    virtuals: HashMap<MapData, EndpointKey, u32>,
+    virtual_addresses: HashMap<MapData, AddressKey, u32>,
+    servers: HashMap<MapData, EndpointKey, u32>,
+    server_addresses: HashMap<MapData, AddressKey, u32>,
+    settings: Array<MapData, u32>,
+    interfaces: HashMap<MapData, u32, u32>,
+    sockets: XskMap<MapData>,
+    counters: PerCpuArray<MapData, u64>,
+    /// Next free position in `sockets`.
+    next_socket: u32,
+    ebpf: Ebpf,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Program").field("sockets", &self.next_socket).finish_non_exhaustive()
+    }
+}
+
+impl Program {
+    /// Loads the program and its maps.
+    pub(crate) fn load() -> Result<Self, OpenError> {
+        let mut ebpf = Ebpf::load(OBJECT).map_err(|error| match &error {
+            EbpfError::MapError(MapError::CreateError { io_error, .. })
+                if io_error.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                OpenError::NotPermitted { what: "create BPF maps" }
+            }
+            _ => OpenError::Load { reason: reason(&error) },
+        })?;
+        Ok(Self {
+            virtuals: map(&mut ebpf, "virtuals")?,
+            virtual_addresses: map(&mut ebpf, "virtual_addrs")?,
+            servers: map(&mut ebpf, "servers")?,
+            server_addresses: map(&mut ebpf, "server_addrs")?,
+            settings: map(&mut ebpf, "settings")?,
+            interfaces: map(&mut ebpf, "interfaces")?,
+            sockets: map(&mut ebpf, "sockets")?,
+            counters: map(&mut ebpf, "counters")?,
+            next_socket: 0,
+            ebpf,
+        })
+    }
+
+    /// Makes the sockets of an interface's queues, in order, known to the program.
+    pub(crate) fn set_sockets<'a>(
+        &mut self,
+        interface: u32,
+        sockets: impl IntoIterator<Item = &'a (impl AsFd + 'a)>,
+    ) -> Result<(), MapError> {
+        self.interfaces.insert(interface, self.next_socket, 0)?;
+        for socket in sockets {
+            self.sockets.set(self.next_socket, socket.as_fd().as_raw_fd(), 0)?;
+            self.next_socket += 1;
+        }
+        Ok(())
+    }
+
+    /// Attaches to an interface. Returns in which mode.
+    ///
+    /// Native mode takes the program for single buffers first: a driver that knows its peer's offloads (veth) then
+    /// keeps packets of segmentation offload away; with large MTUs only the other program is taken.
+    pub(crate) fn attach(
+        &mut self,
+        interface: u32,
+        name: &str,
+        mode: XdpMode,
+        multi_buffer: bool,
+    ) -> Result<XdpMode, OpenError> {
+        use aya::programs::XdpMode::{Driver, Skb};
+        let attempts = [
+            (XdpMode::Native, PLAIN, Driver),
+            (XdpMode::Native, FRAGS, Driver),
+            (XdpMode::Generic, FRAGS, Skb),
+            (XdpMode::Generic, PLAIN, Skb),
+        ];
+        let mut refusal = String::from("no way to try");
+        for (kind, program, aya_mode) in attempts {
+            let wanted = mode == XdpMode::Auto || mode == kind;
+            if !wanted || program == FRAGS && !multi_buffer {
+                continue;
+            }
+            match self.try_attach(program, interface, aya_mode) {
+                Ok(()) => return Ok(kind),
+                Err(ProgramError::LoadError { io_error, verifier_log }) => {
+                    tracing::debug!(%verifier_log, "the verifier's log");
+                    if io_error.kind() == std::io::ErrorKind::PermissionDenied
+                        && verifier_log.to_string().is_empty()
+                    {
+                        return Err(OpenError::NotPermitted { what: "load an XDP program" });
+                    }
+                    if program == PLAIN {
+                        return Err(OpenError::Load { reason: io_error.to_string() });
+                    }
+                    refusal = io_error.to_string();
+                }
+                Err(error) => refusal = reason(&error),
+            }
+            tracing::debug!(interface = name, program, mode = ?kind, reason = refusal, "could not attach");
+        }
+        Err(OpenError::Attach {
+            name: name.into(),
+            mode: match mode {
+                XdpMode::Native => "native",
+                XdpMode::Generic => "generic",
+                XdpMode::Auto => "any",
+            },
+            reason: refusal,
+            remedy: match mode {
+                XdpMode::Native => "use --xdp generic, or a smaller MTU",
+                _ => "detach another XDP program with `ip link set dev NAME xdp off`, if there is one",
+            },
+        })
+    }
+
+    fn try_attach(
+        &mut self,
+        program: &str,
+        interface: u32,
+        mode: aya::programs::XdpMode,
+    ) -> Result<(), ProgramError> {
+        let program = self.ebpf.program_mut(program).ok_or(ProgramError::NotLoaded)?;
+        let program: &mut Xdp = program.try_into()?;
+        if program.fd().is_err() {
+            program.load()?;
+        }
+        program.attach_to_if_index(interface, mode).map(drop)
+    }
+
+    /// Adds or removes a virtual service.
+    pub(crate) fn set_virtual(&mut self, endpoint: &Endpoint, present: bool) -> Result<(), MapError> {
+        set(&mut self.virtuals, &endpoint.key(), present.then_some(0))
+    }
+
+    /// Adds a virtual address or changes whether the daemon stands in for it, or removes it.
+    pub(crate) fn set_virtual_address(
+        &mut self,
+        address: IpAddr,
+        answered: Option<bool>,
+    ) -> Result<(), MapError> {
+        let flags = answered.map(|answered| if answered { ANSWERED } else { 0 });
+        set(&mut self.virtual_addresses, &address_key(address), flags)
+    }
+
+    /// Adds or removes a destination whose packets the daemon must see.
+    pub(crate) fn set_server(&mut self, endpoint: &Endpoint, present: bool) -> Result<(), MapError> {
+        set(&mut self.servers, &endpoint.key(), present.then_some(0))
+    }
+
+    /// Adds or removes the address of such a destination.
+    pub(crate) fn set_server_address(&mut self, address: IpAddr, present: bool) -> Result<(), MapError> {
+        set(&mut self.server_addresses, &address_key(address), present.then_some(0))
+    }
+
+    /// Says whether there are virtual services and destinations that take any port.
+    pub(crate) fn set_any_port(&mut self, virtuals: bool, servers: bool) -> Result<(), MapError> {
+        let mut bits = 0;
+        if virtuals {
+            bits |= ANY_PORT_VIRTUALS;
+        }
+        if servers {
+            bits |= ANY_PORT_SERVERS;
+        }
+        self.settings.set(0, bits, 0)
+    }
+
+    /// What the program counted.
+    pub(crate) fn counters(&self) -> ProgramCounters {
+        let total = |index| self.counters.get(&index, 0).map_or(0, |values| values.iter().sum());
+        ProgramCounters { redirected: total(0), passed: total(1), no_socket: total(2) }
+    }
+}
+
+fn set<K: aya::Pod>(map: &mut HashMap<MapData, K, u32>, key: &K, value: Option<u32>) -> Result<(), MapError> {
+    match value {
+        Some(value) => map.insert(key, value, 0),
+        None => match map.remove(key) {
+            Err(MapError::KeyNotFound) => Ok(()),
+            result => result,
+        },
+    }
+}
+
+fn map<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, OpenError> {
+    ebpf.take_map(name)
+        .ok_or_else(|| OpenError::Load { reason: format!("the object has no map {name}") })?
+        .try_into()
+        .map_err(|error: MapError| OpenError::Load { reason: reason(&error) })
+}
+
+/// An error with its causes, in one line.
+fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,82 @@
+//! Forwarding in both modes and families.
+
+use std::net::{TcpListener, UdpSocket};
+use std::thread;
+
+use ipvs_datapath::{Counter, Options, XdpMode};
+
+use crate::director::{Director, Nat, end};
+use crate::topology::{SERVER, SERVER6, Topology, VIP, VIP6, echo_tcp, echo_udp, exchange_tcp, exchange_udp};
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+fn options(mode: XdpMode) -> Options {
+    Options { xdp_mode: mode, frames_per_queue: 1024, ..Options::default() }
+}
+
+fn nat(protocol: u8, virtual_address: &str, server: &str) -> Nat {
+    Nat {
+        protocol,
+        virtual_end: end(virtual_address, 80),
+        server: end(server, 8080),
+        local: false,
+        direct: false,
+    }
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|index| (index * 31 + index / 251) as u8).collect()
+}
+
+fn udp_and_tcp(mode: XdpMode, virtual_address: &str, server: &str) {
+    let topology = Topology::new();
+    let director = Director::open(&topology.director, &options(mode));
+    director.with(move |datapath, _| {
+        assert!(datapath.attached().iter().all(|attached| attached.mode == mode));
+        assert_eq!(datapath.attached().len(), 2);
+    });
+    director.serve(nat(UDP, virtual_address, server));
+    director.serve(nat(TCP, virtual_address, server));
+    let (socket, listener) = topology
+        .server
+        .run(|| (UdpSocket::bind(end(server, 8080)).unwrap(), TcpListener::bind(end(server, 8080)).unwrap()));
+    let data = pattern(5_000_000);
+    thread::scope(|scope| {
+        scope.spawn(|| echo_udp(&socket, 1));
+        // The first packet finds no neighbour: it waits.
+        let answer = topology.client.run(|| exchange_udp(end(virtual_address, 80), b"ping"));
+        assert_eq!(answer.as_deref(), Some(&b"ping"[..]), "counters: {:?}", director.counters());
+        scope.spawn(|| echo_tcp(&listener, 1));
+        let answer = topology.client.run(|| exchange_tcp(end(virtual_address, 80), &data));
+        assert!(answer == data, "{} of {} bytes", answer.len(), data.len());
+    });
+    println!("{:?}", director.counters());
+    assert!(director.counter(Counter::Queued) >= 1);
+    if virtual_address == VIP {
+        assert!(director.counter(Counter::ArpAnswered) >= 1);
+    } else {
+        assert!(director.counter(Counter::SolicitationAnswered) >= 1);
+    }
+    assert_eq!(director.counter(Counter::ToHost), 0);
+}
+
+#[test]
+fn native_ipv4() {
+    udp_and_tcp(XdpMode::Native, VIP, SERVER);
+}
+
+#[test]
+fn native_ipv6() {
+    udp_and_tcp(XdpMode::Native, VIP6, SERVER6);
+}
+
+#[test]
+fn generic_ipv4() {
+    udp_and_tcp(XdpMode::Generic, VIP, SERVER);
+}
+
+#[test]
+fn generic_ipv6() {
+    udp_and_tcp(XdpMode::Generic, VIP6, SERVER6);
+}

@@ -1,0 +1,6 @@
+//! Packets through a datapath in network namespaces. These tests need root and fail without.
+
+mod director;
+mod forwarding;
+mod namespace;
+mod topology;
