@@ -181,7 +181,7 @@ impl Datapath {
         }
         let mut input = Input { output, network, interests, now, port: 0, own: [0; 6], mtu: 0 };
         let mut packets = 0;
-        while packets < BURST && input.from_host(engine) {
+        while packets < BURST && input.take_from_host(engine) {
             packets += 1;
         }
         packets

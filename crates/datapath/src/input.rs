@@ -124,7 +124,7 @@ impl Input<'_> {
             (Verdict::Pass, Some(next)) if origin == Origin::Host => {
                 self.output.send(self.network, self.now, frame, start, len, next);
             }
-            (Verdict::Deliver | Verdict::Pass, _) => self.output.to_host(frame, start, len),
+            (Verdict::Deliver | Verdict::Pass, _) => self.output.give_to_host(frame, start, len),
             (Verdict::Reply(_), None) => self.output.discard(frame, Counter::Malformed),
             (Verdict::Drop(_), _) => self.output.discard(frame, Counter::DroppedByDirector),
         }
@@ -226,7 +226,7 @@ impl Input<'_> {
     }
 
     /// Takes a packet that leaves the host by the host port; returns whether there was one.
-    pub(crate) fn from_host(&mut self, engine: &mut (impl Engine + ?Sized)) -> bool {
+    pub(crate) fn take_from_host(&mut self, engine: &mut (impl Engine + ?Sized)) -> bool {
         let Some(mut frame) = self.output.umem.take() else { return false };
         let room = self.output.umem.bytes_mut(&mut frame).get_mut(HEADROOM..).unwrap_or_default();
         let Some(len) = self.output.host.receive(room) else {

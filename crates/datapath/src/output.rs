@@ -50,7 +50,7 @@ impl Output {
     }
 
     /// Gives the packet at `start..start + len` of the frame to the host's stack.
-    pub(crate) fn to_host(&mut self, mut frame: Frame, start: usize, len: usize) {
+    pub(crate) fn give_to_host(&mut self, mut frame: Frame, start: usize, len: usize) {
         let packet = self.umem.bytes_mut(&mut frame).get(start..start + len).unwrap_or_default();
         let counter = match self.host.send(packet) {
             Ok(()) => Counter::ToHost,
@@ -70,7 +70,7 @@ impl Output {
         next: IpAddr,
     ) {
         match network.hop(next) {
-            Hop::Local => self.to_host(frame, start, len),
+            Hop::Local => self.give_to_host(frame, start, len),
             Hop::None => self.discard(frame, Counter::NoRoute),
             Hop::Link(way) if len > way.mtu as usize => self.fragment(network, now, frame, start, len, way),
             Hop::Link(way) => self.send_on(network, now, frame, start, len, way),
