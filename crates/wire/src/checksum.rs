@@ -20,7 +20,7 @@ pub fn sum(data: &[u8]) -> u16 {
 
 /// Folds a sum of words into 16 bits by adding the carries back in.
 #[inline]
-const fn fold(sum: u64) -> u16 {
+pub(crate) const fn fold(sum: u64) -> u16 {
     let sum = (sum & 0xffff_ffff) + (sum >> 32);
     let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
     let sum = (sum & 0xffff) + (sum >> 16);

@@ -50,7 +50,12 @@ impl Headers {
     /// [`Malformed`] for what is no packet.
     #[inline]
     pub fn parse(packet: &[u8]) -> Result<Self, Malformed> {
-        let headers = Self::parse_embedded(packet)?;
+        let headers = match packet.first().map(|byte| byte >> 4) {
+            Some(4) => Self::parse_v4(packet)?,
+            Some(6) => Self::parse_v6(packet)?,
+            Some(_) => return Err(Malformed::BadVersion),
+            None => return Err(Malformed::Truncated),
+        };
         if headers.total_len > packet.len() { Err(Malformed::BadLength) } else { Ok(headers) }
     }
 
@@ -69,7 +74,7 @@ impl Headers {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn parse_v4(packet: &[u8]) -> Result<Self, Malformed> {
         let header: &[u8; 20] = packet.first_chunk().ok_or(Malformed::Truncated)?;
         let [first, tos, l0, l1, id0, id1, f0, f1, ttl, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
@@ -105,7 +110,7 @@ impl Headers {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn parse_v6(packet: &[u8]) -> Result<Self, Malformed> {
         let (first, source, destination) = (
             bytes::array::<8>(packet, 0).ok_or(Malformed::Truncated)?,

@@ -189,9 +189,15 @@ fn rewrite_transport(
 fn replace<const N: usize>(packet: &mut [u8], offset: usize, new: [u8; N]) -> Result<u16, Malformed> {
     let place =
         packet.get_mut(offset..).and_then(<[u8]>::first_chunk_mut::<N>).ok_or(Malformed::Truncated)?;
-    let difference = checksum::difference(place, &new);
-    *place = new;
-    Ok(difference)
+    let old = core::mem::replace(place, new);
+    Ok(checksum::add(!words(old), words(new)))
+}
+
+/// [`checksum::sum`] of an address, whose known length lets the compiler unroll it.
+#[inline(always)]
+fn words<const N: usize>(address: [u8; N]) -> u16 {
+    let (words, _) = address.as_chunks::<4>();
+    checksum::fold(words.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum())
 }
 
 /// Decrements the TTL or hop limit, which stays at 0 if it is 0, and updates the IPv4 header checksum. Leaves alone
