@@ -1,10 +1,16 @@
-# `make demo`: watch requests spread over real servers, in network namespaces that vanish afterwards.
+# Tasks for people: `make demo` and `make test` install what they need and say so. CI runs `.ci/run`.
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Where rustup puts cargo, when this shell does not know it yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: demo prerequisites
+.DEFAULT_GOAL := help
+.PHONY: help demo test conformance prerequisites test-prerequisites
+
+help:
+	@echo "make demo         watch requests spread over real servers, in network namespaces that vanish afterwards"
+	@echo "make test         run every test"
+	@echo "make conformance  compare ipvsd with the recordings of the kernel's IPVS"
 
 demo: prerequisites
 	@echo "== Building ipvsd and ipvsadm (cargo build --release)"
@@ -13,6 +19,26 @@ demo: prerequisites
 	$(SUDO) target/release/ipvsd lab --requests 300
 	@echo "== 300 HTTP requests, direct routing, weighted round robin"
 	$(SUDO) target/release/ipvsd lab --requests 300 --mode dr --scheduler wrr --weights 3,2,1
+
+# cargo-nextest when it is installed, else cargo's own test runner: the tests are the same.
+test: test-prerequisites
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		set -ex; cargo nextest run --workspace --locked; cargo test --workspace --locked --doc; \
+	else \
+		set -ex; cargo test --workspace --locked; \
+	fi
+
+conformance: test-prerequisites
+	@echo "== Building ipvsd and ipvsadm (cargo build --release)"
+	cargo build --release --locked -p ipvsd -p xtask
+	$(SUDO) target/release/xtask conformance check --bin-dir target/release
+
+# Tests make network namespaces with ip(8).
+test-prerequisites: prerequisites
+	@if ! command -v ip >/dev/null || ! command -v ping >/dev/null; then \
+		echo "== Installing ip and ping (apt-get install iproute2 iputils-ping)"; \
+		$(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends iproute2 iputils-ping; \
+	fi
 
 # A C linker and Rust are all that a build needs; what is missing is installed, and said.
 prerequisites:

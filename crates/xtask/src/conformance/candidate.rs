@@ -1,0 +1,150 @@
+//! A script on ipvsd, in a network namespace of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal};
+
+use super::recording::Recording;
+use super::script::Script;
+
+/// How long the daemon may take to answer, and to end.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Makes the namespaces and the link, starts ipvsd, runs the script with our ipvsadm and returns what it printed.
+pub(crate) fn run(script: &Script, binaries: &Path) -> Result<Recording> {
+    for name in ["ipvsd", "ipvsadm"] {
+        ensure!(binaries.join(name).is_file(), "no {name} in {}", binaries.display());
+    }
+    let place = Place::new(script, binaries)?;
+    let (out, err) = place.bash("link")?;
+    ensure!(err.is_empty() && out.is_empty(), "making the link: {out}{err}");
+    let mut daemon = Daemon::start(&place)?;
+    let outcome = place.bash(&format!(". \"$LIBRARY\"/{}.sh", script.name));
+    daemon.stop()?;
+    let (out, err) = outcome?;
+    ensure!(err.is_empty(), "the script wrote to its standard error:\n{err}");
+    Ok(Recording::new("ipvsd", &out))
+}
+
+/// The namespaces and files of one run; dropping it removes them.
+struct Place {
+    director: String,
+    client: String,
+    folder: PathBuf,
+    binaries: PathBuf,
+}
+
+impl Place {
+    fn new(script: &Script, binaries: &Path) -> Result<Self> {
+        let director = format!("ipvsd-cf-{}-{}", std::process::id(), script.name);
+        let client = format!("{director}-cl");
+        let folder = std::env::temp_dir().join(&director);
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let place = Self { director, client, folder, binaries: binaries.to_owned() };
+        let status =
+            Command::new("ip").args(["netns", "add", &place.director]).status().context("cannot run ip")?;
+        ensure!(status.success(), "cannot make a network namespace");
+        Ok(place)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.join("ipvsd.sock")
+    }
+
+    /// Runs bash text in the director's namespace, the library loaded; its output and its errors.
+    fn bash(&self, text: &str) -> Result<(String, String)> {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let output = Command::new("ip")
+            .args(["netns", "exec", &self.director, "bash", "-c"])
+            .arg(format!(". \"$LIBRARY\"/lib.sh; {text}"))
+            .env("LIBRARY", Script::folder())
+            .env("CLIENT", &self.client)
+            .env("IPVSD_SOCKET", self.socket())
+            .env("PATH", format!("{}:{path}", self.binaries.display()))
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot run ip netns exec")?;
+        let out = String::from_utf8(output.stdout).context("output is not UTF-8")?;
+        Ok((out, String::from_utf8_lossy(&output.stderr).into_owned()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        for name in [&self.client, &self.director] {
+            let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A running ipvsd; dropping it ends it.
+struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts ipvsd and waits until it answers.
+    fn start(place: &Place) -> Result<Self> {
+        let log = place.folder.join("ipvsd.log");
+        let file = std::fs::File::create(&log)?;
+        let child = Command::new(place.binaries.join("ipvsd"))
+            .args(["run", "--netns", &place.director, "--interface", "ve0", "--socket"])
+            .arg(place.socket())
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()
+            .context("cannot start ipvsd")?;
+        let mut daemon = Self { child, log };
+        let start = Instant::now();
+        loop {
+            if let Some(status) = daemon.child.try_wait()? {
+                bail!("ipvsd ended at once, {status}:\n{}", daemon.log());
+            }
+            let (_, errors) = place.bash("ipvsadm -Ln >/dev/null")?;
+            if errors.is_empty() {
+                return Ok(daemon);
+            }
+            if start.elapsed() > PATIENCE {
+                bail!("ipvsd does not answer: {errors}\n{}", daemon.log());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Asks it to end; an error if it ended before, does not end or fails.
+    fn stop(&mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("ipvsd ended during the script, {status}:\n{}", self.log());
+        }
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            rustix::process::kill_process(pid, Signal::TERM)?;
+        }
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait()? {
+                ensure!(status.success(), "ipvsd ended with {status}:\n{}", self.log());
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("ipvsd does not end at SIGTERM:\n{}", self.log())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,120 @@
+//! What a script printed, and how two such texts are compared.
+
+use anyhow::{Context, Result};
+use similar::TextDiff;
+
+use super::script::Script;
+
+/// What a script printed, normalised, and where.
+pub(crate) struct Recording {
+    source: String,
+    text: String,
+}
+
+impl Recording {
+    /// The output `text` of a script on `source`.
+    pub(crate) fn new(source: &str, text: &str) -> Self {
+        let mut text: String = text.lines().map(|line| normalise(line) + "\n").collect();
+        if text.is_empty() {
+            text.push('\n');
+        }
+        Self { source: source.to_owned(), text }
+    }
+
+    /// The output.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Writes the recording's file.
+    pub(crate) fn save(&self, script: &Script) -> Result<()> {
+        let path = script.recording();
+        let header = format!(
+            "# cargo xtask conformance record {}\n# on the reference: {}\n\n",
+            script.name, self.source
+        );
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(&path, header + &self.text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Reads the recording's file.
+    pub(crate) fn load(script: &Script) -> Result<Self> {
+        let path = script.recording();
+        let file = std::fs::read_to_string(&path)
+            .with_context(|| format!("{} is not recorded: cannot read {}", script.name, path.display()))?;
+        let (header, text) =
+            file.split_once("\n\n").context("a recording has a header, an empty line and the text")?;
+        Ok(Self { source: header.to_owned(), text: text.to_owned() })
+    }
+
+    /// How `other` differs, as a unified diff with these names; `None` if it does not.
+    pub(crate) fn difference(&self, other: &Self, this_name: &str, other_name: &str) -> Option<String> {
+        if self.text == other.text {
+            return None;
+        }
+        let diff = TextDiff::from_lines(&self.text, &other.text);
+        Some(diff.unified_diff().context_radius(3).header(this_name, other_name).to_string())
+    }
+}
+
+/// Replaces what differs from run to run in a line of a connection listing: the time to expiry, and the client's port,
+/// which its stack chose. Everything else stays as it is.
+fn normalise(line: &str) -> String {
+    let mut words: Vec<&str> = line.split(' ').collect();
+    let is_expiry = |word: &str| matches!(word.as_bytes(), [m1, m2, b':', s1, s2] if [m1, m2, s1, s2].iter().all(|c| c.is_ascii_digit()));
+    let protocol = words.iter().position(|word| matches!(*word, "TCP" | "UDP" | "SCTP" | "IP"));
+    let Some(expiry) =
+        protocol.and_then(|at| words.get(at + 1).is_some_and(|word| is_expiry(word)).then_some(at + 1))
+    else {
+        return line.to_owned();
+    };
+    words[expiry] = "MM:SS";
+    // Then the state and, after blanks, the source.
+    let source =
+        words.iter().enumerate().skip(expiry + 1).filter(|(_, word)| !word.is_empty()).nth(1).map(|(i, _)| i);
+    let replaced = source.and_then(|at| Some((at, without_port(words[at])?)));
+    if let Some((at, replacement)) = &replaced {
+        words[*at] = replacement;
+    }
+    words.join(" ")
+}
+
+/// An `address:port` with the port's digits replaced, the width kept; `None` if there is no port or it is 0.
+fn without_port(endpoint: &str) -> Option<String> {
+    let (address, port) = endpoint.rsplit_once(':')?;
+    (port != "0" && port.bytes().all(|c| c.is_ascii_digit()))
+        .then(|| format!("{address}:{}", "#".repeat(port.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_time_and_client_port_of_connections_are_replaced() {
+        let row = "  o| UDP 03:19  UDP         10.0.0.2:54321     10.0.0.100:57      10.0.0.11:5757";
+        let want = "  o| UDP MM:SS  UDP         10.0.0.2:#####     10.0.0.100:57      10.0.0.11:5757";
+        assert_eq!(normalise(row), want);
+        for same in [
+            "  o| TCP  10.0.0.100:80 wlc",
+            "  o|   -> 10.0.0.11:80                 Masq    1      0          0         ",
+            "$ ipvsadm -A -t 10.0.0.100:80 -s rr",
+            "  o| pro expire state       source             virtual            destination",
+            "  o| UDP  10.0.0.100:53                       6        6        0      240        0",
+        ] {
+            assert_eq!(normalise(same), same);
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_is_a_difference() {
+        let kernel = Recording::new("kernel", "$ ipvsadm -Ln\n  o| Masq    1\n");
+        let same = Recording::new("ipvsd", "$ ipvsadm -Ln\n  o| Masq    1\n");
+        let blank = Recording::new("ipvsd", "$ ipvsadm -Ln\n  o| Masq    1 \n");
+        assert!(kernel.difference(&same, "kernel", "ipvsd").is_none());
+        let text = kernel.difference(&blank, "kernel", "ipvsd").unwrap();
+        assert!(text.contains("-  o| Masq    1\n") && text.contains("+  o| Masq    1 \n"), "{text}");
+    }
+}

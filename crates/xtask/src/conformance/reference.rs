@@ -1,0 +1,44 @@
+//! A script on the reference kernel.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::recording::Recording;
+use super::script::Script;
+
+/// The folder of the reference's tools: `IPVS_REFERENCE_TOOLS`, or `shared/reference` beside the checkout.
+fn tools() -> Result<PathBuf> {
+    let path = std::env::var_os("IPVS_REFERENCE_TOOLS")
+        .map_or_else(|| crate::workspace::root().join("../shared/reference"), PathBuf::from);
+    ensure!(
+        path.join("run").is_file(),
+        "no reference kernel at {}: set IPVS_REFERENCE_TOOLS to the folder that holds `run`",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// Boots the reference kernel, runs the script there and returns what it printed.
+pub(crate) fn run(script: &Script) -> Result<Recording> {
+    let file = std::env::temp_dir().join(format!("ipvsd-conformance-{}.sh", std::process::id()));
+    let payload = format!(
+        "export CLIENT=client; echo \"kernel $(uname -r), $(ipvsadm -v)\"; . /in/lib.sh; link; . /in/{}.sh\n",
+        script.name
+    );
+    std::fs::write(&file, payload).with_context(|| format!("cannot write {}", file.display()))?;
+    let output = Command::new(tools()?.join("run")).arg("-d").arg(Script::folder()).arg(&file).output();
+    let _ = std::fs::remove_file(&file);
+    let output = output.context("cannot run the reference kernel")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{} on the reference kernel: {}\n{errors}", script.name, output.status);
+    ensure!(
+        errors.is_empty(),
+        "{} on the reference kernel wrote to its standard error:\n{errors}",
+        script.name
+    );
+    let text = String::from_utf8(output.stdout).context("output is not UTF-8")?;
+    let (source, body) = text.split_once('\n').context("the reference kernel printed nothing")?;
+    Ok(Recording::new(source, body))
+}
