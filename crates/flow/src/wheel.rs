@@ -52,10 +52,10 @@ impl Wheel {
     /// the next [`Wheel::pop`] or [`Wheel::advance`]. An index past the capacity is ignored.
     pub fn schedule(&mut self, entry: EntryIndex, at: Tick) {
         self.cancel(entry);
-        let number = HEADS + entry.0;
-        if number as usize >= self.nodes.len() {
+        let Some(number) = HEADS.checked_add(entry.0).filter(|number| (*number as usize) < self.nodes.len())
+        else {
             return;
-        }
+        };
         let at = if at.reached(self.current) { at } else { self.current };
         // The level is that of the highest six bits in which the time differs from the current one.
         let level = (u32::BITS - ((at.0 ^ self.current.0) | 1).leading_zeros() - 1) / BITS;

@@ -104,6 +104,9 @@ impl<M: Memory> Table<M> {
     pub fn set_client_port(&self, index: EntryIndex, port: u16) -> Result<(), RehashError> {
         while let Some(entry) = self.entry(index) {
             let key = entry.key();
+            if key.client_port == port && entry.is_current() {
+                return Ok(());
+            }
             let new = Key { client_port: port, ..key };
             let Some((from, to)) = self.chain(&key).zip(self.chain(&new)) else { break };
             // Two writers that lock two lines each take them in the order of their numbers.

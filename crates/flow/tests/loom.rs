@@ -1,0 +1,205 @@
+//! Every interleaving and every memory order of a few operations, by the loom model checker:
+//! `RUSTFLAGS="--cfg loom" cargo test -p ipvs-flow --release --test loom`.
+//!
+//! Lines have two slots here, so three connections make a chain of two lines. All connections have one client side and
+//! so one chain.
+#![cfg(loom)]
+
+use ipvs_flow::{Address, Connection, EntryIndex, HeapTable, InsertError, Key, NewConnection, Tick};
+use loom::{model::Builder, sync::Arc, thread};
+
+fn key(number: u16) -> Key {
+    Key {
+        ipv6: false,
+        template: false,
+        protocol: 6,
+        client: Address::from([192, 0, 2, 1]),
+        client_port: 4000,
+        virtual_address: Address::from([198, 51, 100, number as u8]),
+        virtual_port: number,
+    }
+}
+
+/// A connection whose words all tell its number, so that a mixture of two shows.
+fn new(number: u16) -> NewConnection {
+    NewConnection {
+        key: key(number),
+        destination: u32::from(number),
+        destination_port: number,
+        flags: number,
+        state: number as u8,
+        timeout: u32::from(number),
+    }
+}
+
+fn assert_whole(connection: &Connection) {
+    let number = connection.key.virtual_port;
+    let NewConnection { key, destination, destination_port, flags, state, timeout } = new(number);
+    let last_seen = Tick(u32::from(number));
+    let whole =
+        Connection { key, destination, destination_port, flags, state, timeout, last_seen, packets_in: 0 };
+    assert_eq!(*connection, whole);
+}
+
+fn insert(table: &HeapTable, number: u16) -> Result<EntryIndex, InsertError> {
+    table.insert(&new(number), Tick(u32::from(number)))
+}
+
+/// What a reader does with a packet of connection `number`: the words that it then acts on.
+fn read(table: &HeapTable, number: u16) -> Option<Connection> {
+    let connection = table.entry(table.find_in(&key(number))?)?.snapshot()?;
+    // The entry may have got another connection since it was found; whoever acts on it sees that from the key.
+    assert_whole(&connection);
+    (connection.key == key(number)).then_some(connection)
+}
+
+fn model(capacity: u32, preemptions: usize, run: impl Fn(Arc<HeapTable>) + Sync + Send + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 100_000;
+    builder.check(move || run(Arc::new(HeapTable::allocate(capacity, [1, 2]).unwrap())));
+}
+
+#[test]
+fn a_reader_sees_a_connection_whole_or_not_at_all() {
+    model(2, 3, |table| {
+        let writer = {
+            let table = table.clone();
+            thread::spawn(move || {
+                insert(&table, 1).unwrap();
+            })
+        };
+        let _ = read(&table, 1);
+        writer.join().unwrap();
+        assert!(read(&table, 1).is_some());
+    });
+}
+
+#[test]
+fn a_reader_of_the_inbound_side_never_takes_the_next_connection_for_its_own() {
+    model(1, 2, |table| {
+        let first = insert(&table, 1).unwrap();
+        let writer = {
+            let table = table.clone();
+            thread::spawn(move || {
+                assert!(table.remove(first));
+                assert_eq!(insert(&table, 2), Ok(first));
+            })
+        };
+        let _ = read(&table, 1);
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_reader_never_takes_the_next_connection_of_an_entry_for_its_own() {
+    model(1, 2, |table| {
+        let first = insert(&table, 1).unwrap();
+        let writer = {
+            let table = table.clone();
+            thread::spawn(move || {
+                assert!(table.remove(first));
+                assert_eq!(insert(&table, 2), Ok(first));
+            })
+        };
+        let found = table.find_out(false, 6, key(1).client, 4000, |entry| {
+            let connection = entry.snapshot();
+            connection.inspect(assert_whole).is_some_and(|connection| connection.destination == 1)
+        });
+        assert!(found.is_none_or(|index| index == first));
+        writer.join().unwrap();
+        assert!(read(&table, 1).is_none() && read(&table, 2).is_some());
+    });
+}
+
+#[test]
+fn a_connection_that_stays_is_always_found_while_slots_move() {
+    model(3, 2, |table| {
+        let [first, _, last] = [1, 2, 3].map(|number| insert(&table, number).unwrap());
+        let writer = {
+            let table = table.clone();
+            // Connection 3 moves from the overflow line into the place of 1.
+            thread::spawn(move || assert!(table.remove(first)))
+        };
+        assert_eq!(table.find_in(&key(3)), Some(last));
+        writer.join().unwrap();
+        assert_eq!(table.find_in(&key(3)), Some(last));
+    });
+}
+
+#[test]
+fn two_writers_insert_a_connection_once() {
+    model(2, 3, |table| {
+        let writer = {
+            let table = table.clone();
+            thread::spawn(move || insert(&table, 1))
+        };
+        let ours = insert(&table, 1);
+        let theirs = writer.join().unwrap();
+        assert!(matches!(
+            (ours, theirs),
+            (Ok(_), Err(InsertError::Exists)) | (Err(InsertError::Exists), Ok(_))
+        ));
+        assert_eq!(table.len(), 1);
+    });
+}
+
+#[test]
+fn two_writers_remove_a_connection_once_and_its_entry_is_reused_whole() {
+    model(2, 2, |table| {
+        let first = insert(&table, 1).unwrap();
+        let writer = {
+            let table = table.clone();
+            thread::spawn(move || {
+                let removed = table.remove(first);
+                let _ = insert(&table, 2);
+                removed
+            })
+        };
+        // By the time we come to it the entry may hold connection 2; then we remove that one, knowingly.
+        let ours = table.remove(first);
+        let theirs = writer.join().unwrap();
+        assert!(ours || theirs);
+        let left = u32::from(read(&table, 2).is_some());
+        assert_eq!((table.len(), read(&table, 1)), (left, None));
+    });
+}
+
+#[test]
+fn two_writers_and_a_reader() {
+    model(2, 2, |table| {
+        let first = insert(&table, 1).unwrap();
+        let remover = {
+            let table = table.clone();
+            thread::spawn(move || assert!(table.remove(first)))
+        };
+        let inserter = {
+            let table = table.clone();
+            thread::spawn(move || {
+                insert(&table, 2).unwrap();
+            })
+        };
+        let _ = read(&table, 2);
+        remover.join().unwrap();
+        inserter.join().unwrap();
+        assert!(read(&table, 1).is_none() && read(&table, 2).is_some());
+        assert_eq!(table.len(), 1);
+    });
+}
+
+#[test]
+fn a_changed_client_port_is_seen_whole() {
+    model(2, 2, |table| {
+        let index = insert(&table, 1).unwrap();
+        let moved = Key { client_port: 4001, ..key(1) };
+        let writer = {
+            let table = table.clone();
+            thread::spawn(move || table.set_client_port(index, 4001).unwrap())
+        };
+        for key in [key(1), moved] {
+            assert!(table.find_in(&key).is_none_or(|found| found == index));
+        }
+        writer.join().unwrap();
+        assert_eq!((table.find_in(&key(1)), table.find_in(&moved)), (None, Some(index)));
+    });
+}
