@@ -94,11 +94,11 @@ fn cells(line: &str) -> Vec<&str> {
 
 fn tcp_state(short: &str) -> tcp::State {
     let shorts = ["NO", "ES", "SS", "SR", "FW", "TW", "CL", "CW", "LA", "LI", "SA"];
-    tcp::State::ALL[shorts.iter().position(|s| *s == short).unwrap()]
+    tcp::State::ALL[shorts.iter().position(|s| *s == short).expect("a state")]
 }
 
 fn tcp_row(name: &str) -> (tcp::Direction, tcp::Event) {
-    let (direction, event) = name.split_once(' ').unwrap();
+    let (direction, event) = name.split_once(' ').expect("direction and event");
     let direction = match direction {
         "in" => tcp::Direction::Input,
         "out" => tcp::Direction::Output,

@@ -215,7 +215,7 @@ fn overflow_lines_suffice_for_any_distribution() {
             for number in 0..capacity {
                 let key = Key {
                     virtual_port: (number % per_port) as u16,
-                    ..client(round << 20 | number / per_port)
+                    ..client((round << 20) | (number / per_port))
                 };
                 let result = table.insert(&connection(key, number), Tick(0));
                 assert!(
