@@ -1,6 +1,7 @@
 //! Project tasks, run as `cargo xtask TASK`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod conformance;
 mod workspace;
 
@@ -20,11 +21,14 @@ struct Arguments {
 enum Task {
     /// Compare ipvsd with recordings of the kernel's IPVS, or make the recordings.
     Conformance(conformance::Arguments),
+    /// Measure the engine alone: time, instructions and allocations per packet, bytes per connection.
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Conformance(arguments) => conformance::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
