@@ -62,6 +62,7 @@ impl Director {
         };
         match self.connect(now, headers.protocol, &flow, destination) {
             Ok(index) => self.inbound(now, host, packet, headers, signal, index),
+            Err(InsertError::ChainFull) => Verdict::Drop(Reason::ClientPortFull),
             Err(_) => Verdict::Drop(Reason::TableFull),
         }
     }

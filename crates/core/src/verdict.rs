@@ -50,6 +50,8 @@ reasons! {
     Fragment = "fragment",
     /// The connection table is full.
     TableFull = "table-full",
+    /// One client port has too many connections to be told apart quickly.
+    ClientPortFull = "client-port-full",
     /// The service has no usable destination; the client got an ICMP port unreachable where that could be sent.
     NoDestination = "no-destination",
     /// For a virtual address that is not the host's, but for no service and no connection there: answered as a host

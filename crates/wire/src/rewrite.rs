@@ -42,11 +42,10 @@ pub fn set_destination(
     rewrite(packet, headers, End::Destination, address, port, false)
 }
 
-/// Replaces source address and port of the packet quoted in an ICMP error, its IPv4 header checksum, and the
-/// transport checksum as far as the quote holds it (SCTP's only if the whole packet is quoted; UDP's zero stays).
-/// Four bytes of the transport header suffice. The checksum of the ICMP message around it is the caller's: see
-/// [`checksum::fill_transport`]. Kernel IPVS leaves the quoted transport checksum as it was, and thus wrong (seen on
-/// the reference, 6.1); nobody checks it.
+/// Replaces source address and port of the packet quoted in an ICMP error, and its IPv4 header checksum. The quoted
+/// transport checksum stays as it was, and thus wrong, as kernel IPVS leaves it (seen on the reference, 6.1): nobody
+/// checks it. Four bytes of the transport header suffice. The checksum of the ICMP message around it is the caller's:
+/// see [`checksum::fill_transport`].
 ///
 /// # Errors
 /// As [`set_source`].
@@ -162,10 +161,12 @@ fn rewrite_transport(
     if let Some(PortChange { offset, old, new }) = port_change {
         bytes::put_u16(payload, offset, new)?;
         difference = checksum::add(difference, checksum::add(!old, new));
-        if headers.protocol == protocol::SCTP && old != new && whole {
-            // A quote may end within the common header, even if it is all of a broken packet.
-            return if embedded { crc32c::fill(payload).or(Ok(())) } else { crc32c::fill(payload) };
+        if !embedded && headers.protocol == protocol::SCTP && old != new && whole {
+            return crc32c::fill(payload);
         }
+    }
+    if embedded {
+        return Ok(());
     }
     let field = match headers.protocol {
         _ if headers.fragment == Fragment::Later => return Ok(()),
@@ -176,9 +177,7 @@ fn rewrite_transport(
     };
     let Some(old) = bytes::u16_at(payload, field) else { return Ok(()) };
     if headers.protocol == protocol::UDP && old == 0 {
-        if !embedded {
-            checksum::fill_transport(packet, headers);
-        }
+        checksum::fill_transport(packet, headers);
         return Ok(());
     }
     bytes::put_u16(payload, field, checksum::stored(headers.protocol, checksum::update(old, difference)))

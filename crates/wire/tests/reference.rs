@@ -151,13 +151,7 @@ fn errors_of_a_server_on_their_way_to_the_client() {
         let offset = icmp_error::quoted_offset(&packet, &headers).unwrap();
         let quoted = &mut packet[offset..];
         let inner = Headers::parse_embedded(quoted).unwrap();
-        let checksum_before = quoted[inner.transport + 6..inner.transport + 8].to_vec();
         rewrite::set_embedded_destination(quoted, &inner, address, 83).unwrap();
-        if inner.total_len <= quoted.len() {
-            assert!(checksum::verify_transport(quoted, &inner));
-        }
-        // The kernel leaves the quoted transport checksum as it was.
-        quoted[inner.transport + 6..inner.transport + 8].copy_from_slice(&checksum_before);
         rewrite::set_source(&mut packet, &headers, address, 0).unwrap();
         rewrite::decrement_hop_limit(&mut packet);
         checksum::fill_transport(&mut packet, &headers);
