@@ -110,6 +110,7 @@ impl Trash {
     }
 
     /// Number of destinations in it.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -64,10 +64,8 @@ impl Director {
         let index = self.destinations.find(service, id).ok_or(Error::NoSuchDestination)?;
         self.destinations.configure(index, config);
         self.renew_server_interest(index);
-        if let Some(service) = self.services.get_mut(service)
-            && let Some(position) = service.position(&self.destinations, index)
-        {
-            service.changed(&self.destinations, Change::Edited { position });
+        if let Some(service) = self.services.get_mut(service) {
+            service.changed(&self.destinations, Change::Edited);
         }
         Ok(Reply::Done)
     }

@@ -30,7 +30,7 @@ impl Scheduler for DestinationHashing {
     }
 
     fn changed(&mut self, view: View<'_>, change: Change) {
-        if !matches!(change, Change::Edited { .. }) {
+        if !matches!(change, Change::Edited) {
             self.fill(view);
         }
     }

@@ -91,11 +91,8 @@ impl<'a> View<'a> {
 pub(crate) enum Change {
     /// Added at the head: every other one moved one position on.
     Added,
-    /// The settings of the one at `position` changed.
-    Edited {
-        /// Where it stands.
-        position: usize,
-    },
+    /// The settings of one changed.
+    Edited,
     /// The one at `position` was removed: those behind it moved one position forward.
     Removed {
         /// Where it stood.

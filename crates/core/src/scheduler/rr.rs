@@ -19,7 +19,7 @@ impl Scheduler for RoundRobin {
     fn changed(&mut self, _view: View<'_>, change: Change) {
         match change {
             Change::Added => self.last = self.last.map(|last| last + 1),
-            Change::Edited { .. } => {}
+            Change::Edited => {}
             Change::Removed { position } => {
                 if let Some(last) = self.last
                     && position <= last

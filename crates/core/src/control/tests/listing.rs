@@ -44,7 +44,7 @@ fn order_of_services() {
 #[test]
 fn pages_of_destinations() {
     let (mut bench, id) = Bench::with("rr", &[1; 7]);
-    let mut page = |bench: &mut Bench, cursor| match bench.run(Command::ListDestinations {
+    let page = |bench: &mut Bench, cursor| match bench.run(Command::ListDestinations {
         service: id,
         cursor,
         limit: 3,
