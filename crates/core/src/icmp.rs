@@ -37,7 +37,7 @@ impl Director {
         packet: &mut Packet<'_>,
         headers: &Headers,
     ) -> Verdict {
-        if headers.fragment == Fragment::First || !icmp_error::is_icmp_error(packet.as_slice(), headers) {
+        if headers.fragment == Fragment::First || !is_related(packet.as_slice(), headers) {
             return Verdict::Pass;
         }
         let Some(quote) = Quote::read(packet.as_slice(), headers) else { return Verdict::Pass };
@@ -106,6 +106,17 @@ impl Director {
             });
         }
         verdict
+    }
+}
+
+/// Whether it is an error of a kind that IPVS relates to the quoted packet's connection: for IPv4 unreachable, source
+/// quench and time exceeded, but not redirect or parameter problem; for IPv6 all errors (seen on the reference,
+/// `conformance/experiments/icmp_kinds.py`).
+fn is_related(packet: &[u8], headers: &Headers) -> bool {
+    match headers.payload(packet).first() {
+        Some(kind) if headers.is_ipv6() => *kind < 128,
+        Some(kind) => matches!(kind, 3 | 4 | 11),
+        None => false,
     }
 }
 
