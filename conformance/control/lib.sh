@@ -20,11 +20,20 @@ commands() {
 # on_client CMD...: runs a command at the other end of the link.
 on_client() { ip netns exec "$CLIENT" "$@"; }
 
-# datagrams N ADDRESS PORT [BYTES]: N UDP datagrams from the client, each from a new port (so each a new connection),
-# of BYTES (default 12) bytes of payload. Then waits until the counters shown are those of after them: the kernel
-# refreshes what it shows every 2 s.
+# datagrams N ADDRESS PORT [BYTES]: N UDP datagrams from the client, from ports 40001, 40002, … (each so far unused, so
+# each a new connection), of BYTES (default 12) bytes of payload. Then waits until the counters shown are those of after
+# them: the kernel refreshes what it shows every 2 s.
+next_port=40001
 datagrams() {
-    on_client bash -c 'p=$(printf "%0*d" "$4" 0); for i in $(seq "$1"); do printf %s "$p" >"/dev/udp/$2/$3"; done' - "$1" "$2" "$3" "${4:-12}"
+    local last=$((next_port + $1 - 1))
+    on_client bash -c '
+        payload=$(printf "%0*d" "$5" 0)
+        for port in $(seq "$1" "$2"); do
+            # The stack chooses the source port: leave it one.
+            sysctl -qw net.ipv4.ip_local_port_range="$port $port"
+            printf %s "$payload" >"/dev/udp/$3/$4"
+        done' - "$next_port" "$last" "$2" "$3" "${4:-12}"
+    next_port=$((last + 1))
     sleep 2.5
 }
 

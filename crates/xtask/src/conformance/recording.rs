@@ -59,33 +59,20 @@ impl Recording {
     }
 }
 
-/// Replaces what differs from run to run in a line of a connection listing: the time to expiry, and the client's port,
-/// which its stack chose. Everything else stays as it is.
+/// Replaces the one thing that differs from run to run: the time to expiry in a row of a connection listing.
+/// Everything else stays as it is.
 fn normalise(line: &str) -> String {
-    let mut words: Vec<&str> = line.split(' ').collect();
-    let is_expiry = |word: &str| matches!(word.as_bytes(), [m1, m2, b':', s1, s2] if [m1, m2, s1, s2].iter().all(|c| c.is_ascii_digit()));
-    let protocol = words.iter().position(|word| matches!(*word, "TCP" | "UDP" | "SCTP" | "IP"));
-    let Some(expiry) =
-        protocol.and_then(|at| words.get(at + 1).is_some_and(|word| is_expiry(word)).then_some(at + 1))
-    else {
+    let Some((protocol, rest)) = line.strip_prefix("  o| ").and_then(|row| row.split_once(' ')) else {
         return line.to_owned();
     };
-    words[expiry] = "MM:SS";
-    // Then the state and, after blanks, the source.
-    let source =
-        words.iter().enumerate().skip(expiry + 1).filter(|(_, word)| !word.is_empty()).nth(1).map(|(i, _)| i);
-    let replaced = source.and_then(|at| Some((at, without_port(words[at])?)));
-    if let Some((at, replacement)) = &replaced {
-        words[*at] = replacement;
+    let rest_trimmed = rest.trim_start();
+    let expiry = rest_trimmed.get(..5).unwrap_or_default();
+    let is_expiry = matches!(expiry.as_bytes(), [m1, m2, b':', s1, s2] if [m1, m2, s1, s2].iter().all(|c| c.is_ascii_digit()));
+    if !is_expiry || !matches!(protocol, "TCP" | "UDP" | "SCTP" | "IP") {
+        return line.to_owned();
     }
-    words.join(" ")
-}
-
-/// An `address:port` with the port's digits replaced, the width kept; `None` if there is no port or it is 0.
-fn without_port(endpoint: &str) -> Option<String> {
-    let (address, port) = endpoint.rsplit_once(':')?;
-    (port != "0" && port.bytes().all(|c| c.is_ascii_digit()))
-        .then(|| format!("{address}:{}", "#".repeat(port.len())))
+    let blanks = &rest[..rest.len() - rest_trimmed.len()];
+    format!("  o| {protocol} {blanks}MM:SS{}", &rest_trimmed[5..])
 }
 
 #[cfg(test)]
@@ -93,9 +80,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_time_and_client_port_of_connections_are_replaced() {
-        let row = "  o| UDP 03:19  UDP         10.0.0.2:54321     10.0.0.100:57      10.0.0.11:5757";
-        let want = "  o| UDP MM:SS  UDP         10.0.0.2:#####     10.0.0.100:57      10.0.0.11:5757";
+    fn only_the_time_of_connections_is_replaced() {
+        let row = "  o| UDP 03:19  UDP         10.0.0.2:40001     10.0.0.100:57      10.0.0.11:5757";
+        let want = "  o| UDP MM:SS  UDP         10.0.0.2:40001     10.0.0.100:57      10.0.0.11:5757";
         assert_eq!(normalise(row), want);
         for same in [
             "  o| TCP  10.0.0.100:80 wlc",
