@@ -1,166 +1,186 @@
-//! `ipvsd lab`: real traffic through a director, in network namespaces of its own.
+//! `ipvsd lab`: the arguments of the lab and its report.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use ipvs_lab::{Bulk, Error, Mode, Options, Protocol};
+use ipvs_lab::{Bulk, Error, Mode, Options, Protocol, Report};
 
-/// Watch a director balance real requests over real servers, in network namespaces of its own.
+/// Try a director between a client and servers, all in namespaces made for it.
 ///
-/// Makes a client, a director and servers, runs `ipvsd run` and `ipvsadm` in them, sends requests through the virtual
-/// address, shows who served how many, and removes everything again. Needs root. The exit code is 0 only if no request
-/// failed and shares that can be exact are exact.
+/// Builds network namespaces with a client, a director that runs `ipvsd run`, and real HTTP (or UDP echo) servers;
+/// sends requests through the virtual address; prints who served how many, beside what the scheduler should give; and
+/// takes everything down again, however it ends. Nothing outside these namespaces is touched. Needs root.
 #[derive(Debug, Args)]
-pub(crate) struct LabArguments {
-    /// Forwarding method: masquerading, or direct routing
-    #[arg(long, value_enum, default_value = "nat")]
-    mode: ModeName,
+#[command(after_long_help = "\
+EXAMPLES
+  ipvsd lab                                             300 requests, three servers in turn, NAT
+  ipvsd lab --mode dr --scheduler wrr --weights 3,2,1   direct routing, shares 3:2:1
+  ipvsd lab --keep                                      leaves it up and prints commands to play with it
 
-    /// Scheduler of the virtual service
+EXIT CODES
+  0  no request failed, and shares that must be exact are
+  1  requests failed, shares are wrong, or the lab could not be built
+  2  wrong usage
+  4  privileges are missing
+  130  interrupted; everything was taken down")]
+pub(crate) struct Arguments {
+    /// Forwarding method, which decides the topology
+    #[arg(long, value_enum, default_value_t = ModeArgument::Nat)]
+    mode: ModeArgument,
+
+    /// Scheduler: rr, wrr, lc, wlc, sed, nq, ...
     #[arg(long, value_name = "NAME", default_value = "rr")]
     scheduler: String,
 
-    /// Number of servers [default: 3, or as many as weights are given]
+    /// Number of servers [default: 3, or as many as there are weights]
     #[arg(long, value_name = "N")]
     servers: Option<usize>,
 
-    /// Weights of the servers, in the order in which they are added [default: 1 each]
-    #[arg(long, value_name = "W,W,...", value_delimiter = ',')]
+    /// Weights of the servers, in order [default: 1 each]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
     weights: Vec<u32>,
+
+    /// Requests to send
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    requests: usize,
+
+    /// Requests under way at once
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    concurrency: usize,
 
     /// IPv6 instead of IPv4
     #[arg(long)]
     ipv6: bool,
 
-    /// UDP echo instead of HTTP over TCP
+    /// UDP datagrams and their echo instead of HTTP requests
     #[arg(long)]
     udp: bool,
 
-    /// Number of requests
-    #[arg(long, value_name = "N", default_value_t = 300)]
-    requests: usize,
-
-    /// Requests under way at once
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    concurrency: usize,
-
-    /// Instead of requests, download and then upload BYTES on each connection, all at once, checked by SHA-256
-    #[arg(long, value_name = "BYTES", conflicts_with_all = ["udp", "requests", "concurrency"])]
+    /// Instead of requests: that many megabytes down and up again on each connection, with checksums compared
+    #[arg(long, value_name = "MEGABYTES", conflicts_with = "udp")]
     bulk: Option<u64>,
 
-    /// Connections of --bulk
-    #[arg(long, value_name = "N", default_value_t = 64, requires = "bulk")]
+    /// Connections at once with --bulk
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "bulk")]
     connections: usize,
-
-    /// How the daemon attaches to its interfaces, passed on to `ipvsd run`
-    #[arg(long, value_parser = ["native", "generic", "auto"])]
-    xdp: Option<String>,
 
     /// The report as JSON
     #[arg(long)]
     json: bool,
 
-    /// Leave the lab up and say how to play with it, until Ctrl-C
+    /// Leave the lab up after the run, until Ctrl-C, and print commands to play with it
     #[arg(long)]
     keep: bool,
 
-    /// No director: the client asks the servers in turn (a baseline, and a check of the lab itself)
+    /// How the director attaches its XDP program: native, generic or auto
+    #[arg(long, value_name = "MODE", value_parser = ["native", "generic", "auto"])]
+    xdp: Option<String>,
+
+    /// No director: the client asks the servers in turn, through plain kernel forwarding, for comparison
     #[arg(long)]
     direct: bool,
 
-    /// Remove what killed labs left behind, and do nothing else
-    #[arg(long, exclusive = true)]
-    clean: bool,
-
-    /// The daemon [default: this executable]
+    /// The daemon's executable [default: this one]
     #[arg(long, value_name = "PATH")]
     ipvsd: Option<PathBuf>,
 
-    /// The control program [default: ipvsadm beside this executable]
+    /// The client's executable [default: ipvsadm beside this one]
     #[arg(long, value_name = "PATH")]
     ipvsadm: Option<PathBuf>,
+
+    /// Remove what labs that were killed left behind, and do nothing else
+    #[arg(long)]
+    clean: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum ModeName {
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ModeArgument {
+    /// Masquerading: the director is the servers' gateway
     Nat,
+    /// Direct routing: the servers answer the client themselves
     Dr,
 }
 
-impl LabArguments {
-    /// Runs the lab, or the cleaning. The report goes to standard output, everything else to standard error.
-    pub(crate) fn run(self) -> ExitCode {
-        match self.execute() {
-            Ok(code) => code,
-            Err(error) => {
-                eprintln!("ipvsd lab: {error}");
-                match error {
-                    Error::Options(_) => ExitCode::from(2),
-                    Error::Interrupted => ExitCode::from(130),
-                    _ => ExitCode::FAILURE,
-                }
-            }
-        }
-    }
+const SERVERS: usize = 3;
 
-    fn execute(self) -> Result<ExitCode, Error> {
-        if self.clean {
-            let removed = ipvs_lab::clean()?;
-            removed.iter().for_each(|name| println!("removed {name}"));
-            return Ok(ExitCode::SUCCESS);
-        }
-        let json = self.json;
-        let options = self.options()?;
-        let mut good = false;
-        ipvs_lab::run(&options, &mut std::io::stderr(), &mut |report| {
-            good = report.is_good();
-            if json {
-                // Strings, numbers and lists only: they always have a JSON form.
-                println!("{}", serde_json::to_string_pretty(report).unwrap_or_default());
-            } else {
-                println!("{}", report.table());
-            }
-        })?;
-        Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    }
-
-    fn options(self) -> Result<Options, Error> {
-        let weights = match (self.servers, self.weights) {
-            (servers, weights) if weights.is_empty() => vec![1; servers.unwrap_or(3)],
-            (Some(servers), weights) if servers != weights.len() => {
+impl Arguments {
+    fn options(&self) -> Result<Options, Error> {
+        let weights = match (self.weights.as_slice(), self.servers) {
+            ([], servers) => vec![1; servers.unwrap_or(SERVERS)],
+            (weights, Some(servers)) if servers != weights.len() => {
                 return Err(Error::Options(format!(
-                    "{servers} servers, but {} weights: give one weight for each server",
+                    "{} weights for {servers} servers: give one each, or leave out --servers",
                     weights.len()
                 )));
             }
-            (_, weights) => weights,
+            (weights, _) => weights.to_vec(),
         };
-        let this = match std::env::current_exe() {
-            Ok(path) => path,
-            Err(error) => {
-                return Err(Error::Options(format!(
-                    "where is this executable? {error}: give --ipvsd and --ipvsadm"
-                )));
-            }
-        };
+        let this = std::env::current_exe().unwrap_or_else(|_| "ipvsd".into());
         Ok(Options {
             mode: match self.mode {
-                ModeName::Nat => Mode::Nat,
-                ModeName::Dr => Mode::Dr,
+                ModeArgument::Nat => Mode::Nat,
+                ModeArgument::Dr => Mode::Dr,
             },
-            scheduler: self.scheduler,
+            scheduler: self.scheduler.clone(),
             weights,
             ipv6: self.ipv6,
             protocol: if self.udp { Protocol::Udp } else { Protocol::Tcp },
             requests: self.requests,
             concurrency: self.concurrency,
-            bulk: self.bulk.map(|bytes| Bulk { bytes, connections: self.connections }),
+            bulk: self.bulk.map(|megabytes| Bulk {
+                bytes: megabytes.saturating_mul(1_000_000),
+                connections: self.connections,
+            }),
             keep: self.keep,
-            xdp: self.xdp,
+            xdp: self.xdp.clone(),
             direct: self.direct,
-            ipvsadm: self.ipvsadm.unwrap_or_else(|| this.with_file_name("ipvsadm")),
-            ipvsd: self.ipvsd.unwrap_or(this),
+            ipvsadm: self.ipvsadm.clone().unwrap_or_else(|| this.with_file_name("ipvsadm")),
+            ipvsd: self.ipvsd.clone().unwrap_or(this),
         })
     }
+}
+
+/// Runs the lab and prints its report; with `--json` nothing else goes to standard output.
+pub(crate) fn lab(arguments: &Arguments) -> ExitCode {
+    let outcome = if arguments.clean { clean() } else { run(arguments) };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "ipvsd lab: {error}");
+            ExitCode::from(match error {
+                Error::Options(_) => 2,
+                Error::NotPermitted => 4,
+                Error::Interrupted => 130,
+                _ => 1,
+            })
+        }
+    }
+}
+
+fn clean() -> Result<bool, Error> {
+    for name in ipvs_lab::clean()? {
+        let _ = writeln!(io::stdout(), "removed {name}");
+    }
+    Ok(true)
+}
+
+fn run(arguments: &Arguments) -> Result<bool, Error> {
+    let options = arguments.options()?;
+    let mut good = false;
+    let mut show = |report: &Report| {
+        good = report.is_good();
+        let text = if arguments.json {
+            serde_json::to_string_pretty(report).unwrap_or_default() + "\n"
+        } else {
+            report.table()
+        };
+        // Nobody reading the report is no failure of the lab.
+        let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+    };
+    let mut progress = io::stderr();
+    ipvs_lab::run(&options, &mut progress, &mut show)?;
+    Ok(good)
 }

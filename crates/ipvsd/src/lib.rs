@@ -1,6 +1,6 @@
 //! What the binaries `ipvsd` and `ipvsadm` are made of: the daemon, and the client of its control socket.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod control_client;
 pub mod logging;

@@ -6,6 +6,9 @@
 
 mod clock;
 mod control;
+mod daemon;
+#[allow(unsafe_code)]
+mod datapath;
 mod engine;
 mod failure;
 mod front;
@@ -15,6 +18,7 @@ mod poller;
 mod stop;
 
 pub use control::{Control, Limits};
+pub use daemon::{Options, run};
 pub use engine::Engine;
 pub use failure::Failure;
 pub use front::{Due, Front};

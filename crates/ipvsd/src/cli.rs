@@ -1,0 +1,137 @@
+//! The command line of `ipvsd`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipvsd::control_client::{DEFAULT_SOCKET, SOCKET_VARIABLE};
+use ipvsd::logging::LogFormat;
+use ipvsd::run;
+
+use crate::lab;
+
+/// IPVS, the Linux Virtual Server's transport-layer load balancer, outside the kernel.
+#[derive(Debug, Parser)]
+#[command(name = "ipvsd", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "\
+Try it, as root: `ipvsd lab` builds a client, a director and three servers in network namespaces of their own, sends \
+requests through them and takes everything down again.
+
+For real: `ipvsd run` in one terminal, `ipvsadm -A -t 192.0.2.10:80 -s rr` and so on in another.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the director of a network namespace, until SIGTERM or SIGINT
+    Run(Run),
+    /// Try a director between a client and servers, all in namespaces made for it
+    Lab(lab::Arguments),
+    /// Print the version
+    Version,
+}
+
+/// Run the director of a network namespace, until SIGTERM or SIGINT.
+///
+/// Attaches an XDP program to the interfaces. It hands over what concerns a virtual service (or comes from a server of
+/// a masquerading one) and leaves everything else to the kernel. On SIGTERM and SIGINT the program is detached.
+///
+/// Virtual services are set by `ipvsadm`; it finds the daemon by its socket. A virtual address need not be an address
+/// of the host: the daemon answers ARP and neighbour discovery for it.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+EXAMPLES
+  ipvsd run                                      all interfaces that are up
+  ipvsd run --interface eth0 --interface eth1    these
+  ipvsd run --netns blue --socket /run/blue.sock inside a namespace of `ip netns`
+  IPVSD_SOCKET=/run/blue.sock ipvsadm -Ln        and the client of that one
+
+EXIT CODES
+  0  ended by SIGTERM or SIGINT
+  1  could not start, or failed; the reason is the last line on standard error
+  2  wrong usage
+  3  another ipvsd runs in this network namespace, or has the socket
+  4  privileges are missing: run as root, or with CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_IPC_LOCK
+     (and CAP_SYS_ADMIN for --netns)
+
+WHO MAY GIVE COMMANDS
+  root, and processes with CAP_NET_ADMIN; everybody else may connect and gets \"Operation not permitted\".")]
+pub(crate) struct Run {
+    /// Network namespace to be the director of: a name of `ip netns`, or a path if it has a slash
+    ///
+    /// Default: the one this command runs in. There is one daemon per network namespace.
+    #[arg(long, value_name = "NAME")]
+    netns: Option<String>,
+
+    /// Interface to attach to (repeatable); default: all that are up, less loopback
+    ///
+    /// Both the clients' and the servers' side are needed. Ports of a bridge or bond and VLAN devices count to their
+    /// lower or upper device, as it comes.
+    #[arg(long = "interface", value_name = "NAME")]
+    interfaces: Vec<String>,
+
+    /// Control socket, which `ipvsadm` connects to; a file left over from a daemon that is gone is replaced
+    #[arg(long, value_name = "PATH", env = SOCKET_VARIABLE, default_value = DEFAULT_SOCKET)]
+    socket: PathBuf,
+
+    /// How to attach the XDP program
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = XdpMode::Auto)]
+    xdp: XdpMode,
+
+    /// Most connections at a time; about 96 bytes of memory each
+    #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..))]
+    capacity: u32,
+
+    /// The size that `ipvsadm` shows as "size=": in the kernel the number of hash buckets, here without effect
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    table_size: u32,
+
+    /// How log lines look; IPVSD_LOG chooses what is logged (error, warn, info, debug, trace)
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log: LogFormat,
+
+    /// Do not answer ARP, neighbour discovery and echo requests for virtual addresses that are not the host's
+    ///
+    /// For virtual addresses that something else moves between hosts, such as keepalived by VRRP.
+    #[arg(long)]
+    no_arp: bool,
+}
+
+/// How to attach the XDP program.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum XdpMode {
+    /// In the driver: fastest, but not every driver can
+    Native,
+    /// In the network stack: every interface can
+    Generic,
+    /// Native where the driver can, generic elsewhere
+    Auto,
+}
+
+impl Run {
+    /// How log lines look.
+    pub(crate) const fn log(&self) -> LogFormat {
+        self.log
+    }
+
+    /// The options of the daemon.
+    pub(crate) fn options(self) -> run::Options {
+        run::Options {
+            netns: self.netns,
+            socket: self.socket,
+            capacity: self.capacity,
+            shown_table_size: self.table_size,
+            datapath: ipvs_datapath::Options {
+                interfaces: self.interfaces,
+                xdp_mode: match self.xdp {
+                    XdpMode::Native => ipvs_datapath::XdpMode::Native,
+                    XdpMode::Generic => ipvs_datapath::XdpMode::Generic,
+                    XdpMode::Auto => ipvs_datapath::XdpMode::Auto,
+                },
+                answer_arp: !self.no_arp,
+                ..ipvs_datapath::Options::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The real datapath as the event loop's [`Front`].
+
+use std::os::fd::BorrowedFd;
+
+use ipvs_core::{Director, Host, Instant, InterestChange};
+use ipvs_datapath::{Datapath, OpenError};
+
+use super::Failure;
+use super::front::{Due, Front};
+
+impl Front for Datapath {
+    fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        let borrow = |fd| {
+            // SAFETY: the datapath keeps these descriptors open as long as it lives, and the result borrows it.
+            unsafe { BorrowedFd::borrow_raw(fd) }
+        };
+        self.descriptors().into_iter().map(borrow).collect()
+    }
+
+    fn turn(&mut self, now: Instant, director: &mut Director) -> Due {
+        let turn = Datapath::turn(self, now, director);
+        match turn.deadline {
+            _ if turn.more => Due::Now,
+            Some(deadline) => Due::At(deadline),
+            None => Due::Never,
+        }
+    }
+
+    fn apply_interest(&mut self, changes: &[InterestChange]) {
+        Datapath::apply_interest(self, changes.iter().copied());
+    }
+
+    fn host(&self) -> &dyn Host {
+        Datapath::host(self)
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::NotPermitted { what } => Self::NotPermitted(what.into()),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
