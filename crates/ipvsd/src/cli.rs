@@ -22,11 +22,10 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+// `run` and `lab` are described at their arguments: a description here would replace that one.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the director of a network namespace, until SIGTERM or SIGINT
     Run(Run),
-    /// Try a director between a client and servers, all in namespaces made for it
     Lab(lab::Arguments),
     /// Print the version
     Version,

@@ -8,16 +8,22 @@ mod lab;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ipvsd::{logging, run};
+use ipvsd::logging::{self, LogFormat};
+use ipvsd::run;
 
 fn main() -> ExitCode {
     match cli::Cli::parse().command {
         cli::Command::Run(arguments) => {
-            logging::start(arguments.log());
+            let format = arguments.log();
+            logging::start(format);
             match run::run(arguments.options()) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(failure) => {
-                    tracing::error!("{failure}");
+                    // Said even if the filter keeps errors back.
+                    match format {
+                        LogFormat::Text => eprintln!("ipvsd: {failure}"),
+                        LogFormat::Json => tracing::error!("{failure}"),
+                    }
                     failure.exit_code()
                 }
             }

@@ -42,10 +42,6 @@ pub fn run(options: Options) -> Result<(), Failure> {
     let director = Director::new(config, now())
         .map_err(|error| Failure::Other(format!("{error}: choose another with --capacity")))?;
     let datapath = Datapath::open(&options.datapath)?;
-    for attached in datapath.attached() {
-        let (interface, mode, queues) = (&attached.name, attached.mode, attached.queues);
-        info!(interface, ?mode, queues, "attached");
-    }
     let control = Control::open(&options.socket, Limits::default())?;
     let netns = options.netns.as_deref().unwrap_or("own");
     let socket = options.socket.display();
