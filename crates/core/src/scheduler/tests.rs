@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::command::{Command, ServiceConfig, ServiceFlags};
 use crate::destination::Bound::{Active, Inactive};
 use crate::scheduler::Flow;
-use crate::scheduler::testing::{Bench, limits, settings, weight};
+use crate::scheduler::testing::{Bench, limits, server, settings, weight};
 
 #[track_caller]
 fn check(scheduler: &str, weights: &[i32], bound: crate::destination::Bound, expected: &str) {
@@ -83,6 +83,54 @@ fn wrr_with_overload() {
     assert_eq!(bench.sequence(id, 6, Inactive), "2 1 1 - - -");
     bench.edit(id, 2, weight(2)).unwrap();
     assert_eq!(bench.sequence(id, 3, Inactive), "2 2 2");
+}
+
+/// After nothing could be chosen: connections end, and perhaps all servers are edited.
+#[test]
+fn wrr_after_exhaustion() {
+    for (weights, limit, before, edit_first, edit_after, after) in [
+        (&[4, 2][..], &[2, 1][..], "2 1 1 -", false, false, "1 2"),
+        (&[3, 2, 1], &[2, 1, 1], "3 2 1 1 - - -", false, false, "1 2"),
+        (&[5, 3], &[3, 2], "2 1 1 1 2 -", false, false, "1 1"),
+        (&[7, 5, 3], &[2, 1, 2], "3 2 1 1 3 -", false, false, "1 1"),
+        (&[1, 1, 1], &[1, 2, 1], "3 2 1 2 -", false, false, "1 3 2 2"),
+        (&[1, 1, 1], &[1, 1, 2], "3 2 1 3 -", false, false, "2 1 3 3"),
+        (&[3, 3, 1], &[1, 2, 1], "3 2 1 2 -", false, false, "2 1 2 3"),
+        (&[3, 3, 1], &[2, 3, 1], "3 2 1 2 1 2 -", false, false, "2 1 2 1"),
+        (&[2, 3, 3], &[1, 2, 1], "3 2 1 2 -", false, false, "3 2 2 1"),
+        (&[2, 4, 4], &[1, 1, 2], "3 2 1 3 -", false, false, "3 2 3 1"),
+        (&[2, 4, 4], &[1, 2, 3], "3 2 1 3 2 3 -", false, false, "2 1 3 2"),
+        (&[3, 2, 1], &[2, 1, 1], "3 2 1 1 -", false, true, "1 2 1 3 2 1"),
+        (&[2, 4, 4], &[1, 2, 3], "3 2 1 3 2 3 -", false, true, "3 2 1 3 2 3"),
+        (&[2, 4], &[1, 1], "2 1 -", false, true, "2 1 2 2 1 2"),
+        (&[2, 4], &[1, 1], "2 1", true, true, "2 2 1 2 2 1"),
+        (&[3, 2, 1], &[1, 1, 1], "3 2 1", true, true, "1 2 1 3 2 1"),
+    ] {
+        let (mut bench, id) = Bench::with("wrr", &[]);
+        let config = |i: usize, limit| crate::DestinationConfig { weight: weights[i], ..limits(limit, 0) };
+        for (i, limit) in limit.iter().enumerate() {
+            bench.add(id, i as u8 + 1, config(i, *limit)).unwrap();
+        }
+        let case = format!("{weights:?} {limit:?}");
+        assert_eq!(bench.sequence(id, before.split(' ').count(), Inactive), before, "{case}");
+        if edit_first {
+            bench.edit(id, 1, config(0, limit[0])).unwrap();
+            assert_eq!(bench.sequence(id, 2, Inactive), "- -", "{case}");
+        }
+        let service = bench.find(id);
+        for i in 1..=weights.len() as u8 {
+            let index = bench.director.destinations.find(service, server(i)).unwrap();
+            while bench.director.destinations.get(index).unwrap().inactive > 0 {
+                bench.director.destinations.unbind(index, Inactive);
+            }
+        }
+        if edit_after {
+            for i in 0..weights.len() {
+                bench.edit(id, i as u8 + 1, config(i, 0)).unwrap();
+            }
+        }
+        assert_eq!(bench.sequence(id, after.split(' ').count(), Inactive), after, "{case}");
+    }
 }
 
 /// A level that only an overloaded server reaches is not searched step by step.

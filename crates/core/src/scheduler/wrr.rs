@@ -28,6 +28,15 @@ impl WeightedRoundRobin {
         self.step = i64::from(divisor.max(1));
         self.highest = i64::from(greatest) - (self.step - 1);
     }
+
+    /// All servers were tried and none was usable. Seen on the reference: a walk that began behind a destination at
+    /// the lowest level comes back to where it began, all others end at the head and the highest level.
+    fn exhausted(&mut self) {
+        if self.highest > 0 && (self.last.is_none() || self.level > self.step) {
+            self.last = None;
+            self.level = self.highest;
+        }
+    }
 }
 
 impl Scheduler for WeightedRoundRobin {
@@ -55,7 +64,11 @@ impl Scheduler for WeightedRoundRobin {
 
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
         // Levels that none can reach are passed over: else weights like 65535 cost as many rounds.
-        let reachable = view.usable().map(|(_, destination)| i64::from(destination.config.weight)).max()?;
+        let reachable = view.usable().map(|(_, destination)| i64::from(destination.config.weight)).max();
+        let Some(reachable) = reachable else {
+            self.exhausted();
+            return None;
+        };
         let mut position = self.last.map_or(0, |last| last + 1);
         loop {
             while let Some((index, destination)) = view.at(position) {
