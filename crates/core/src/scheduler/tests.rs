@@ -33,6 +33,20 @@ fn rr() {
     assert_eq!(bench.sequence(id, 1, Inactive), "-");
 }
 
+/// A fruitless round leaves the pointer where it was.
+#[test]
+fn rr_after_exhaustion() {
+    let (mut bench, id) = Bench::with("rr", &[]);
+    for (i, limit) in [(1, 1), (2, 2), (3, 1)] {
+        bench.add(id, i, limits(limit, 0)).unwrap();
+    }
+    assert_eq!(bench.sequence(id, 5, Inactive), "3 2 1 2 -");
+    for i in 1..=3 {
+        bench.edit(id, i, weight(1)).unwrap();
+    }
+    assert_eq!(bench.sequence(id, 3, Inactive), "1 3 2");
+}
+
 #[test]
 fn wrr() {
     for (weights, expected) in [
