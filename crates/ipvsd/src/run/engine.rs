@@ -60,7 +60,7 @@ impl<F: Front> Engine<F> {
             let timeout = if more { Duration::ZERO } else { self.timeout(now()) };
             let mut stopped = false;
             for token in self.poller.wait(timeout).map_err(failed)? {
-                match token {
+                match *token {
                     STOP => stopped = true,
                     FRONT => {}
                     token => self.control.note(token),

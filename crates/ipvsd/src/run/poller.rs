@@ -1,25 +1,20 @@
 //! Epoll, with numbers as tokens.
 
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 /// Most events taken at a time.
 const EVENTS: usize = 128;
 
-/// An epoll instance and the events it reported last.
+/// An epoll instance and the tokens that it reported last.
+#[derive(Debug)]
 pub(super) struct Poller {
     epoll: OwnedFd,
-    events: Vec<epoll::Event>,
-}
-
-impl std::fmt::Debug for Poller {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Poller").field("epoll", &self.epoll).finish_non_exhaustive()
-    }
+    tokens: Vec<u64>,
 }
 
 /// What to wait for.
@@ -42,7 +37,7 @@ impl Readiness {
 
 impl Poller {
     pub(super) fn new() -> rustix::io::Result<Self> {
-        Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?, events: Vec::with_capacity(EVENTS) })
+        Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?, tokens: Vec::with_capacity(EVENTS) })
     }
 
     /// Watches `fd`, level-triggered, until it is closed.
@@ -61,19 +56,18 @@ impl Poller {
     }
 
     /// Waits at most `timeout` and returns the tokens of what is ready; nothing if a signal came.
-    pub(super) fn wait(
-        &mut self,
-        timeout: Duration,
-    ) -> rustix::io::Result<impl Iterator<Item = u64> + use<'_>> {
+    pub(super) fn wait(&mut self, timeout: Duration) -> rustix::io::Result<&[u64]> {
         let timeout = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
         };
-        self.events.clear();
-        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)) {
-            Ok(_) | Err(Errno::INTR) => {}
+        self.tokens.clear();
+        let mut events = [const { MaybeUninit::<epoll::Event>::uninit() }; EVENTS];
+        match epoll::wait(&self.epoll, &mut events, Some(&timeout)) {
+            Ok((events, _)) => self.tokens.extend(events.iter().map(|event| event.data.u64())),
+            Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
-        Ok(self.events.iter().map(|event| event.data.u64()))
+        Ok(&self.tokens)
     }
 }

@@ -1,0 +1,209 @@
+//! `ipvsd run` as a process, in network namespaces made for it. Needs root.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use ipvs_core::{Command as Order, Reply};
+use ipvsd::control_client::ControlClient;
+
+fn ip(arguments: &str) -> String {
+    let output = Command::new("ip").args(arguments.split(' ')).output().expect("iproute2 is installed");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {arguments}: {error}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A network namespace with a pair of interfaces, removed when dropped.
+struct Namespace(String);
+
+impl Namespace {
+    fn new(name: &str) -> Self {
+        assert!(rustix::process::geteuid().is_root(), "this test needs root: run it by sudo");
+        let namespace = Self(format!("ipvsd-test-{}-{name}", std::process::id()));
+        ip(&format!("netns add {}", namespace.0));
+        ip(&format!("-n {} link add one type veth peer name two", namespace.0));
+        ip(&format!("-n {} link set one up", namespace.0));
+        ip(&format!("-n {} link set two up", namespace.0));
+        namespace
+    }
+
+    fn socket(&self) -> PathBuf {
+        std::env::temp_dir().join(format!("{}.sock", self.0))
+    }
+
+    /// The daemon with these arguments; namespace, socket and capacity are given unless they are among them.
+    fn command(&self, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ipvsd"));
+        command.args(["run", "--netns", &self.0]).args(more).stdin(Stdio::null()).stderr(Stdio::piped());
+        if !more.contains(&"--capacity") {
+            command.args(["--capacity", "1024"]);
+        }
+        if !more.contains(&"--socket") {
+            command.arg("--socket").arg(self.socket());
+        }
+        command
+    }
+
+    /// Runs a daemon that should end by itself.
+    fn refused(&self, more: &[&str]) -> (Option<i32>, String) {
+        outcome(&self.command(more).output().unwrap())
+    }
+
+    fn has_xdp(&self) -> bool {
+        ip(&format!("-n {} -details link show", self.0)).contains("xdp")
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+        // Left behind by daemons that were killed.
+        let _ = std::fs::remove_file(self.socket());
+    }
+}
+
+fn outcome(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// A daemon that said that it is ready; killed when dropped.
+struct Running {
+    child: Child,
+    log: BufReader<std::process::ChildStderr>,
+    said: String,
+}
+
+impl Running {
+    fn start(namespace: &Namespace, more: &[&str]) -> Self {
+        let mut child = namespace.command(more).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let mut running = Self { child, log, said: String::new() };
+        while !running.said.contains("ready") {
+            let length = running.log.read_line(&mut running.said).unwrap();
+            assert!(length > 0, "it ended: {}", running.said);
+        }
+        running
+    }
+
+    /// Sends a signal and waits for the end; returns exit code and all that it said.
+    fn end(mut self, signal: rustix::process::Signal) -> (Option<i32>, String) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, signal).unwrap();
+        self.log.read_to_string(&mut self.said).unwrap();
+        (self.child.wait().unwrap().code(), std::mem::take(&mut self.said))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn starts_serves_and_stops() {
+    use rustix::process::Signal;
+    let namespace = Namespace::new("stops");
+    for signal in [Signal::TERM, Signal::INT] {
+        let daemon = Running::start(&namespace, &[]);
+        assert!(namespace.has_xdp());
+        let mut client = ControlClient::connect(&namespace.socket()).unwrap();
+        assert!(matches!(client.request(Order::GetInfo), Ok(Reply::Info(info)) if info.table_size == 4096));
+        let (code, said) = daemon.end(signal);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(!namespace.socket().exists(), "the socket is left behind");
+        assert!(!namespace.has_xdp(), "the XDP program is left behind");
+        assert!(client.request(Order::GetInfo).is_err());
+    }
+}
+
+#[test]
+fn one_daemon_per_namespace() {
+    let namespace = Namespace::new("single");
+    let daemon = Running::start(&namespace, &[]);
+    let other = std::env::temp_dir().join(format!("{}.other", namespace.0));
+    let (code, said) = namespace.refused(&["--socket", other.to_str().unwrap()]);
+    assert_eq!(code, Some(3), "{said}");
+    let line = said.lines().last().unwrap();
+    assert!(line.contains(&format!("process {}", daemon.child.id())), "{line}");
+    assert!(line.contains("network namespace"), "{line}");
+    assert!(!other.exists());
+    // The one that runs has taken no harm, and another namespace is free.
+    assert!(ControlClient::connect(&namespace.socket()).unwrap().request(Order::GetInfo).is_ok());
+    let elsewhere = Namespace::new("single2");
+    drop(Running::start(&elsewhere, &[]));
+    // But not with the socket of the first one.
+    let (code, said) = elsewhere.refused(&["--socket", namespace.socket().to_str().unwrap()]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("in use"), "{said}");
+}
+
+#[test]
+fn starts_again_after_it_was_killed() {
+    let namespace = Namespace::new("killed");
+    let (code, _) = Running::start(&namespace, &[]).end(rustix::process::Signal::KILL);
+    assert_eq!(code, None);
+    assert!(namespace.socket().exists(), "a killed daemon leaves its socket");
+    let daemon = Running::start(&namespace, &[]);
+    assert!(ControlClient::connect(&namespace.socket()).unwrap().request(Order::GetInfo).is_ok());
+    assert_eq!(daemon.end(rustix::process::Signal::TERM).0, Some(0));
+}
+
+#[test]
+fn says_what_is_missing() {
+    let namespace = Namespace::new("missing");
+    let cases: [(&[&str], i32, &str); 4] = [
+        (&["--interface", "nosuch0"], 1, "nosuch0"),
+        (&["--socket", "/nonexistent/ipvsd.sock"], 1, "--socket"),
+        (&["--capacity", "0"], 2, "--capacity"),
+        (&["--xdp", "sometimes"], 2, "native"),
+    ];
+    for (arguments, expected, named) in cases {
+        let (code, said) = namespace.refused(arguments);
+        assert_eq!(code, Some(expected), "{arguments:?}: {said}");
+        assert!(said.contains(named), "{arguments:?}: {said}");
+    }
+    let ipvsd = |arguments: &[&str]| {
+        outcome(&Command::new(env!("CARGO_BIN_EXE_ipvsd")).args(arguments).output().unwrap())
+    };
+    let (code, said) = ipvsd(&["run", "--netns", "ipvsd-no-such-namespace"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("ip netns"), "{said}");
+    let (code, said) = ipvsd(&["run", "--netns", "/proc/self/ns/uts"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("not a network namespace"), "{said}");
+}
+
+#[test]
+fn without_privileges_it_says_so() {
+    use std::os::unix::process::CommandExt;
+    let namespace = Namespace::new("user");
+    let copy = std::env::temp_dir().join(format!("ipvsd-{}", namespace.0));
+    std::fs::copy(env!("CARGO_BIN_EXE_ipvsd"), &copy).unwrap();
+    let output = Command::new("ip")
+        .args(["netns", "exec", &namespace.0, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&copy)
+        .args(["run", "--socket", "/tmp/ipvsd-never.sock"])
+        .process_group(0)
+        .output()
+        .unwrap();
+    std::fs::remove_file(&copy).unwrap();
+    let (code, said) = outcome(&output);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("run as root or with CAP_NET_ADMIN"), "{said}");
+}
+
+#[test]
+fn json_logs_are_json() {
+    let namespace = Namespace::new("json");
+    let (code, said) = Running::start(&namespace, &["--log", "json"]).end(rustix::process::Signal::TERM);
+    assert_eq!(code, Some(0));
+    for line in said.lines() {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(value.get("message").is_some(), "{line}");
+    }
+    assert!(said.lines().count() >= 2);
+}
