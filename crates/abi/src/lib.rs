@@ -4,3 +4,4 @@
 
 pub mod errno;
 pub mod genetlink;
+pub mod ipvsadm;

@@ -1,0 +1,16 @@
+//! What listings look like.
+
+mod connections;
+mod json;
+mod number;
+mod rows;
+mod save;
+mod service_line;
+mod titles;
+
+pub(super) use connections::{connection_row, connection_title};
+pub(super) use json::{ServiceJson, ServicesJson, TimeoutsJson, connections_json, to_json};
+pub(super) use rows::destination_row;
+pub(super) use save::{destination_command, service_command};
+pub(super) use service_line::service_row;
+pub(super) use titles::{titles, version_line};

@@ -1,0 +1,190 @@
+//! The options that describe a real server.
+
+use std::net::IpAddr;
+
+use ipvs_core::{DestinationConfig, DestinationId, ForwardingMethod, ServiceId, Tunnel, TunnelType};
+
+use super::address::parse_address;
+use super::error::UsageError;
+use super::number::number;
+use super::option::{OptionName, OptionSet};
+use super::resolver::Resolver;
+
+/// Flags of a tunnel: outer checksum, remote checksum offload (IP_VS_TUNNEL_ENCAP_FLAG_*).
+const TUNNEL_CSUM: u16 = 1;
+const TUNNEL_REMCSUM: u16 = 2;
+
+/// The options of encapsulations, in the order in which they are checked.
+const TUNNEL_OPTIONS: [OptionName; 4] =
+    [OptionName::TunPort, OptionName::TunNocsum, OptionName::TunCsum, OptionName::TunRemcsum];
+
+/// What the options so far say about the real server.
+#[derive(Clone, Debug)]
+pub(super) struct ServerArguments {
+    server: Option<(IpAddr, Option<u16>)>,
+    forwarding: ForwardingMethod,
+    weight: i32,
+    upper_threshold: u32,
+    lower_threshold: u32,
+    tunnel: Tunnel,
+}
+
+impl Default for ServerArguments {
+    fn default() -> Self {
+        Self {
+            server: None,
+            forwarding: ForwardingMethod::DIRECT,
+            weight: 1,
+            upper_threshold: 0,
+            lower_threshold: 0,
+            tunnel: Tunnel::default(),
+        }
+    }
+}
+
+impl ServerArguments {
+    /// `-r`; `protocol` is that of the service if it was named before.
+    pub(super) fn set_server(
+        &mut self,
+        text: &str,
+        protocol: &str,
+        resolver: &dyn Resolver,
+    ) -> Result<(), UsageError> {
+        let server = parse_address(text, protocol, resolver);
+        self.server = Some(server.ok_or("illegal real server address[:port] specified")?);
+        Ok(())
+    }
+
+    /// `-m`, `-i`, `-g`.
+    pub(super) const fn set_forwarding(&mut self, method: ForwardingMethod) {
+        self.forwarding = method;
+    }
+
+    /// `-w`.
+    pub(super) fn set_weight(&mut self, text: &str) -> Result<(), UsageError> {
+        let weight = number(text, 0..=i64::from(i32::MAX)).and_then(|weight| i32::try_from(weight).ok());
+        self.weight = weight.ok_or("illegal weight specified")?;
+        Ok(())
+    }
+
+    /// `-x`.
+    pub(super) fn set_upper_threshold(&mut self, text: &str) -> Result<(), UsageError> {
+        self.upper_threshold = threshold(text).ok_or("illegal u_threshold specified")?;
+        Ok(())
+    }
+
+    /// `-y`.
+    pub(super) fn set_lower_threshold(&mut self, text: &str) -> Result<(), UsageError> {
+        self.lower_threshold = threshold(text).ok_or("illegal l_threshold specified")?;
+        Ok(())
+    }
+
+    /// `--tun-type`.
+    pub(super) fn set_tunnel_type(&mut self, text: &str) -> Result<(), UsageError> {
+        self.tunnel.kind = match text {
+            "ipip" => TunnelType::IPIP,
+            "gue" => TunnelType::GUE,
+            "gre" => TunnelType::GRE,
+            _ => return Err("illegal tunnel type specified".into()),
+        };
+        Ok(())
+    }
+
+    /// `--tun-port`.
+    pub(super) fn set_tunnel_port(&mut self, text: &str) -> Result<(), UsageError> {
+        let port = number(text, 1..=65535).and_then(|port| u16::try_from(port).ok());
+        self.tunnel.port = port.ok_or("illegal tunnel port specified")?;
+        Ok(())
+    }
+
+    /// `--tun-csum`.
+    pub(super) const fn set_tunnel_csum(&mut self) {
+        self.tunnel.flags |= TUNNEL_CSUM;
+    }
+
+    /// `--tun-remcsum`.
+    pub(super) const fn set_tunnel_remcsum(&mut self) {
+        self.tunnel.flags |= TUNNEL_REMCSUM;
+    }
+
+    /// Only tunneling reaches servers of the other family, and only it takes tunnel options, not all with every
+    /// encapsulation.
+    pub(super) fn check(&self, service: ServiceId, given: OptionSet) -> Result<(), UsageError> {
+        let tunneled = self.forwarding == ForwardingMethod::TUNNEL;
+        if !tunneled && self.server.is_some_and(|(address, _)| address.is_ipv6() != service.is_ipv6()) {
+            return Err("Different address family is allowed only for tunneling servers".into());
+        }
+        if tunneled {
+            check_tunnel(self.tunnel.kind, given)
+        } else if given.contains(OptionName::TunType) || TUNNEL_OPTIONS.iter().any(|it| given.contains(*it)) {
+            Err("Tunnel options conflict with forward method".into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The destination of `service` that is named. Without a port it has the service's.
+    pub(super) fn named(&self, service: ServiceId) -> Option<DestinationId> {
+        let (address, port) = self.server?;
+        Some(DestinationId { address, port: port.or(service_port(service)).unwrap_or(0) })
+    }
+
+    /// Direct routing and tunneling cannot change the port: the destination has the service's, unless that is a mark.
+    pub(super) fn with_port_of(&self, service: ServiceId, named: DestinationId) -> DestinationId {
+        match service_port(service) {
+            Some(port) if self.forwarding != ForwardingMethod::MASQUERADE => DestinationId { port, ..named },
+            _ => named,
+        }
+    }
+
+    /// What it is to be.
+    pub(super) const fn config(&self) -> DestinationConfig {
+        DestinationConfig {
+            forwarding: self.forwarding,
+            weight: self.weight,
+            upper_threshold: self.upper_threshold,
+            lower_threshold: self.lower_threshold,
+            tunnel: self.tunnel,
+        }
+    }
+}
+
+const fn service_port(service: ServiceId) -> Option<u16> {
+    match service {
+        ServiceId::Address { port, .. } => Some(port),
+        ServiceId::Mark { .. } => None,
+    }
+}
+
+fn check_tunnel(kind: u8, given: OptionSet) -> Result<(), UsageError> {
+    use OptionName as O;
+    let (name, must, may): (_, &[O], &[O]) = match kind {
+        TunnelType::GUE => ("gue", &[O::TunPort], &[O::TunNocsum, O::TunCsum, O::TunRemcsum]),
+        TunnelType::GRE => ("gre", &[], &[O::TunNocsum, O::TunCsum]),
+        _ => ("ipip", &[], &[]),
+    };
+    for option in TUNNEL_OPTIONS {
+        if !given.contains(option) && must.contains(&option) {
+            let option = option.name();
+            return Err(
+                format!("You need to supply the '{option}' option for the '{name}' tunnel type").into()
+            );
+        }
+        if given.contains(option) && !must.contains(&option) && !may.contains(&option) {
+            return Err(format!("Illegal '{}' option with the '{name}' tunnel type", option.name()).into());
+        }
+    }
+    let mut checksums = may.iter().filter(|option| given.contains(**option));
+    if let (Some(first), Some(second)) = (checksums.next(), checksums.next()) {
+        let (first, second) = (first.name(), second.name());
+        return Err(format!(
+            "The option '{second}' conflicts with the '{first}' option in the '{name}' tunnel type"
+        )
+        .into());
+    }
+    Ok(())
+}
+
+fn threshold(text: &str) -> Option<u32> {
+    number(text, 0..=i64::from(i32::MAX)).and_then(|connections| u32::try_from(connections).ok())
+}

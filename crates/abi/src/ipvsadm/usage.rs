@@ -1,0 +1,20 @@
+//! The texts of `-h`, `-v` and `--help-ipvsd`.
+
+/// What `ipvsadm -h` prints: the interface text of ipvsadm 1.31, to the byte.
+pub(super) const HELP: &str = include_str!("help.txt");
+
+/// What `ipvsadm -v` prints.
+pub(super) const VERSION: &str = include_str!("version.txt");
+
+/// What an unknown first option gets.
+pub(super) const TRY_HELP: &str = "Try `ipvsadm -h' or 'ipvsadm --help' for more information.";
+
+/// What `ipvsadm --help-ipvsd` prints: what is ours alone.
+pub(super) const HELP_IPVSD: &str = "\
+ipvsadm for ipvsd: as ipvsadm 1.31 (see ipvsadm -h), and besides
+  --socket path       control socket of the daemon; also the environment variable IPVSD_SOCKET
+                      (default /run/ipvsd.sock). May stand before the command.
+  --json              with -L: services with their destinations, timeouts or connections as JSON
+  --help-ipvsd        display this text
+Sync daemons and the tools' kernel module loading have no counterpart here.
+";
