@@ -3,5 +3,6 @@
 #![deny(unsafe_code)]
 
 pub mod control_client;
+pub mod ipvsadm;
 pub mod logging;
 pub mod run;

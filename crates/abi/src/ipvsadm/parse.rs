@@ -141,15 +141,15 @@ impl<'a> Parser<'a> {
         role: Option<SyncRole>,
         leftover: &[&str],
     ) -> Result<Action, UsageError> {
-        // Scheduler flags are understood first of all, whatever the command.
-        let service_config = self.service.config()?;
-        let (timeouts, leftover) = match (command, leftover) {
-            (CommandName::Set, _) => timeouts(leftover)?,
+        let (timeouts, leftover) = match command {
+            CommandName::Set => timeouts(leftover).map(|(timeouts, rest)| (Some(timeouts), rest))?,
             _ => (None, leftover),
         };
         if let Some(word) = leftover.first() {
             return Err(format!("unexpected argument {word}").into());
         }
+        // Scheduler flags are understood before anything else is checked, whatever the command.
+        let service_config = self.service.config()?;
         rules::check(command, self.given)?;
         // The rules saw to it that it is there where it must be.
         let service = || self.service.id().ok_or(UsageError::missing(OptionName::ServiceAddress, command));
@@ -257,15 +257,13 @@ fn sync_role(command: CommandName, text: &str) -> Result<SyncRole, UsageError> {
 }
 
 /// The three timeouts among the words of `--set`, and what follows them.
-fn timeouts<'a, 'b>(words: &'a [&'b str]) -> Result<(Option<Timeouts>, &'a [&'b str]), UsageError> {
-    let (values, rest) = words.split_at(words.len().min(3));
-    let mut seconds = Vec::with_capacity(3);
-    for text in values {
+fn timeouts<'a, 'b>(words: &'a [&'b str]) -> Result<(Timeouts, &'a [&'b str]), UsageError> {
+    let [tcp, tcp_fin, udp, rest @ ..] = words else {
+        return Err("--set option requires 3 timeout values".into());
+    };
+    let seconds = |text: &str| {
         let value = number(text, 0..=TIMEOUT_MAX).and_then(|value| i32::try_from(value).ok());
-        seconds.push(value.ok_or_else(|| format!("invalid timeout value `{text}' specified"))?);
-    }
-    match *seconds {
-        [tcp, tcp_fin, udp] => Ok((Some(Timeouts { tcp, tcp_fin, udp }), rest)),
-        _ => Err("--set option requires 3 timeout values".into()),
-    }
+        value.ok_or_else(|| format!("invalid timeout value `{text}' specified"))
+    };
+    Ok((Timeouts { tcp: seconds(tcp)?, tcp_fin: seconds(tcp_fin)?, udp: seconds(udp)? }, rest))
 }
