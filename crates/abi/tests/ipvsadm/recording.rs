@@ -33,7 +33,7 @@ pub(crate) fn parse(text: &str) -> Vec<Recorded> {
             } else if let Some(text) = line.strip_prefix("  e| ") {
                 last.outcome.errors += &format!("{text}\n");
             } else if let Some(code) = line.strip_prefix("  rc=") {
-                last.outcome.exit_code = code.parse().unwrap();
+                last.outcome.exit_code = code.parse().expect("an exit code");
             }
         }
     }
@@ -46,7 +46,7 @@ fn split_words(text: &str) -> Vec<String> {
     let mut rest = text.trim_start_matches(' ');
     while !rest.is_empty() {
         let (word, after) = match rest.strip_prefix('\'') {
-            Some(quoted) => quoted.split_once('\'').unwrap(),
+            Some(quoted) => quoted.split_once('\'').expect("a closing quote"),
             None => rest.split_once(' ').unwrap_or((rest, "")),
         };
         words.push(word.to_owned());

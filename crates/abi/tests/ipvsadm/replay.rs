@@ -60,13 +60,14 @@ fn outcome_of(words: &[String], input: &str, client: &mut MemoryClient) -> Outco
     let (mut output, mut errors) = (Vec::new(), Vec::new());
     let mut streams = Streams { input: &mut input.as_bytes(), output: &mut output, errors: &mut errors };
     let exit_code = run(line.action, client, &RecordedNames, &mut streams);
-    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let text = |bytes| String::from_utf8(bytes).expect("text");
     Outcome { output: text(output), errors: text(errors), exit_code }
 }
 
 /// Replays a recording of at least `least` command lines and panics with all that differ.
 pub(crate) fn replay(recording: &str, least: usize) {
-    let mut client = MemoryClient(Director::new(Config::default(), Instant::from_nanos(0)).unwrap());
+    let mut client =
+        MemoryClient(Director::new(Config::default(), Instant::from_nanos(0)).expect("a director"));
     let recorded = parse(recording);
     assert!(recorded.len() >= least, "only {} command lines", recorded.len());
     let mut differences = String::new();

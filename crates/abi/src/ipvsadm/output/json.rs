@@ -140,7 +140,7 @@ impl From<&DestinationInfo> for DestinationJson {
             weight: config.weight,
             upper_threshold: config.upper_threshold,
             lower_threshold: config.lower_threshold,
-            tunnel: tunneled.then(|| TunnelJson {
+            tunnel: tunneled.then_some(TunnelJson {
                 r#type: match config.tunnel.kind {
                     TunnelType::GUE => "gue",
                     TunnelType::GRE => "gre",
