@@ -16,3 +16,13 @@ use replay::replay;
 fn grammar() {
     replay(include_str!("ipvsadm/grammar.rec"), 300);
 }
+
+#[test]
+fn servers() {
+    replay(include_str!("ipvsadm/servers.rec"), 900);
+}
+
+#[test]
+fn listing() {
+    replay(include_str!("ipvsadm/listing.rec"), 250);
+}

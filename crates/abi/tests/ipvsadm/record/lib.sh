@@ -18,5 +18,5 @@ try() {
 # t WORD...: ipvsadm with these words
 t() { : > /tmp/input; try ipvsadm "$@"; }
 # restore TEXT: ipvsadm -R reading TEXT (printf's escapes)
-restore() { printf "$1" > /tmp/input; try ipvsadm -R; }
+restore() { printf -- "$1" > /tmp/input; try ipvsadm -R; }
 h() { echo; echo "#### $*"; }
