@@ -6,13 +6,13 @@ use super::inet_aton::inet_aton;
 use super::number::number;
 use super::resolver::Resolver;
 
-/// An address, and its port if one is given.
+/// An address, and its port if one is given. Without a protocol names of ports are not known.
 ///
 /// Rules found by trying the original: digits alone are refused; a bare IPv6 address has no port; brackets need
 /// `]:` after them, and brackets around anything that is no IPv6 address lose the port.
 pub(super) fn parse_address(
     text: &str,
-    protocol: &str,
+    protocol: Option<&str>,
     resolver: &dyn Resolver,
 ) -> Option<(IpAddr, Option<u16>)> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -32,7 +32,7 @@ pub(super) fn parse_address(
     }
 }
 
-fn parse_ipv4(text: &str, protocol: &str, resolver: &dyn Resolver) -> Option<(IpAddr, Option<u16>)> {
+fn parse_ipv4(text: &str, protocol: Option<&str>, resolver: &dyn Resolver) -> Option<(IpAddr, Option<u16>)> {
     let (host, port) = match text.split_once(':') {
         Some((host, port)) => (host, Some(parse_port(port, protocol, resolver)?)),
         None => (text, None),
@@ -41,9 +41,9 @@ fn parse_ipv4(text: &str, protocol: &str, resolver: &dyn Resolver) -> Option<(Ip
     Some((address.into(), port))
 }
 
-fn parse_port(text: &str, protocol: &str, resolver: &dyn Resolver) -> Option<u16> {
+fn parse_port(text: &str, protocol: Option<&str>, resolver: &dyn Resolver) -> Option<u16> {
     match number(text, 0..=65535) {
         Some(port) => u16::try_from(port).ok(),
-        None => resolver.service_port(text, protocol),
+        None => resolver.service_port(text, protocol?),
     }
 }

@@ -114,7 +114,7 @@ impl<'a> Parser<'a> {
                     OptionName::PersistenceEngine => self.service.set_persistence_engine(text),
                     OptionName::SchedFlags => self.service.set_scheduler_flags(text),
                     OptionName::RealServer => {
-                        self.server.set_server(text, self.service.protocol_name(), self.resolver)?;
+                        self.server.set_server(text, self.service.id(), self.resolver)?;
                     }
                     OptionName::Weight => self.server.set_weight(text)?,
                     OptionName::UpperThreshold => self.server.set_upper_threshold(text)?,
@@ -187,7 +187,7 @@ impl<'a> Parser<'a> {
     fn server_action(&self, command: CommandName) -> Result<Action, UsageError> {
         let missing = |option| UsageError::missing(option, command);
         let service = self.service.id().ok_or(missing(OptionName::ServiceAddress))?;
-        let named = self.server.named(service).ok_or(missing(OptionName::RealServer))?;
+        let named = self.server.named().ok_or(missing(OptionName::RealServer))?;
         if command == CommandName::DeleteServer {
             return Ok(Action::Execute(Command::DeleteDestination(service, named)));
         }

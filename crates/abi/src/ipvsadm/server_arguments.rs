@@ -1,7 +1,5 @@
 //! The options that describe a real server.
 
-use std::net::IpAddr;
-
 use ipvs_core::{DestinationConfig, DestinationId, ForwardingMethod, ServiceId, Tunnel, TunnelType};
 
 use super::address::parse_address;
@@ -9,6 +7,7 @@ use super::error::UsageError;
 use super::number::number;
 use super::option::{OptionName, OptionSet};
 use super::resolver::Resolver;
+use super::service_arguments::port_protocol;
 
 /// Flags of a tunnel: outer checksum, remote checksum offload (IP_VS_TUNNEL_ENCAP_FLAG_*).
 const TUNNEL_CSUM: u16 = 1;
@@ -21,7 +20,7 @@ const TUNNEL_OPTIONS: [OptionName; 4] =
 /// What the options so far say about the real server.
 #[derive(Clone, Debug)]
 pub(super) struct ServerArguments {
-    server: Option<(IpAddr, Option<u16>)>,
+    id: Option<DestinationId>,
     forwarding: ForwardingMethod,
     weight: i32,
     upper_threshold: u32,
@@ -32,7 +31,7 @@ pub(super) struct ServerArguments {
 impl Default for ServerArguments {
     fn default() -> Self {
         Self {
-            server: None,
+            id: None,
             forwarding: ForwardingMethod::DIRECT,
             weight: 1,
             upper_threshold: 0,
@@ -43,15 +42,19 @@ impl Default for ServerArguments {
 }
 
 impl ServerArguments {
-    /// `-r`; `protocol` is that of the service if it was named before.
+    /// `-r`. Without a port it has that of the service, if the service was named before; names of ports are known only
+    /// then.
     pub(super) fn set_server(
         &mut self,
         text: &str,
-        protocol: &str,
+        service: Option<ServiceId>,
         resolver: &dyn Resolver,
     ) -> Result<(), UsageError> {
-        let server = parse_address(text, protocol, resolver);
-        self.server = Some(server.ok_or("illegal real server address[:port] specified")?);
+        let protocol = service.map(|service| port_protocol(&service));
+        let (address, port) =
+            parse_address(text, protocol, resolver).ok_or("illegal real server address[:port] specified")?;
+        let port = port.or(service.and_then(service_port)).unwrap_or(0);
+        self.id = Some(DestinationId { address, port });
         Ok(())
     }
 
@@ -111,7 +114,7 @@ impl ServerArguments {
     /// encapsulation.
     pub(super) fn check(&self, service: ServiceId, given: OptionSet) -> Result<(), UsageError> {
         let tunneled = self.forwarding == ForwardingMethod::TUNNEL;
-        if !tunneled && self.server.is_some_and(|(address, _)| address.is_ipv6() != service.is_ipv6()) {
+        if !tunneled && self.id.is_some_and(|id| id.address.is_ipv6() != service.is_ipv6()) {
             return Err("Different address family is allowed only for tunneling servers".into());
         }
         if tunneled {
@@ -123,10 +126,9 @@ impl ServerArguments {
         }
     }
 
-    /// The destination of `service` that is named. Without a port it has the service's.
-    pub(super) fn named(&self, service: ServiceId) -> Option<DestinationId> {
-        let (address, port) = self.server?;
-        Some(DestinationId { address, port: port.or(service_port(service)).unwrap_or(0) })
+    /// The destination as named.
+    pub(super) const fn named(&self) -> Option<DestinationId> {
+        self.id
     }
 
     /// Direct routing and tunneling cannot change the port: the destination has the service's, unless that is a mark.

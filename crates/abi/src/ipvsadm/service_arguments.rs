@@ -62,15 +62,6 @@ impl ServiceArguments {
         self.id
     }
 
-    /// The protocol by which names of ports are looked up: TCP for marks, and before a service is named.
-    pub(super) const fn protocol_name(&self) -> &'static str {
-        match self.id {
-            Some(ServiceId::Address { protocol: 17, .. }) => "udp",
-            Some(ServiceId::Address { protocol: 132, .. }) => "sctp",
-            _ => "tcp",
-        }
-    }
-
     /// `-t`, `-u`, `--sctp-service`, `-f`.
     pub(super) fn set_service(
         &mut self,
@@ -89,8 +80,8 @@ impl ServiceArguments {
                 return Ok(());
             }
         };
-        let (address, port) =
-            parse_address(text, name, resolver).ok_or("illegal virtual server address[:port] specified")?;
+        let (address, port) = parse_address(text, Some(name), resolver)
+            .ok_or("illegal virtual server address[:port] specified")?;
         if address.is_ipv6() {
             self.netmask = IPV6_PREFIX;
         }
@@ -188,6 +179,15 @@ impl ServiceArguments {
             timeout: self.timeout.unwrap_or(0),
             netmask: self.netmask,
         })
+    }
+}
+
+/// The protocol by which a service's ports are looked up: TCP for marks.
+pub(super) const fn port_protocol(service: &ServiceId) -> &'static str {
+    match service {
+        ServiceId::Address { protocol: 17, .. } => "udp",
+        ServiceId::Address { protocol: 132, .. } => "sctp",
+        _ => "tcp",
     }
 }
 
