@@ -26,3 +26,13 @@ fn servers() {
 fn listing() {
     replay(include_str!("ipvsadm/listing.rec"), 250);
 }
+
+#[test]
+fn restore() {
+    replay(include_str!("ipvsadm/restore.rec"), 100);
+}
+
+#[test]
+fn services() {
+    replay(include_str!("ipvsadm/services.rec"), 700);
+}

@@ -70,3 +70,90 @@ fn address_difference(first: IpAddr, second: IpAddr) -> i32 {
     let pairs = words(first).into_iter().zip(words(second)).take(compared);
     pairs.map(|(first, second)| first.wrapping_sub(second) as i32).find(|it| *it != 0).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// "TCP address", "UDP address" (port 80) or a signed mark.
+    fn service(text: &&str) -> ServiceId {
+        match text.split_once(' ') {
+            Some((protocol, address)) => ServiceId::Address {
+                protocol: if protocol == "TCP" { 6 } else { 17 },
+                address: address.parse().expect("an address"),
+                port: 80,
+            },
+            None => ServiceId::Mark { ipv6: false, mark: text.parse::<i32>().expect("a mark") as u32 },
+        }
+    }
+
+    /// What the original made, on the reference kernel, of the order in which the kernel listed these.
+    #[test]
+    fn orders_services_as_the_original_does() {
+        let kernel = [
+            "TCP 1::8000:8000",
+            "TCP 1:1::1",
+            "TCP 1::8001",
+            "TCP 1::8000:0:1",
+            "TCP 1::8000:0:0:1",
+            "TCP 1:8000::1",
+            "TCP ::1",
+            "TCP ffff::1",
+            "TCP 8000::1",
+            "TCP 7fff::1",
+            "TCP 1::1",
+            "TCP fd00::1",
+            "UDP 129.0.0.1",
+            "UDP 50.0.0.1",
+            "UDP 255.0.0.1",
+            "UDP 200.0.0.1",
+            "UDP 128.0.0.1",
+            "UDP 127.0.0.1",
+            "UDP 100.0.0.1",
+            "UDP 1.0.0.1",
+            "TCP 2001:db8::1",
+            "-2130706432",
+            "838860800",
+            "-16777216",
+            "-939524096",
+            "-2147483648",
+            "2130706432",
+            "1677721600",
+            "16777216",
+        ];
+        let original = [
+            "-939524096",
+            "-16777216",
+            "UDP 1.0.0.1",
+            "UDP 50.0.0.1",
+            "UDP 100.0.0.1",
+            "UDP 127.0.0.1",
+            "UDP 128.0.0.1",
+            "UDP 129.0.0.1",
+            "UDP 200.0.0.1",
+            "UDP 255.0.0.1",
+            "TCP fd00::1",
+            "TCP ffff::1",
+            "TCP ::1",
+            "TCP 1::1",
+            "TCP 1::8001",
+            "TCP 1::8000:8000",
+            "TCP 1::8000:0:1",
+            "TCP 1::8000:0:0:1",
+            "TCP 1:1::1",
+            "TCP 1:8000::1",
+            "TCP 2001:db8::1",
+            "TCP 7fff::1",
+            "TCP 8000::1",
+            "16777216",
+            "838860800",
+            "1677721600",
+            "2130706432",
+            "-2147483648",
+            "-2130706432",
+        ];
+        let services = kernel.iter().map(service).collect();
+        let original: Vec<_> = original.iter().map(service).collect();
+        assert_eq!(merge_sort(services, &service_difference), original);
+    }
+}

@@ -151,6 +151,9 @@ impl<'a> Parser<'a> {
         // Scheduler flags are understood before anything else is checked, whatever the command.
         let service_config = self.service.config()?;
         rules::check(command, self.given)?;
+        if self.json && command != CommandName::List {
+            return Err(format!("Illegal 'json' option with the '{}' command", command.name()).into());
+        }
         // The rules saw to it that it is there where it must be.
         let service = || self.service.id().ok_or(UsageError::missing(OptionName::ServiceAddress, command));
         Ok(match (command, role) {

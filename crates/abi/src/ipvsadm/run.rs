@@ -8,7 +8,6 @@ use super::command_line::{Action, CommandLine, SyncRole};
 use super::director_client::{ClientFailure, DirectorClient};
 use super::error::UsageError;
 use super::listing;
-use super::number::is_blank;
 use super::parse::parse;
 use super::refusal::Operation;
 use super::resolver::Resolver;
@@ -167,7 +166,7 @@ fn restore(
         }
         let text = String::from_utf8_lossy(&line);
         let words: Vec<String> = text
-            .split(is_blank)
+            .split([' ', '\t', '\r', '\n'])
             .filter(|word| !word.is_empty() && *word != "ipvsadm")
             .map(str::to_owned)
             .collect();
@@ -175,15 +174,11 @@ fn restore(
             continue;
         }
         let outcome = match parse(&words, false, resolver) {
-            Ok(CommandLine { action: Action::Execute(command), .. }) => execute(command, client),
-            Ok(CommandLine { action, .. }) => {
-                let last = !action.needs_director();
-                let code = act(action, client, resolver, streams.output)?;
-                if last {
-                    return Ok(code);
-                }
-                Ok(())
+            Ok(CommandLine { action: Action::Restore, .. }) => return Err(UsageError::NoCommand.into()),
+            Ok(CommandLine { action, .. }) if !action.needs_director() => {
+                return act(action, client, resolver, streams.output);
             }
+            Ok(CommandLine { action, .. }) => act(action, client, resolver, streams.output).map(drop),
             Err(error @ UsageError::Option(_)) => Err(error.into()),
             Err(error) => return Err(error.into()),
         };
