@@ -1,0 +1,208 @@
+//! Real connections through the real daemon in network namespaces: every forwarding method, scheduler, address family
+//! and protocol, bulk transfers, and that nothing stays behind.
+//!
+//! These tests need root; without it they fail and say so. Each makes its own lab, so they run side by side.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const IPVSD: &str = env!("CARGO_BIN_EXE_ipvsd");
+const IPVSADM: &str = env!("CARGO_BIN_EXE_ipvsadm");
+
+fn lab(arguments: &[&str]) -> Output {
+    Command::new(IPVSD)
+        .args(["lab", "--json", "--ipvsadm", IPVSADM])
+        .args(arguments)
+        .output()
+        .expect("ipvsd can be started")
+}
+
+/// Runs a lab that must end well, and returns its report.
+fn good(arguments: &[&str]) -> serde_json::Value {
+    let output = lab(arguments);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "ipvsd lab {} ended with {}\n{}\n{}",
+        arguments.join(" "),
+        output.status,
+        text(&output.stderr),
+        text(&output.stdout)
+    );
+    serde_json::from_slice(&output.stdout).expect("the report is JSON")
+}
+
+fn served(report: &serde_json::Value) -> Vec<u64> {
+    let servers = report["servers"].as_array().expect("a list of servers");
+    servers.iter().map(|server| server["served"].as_u64().expect("a number")).collect()
+}
+
+/// All requests of a run are answered, and the shares are what the scheduler gives.
+fn balanced(scheduler: &str, arguments: &[&str]) {
+    let fixed = ["--scheduler", scheduler, "--weights", "3,2,1", "--requests", "120"];
+    let report = good(&[&fixed, arguments].concat());
+    assert_eq!(report["requests"], 120);
+    assert_eq!(report["failed"], 0);
+    let served = served(&report);
+    assert_eq!(served.iter().sum::<u64>(), 120);
+    match scheduler {
+        "rr" => assert_eq!(served, [40, 40, 40]),
+        "wrr" => assert_eq!(served, [60, 40, 20]),
+        _ => {}
+    }
+}
+
+macro_rules! matrix {
+    ($($scheduler:ident)*) => {$(
+        mod $scheduler {
+            use super::balanced;
+            const NAME: &str = stringify!($scheduler);
+
+            #[test]
+            fn nat_ipv4_tcp() { balanced(NAME, &["--mode", "nat"]); }
+            #[test]
+            fn nat_ipv4_udp() { balanced(NAME, &["--mode", "nat", "--udp"]); }
+            #[test]
+            fn nat_ipv6_tcp() { balanced(NAME, &["--mode", "nat", "--ipv6"]); }
+            #[test]
+            fn nat_ipv6_udp() { balanced(NAME, &["--mode", "nat", "--ipv6", "--udp"]); }
+            #[test]
+            fn dr_ipv4_tcp() { balanced(NAME, &["--mode", "dr"]); }
+            #[test]
+            fn dr_ipv4_udp() { balanced(NAME, &["--mode", "dr", "--udp"]); }
+            #[test]
+            fn dr_ipv6_tcp() { balanced(NAME, &["--mode", "dr", "--ipv6"]); }
+            #[test]
+            fn dr_ipv6_udp() { balanced(NAME, &["--mode", "dr", "--ipv6", "--udp"]); }
+        }
+    )*};
+}
+
+matrix! { rr wrr lc wlc sed nq }
+
+/// 64 connections at once move 300 kB each way and both ends agree on every byte.
+fn intact(arguments: &[&str]) {
+    let report = good(&[&["--bulk", "300000", "--connections", "64"], arguments].concat());
+    assert_eq!((report["requests"].as_u64(), report["failed"].as_u64()), (Some(64), Some(0)));
+}
+
+#[test]
+fn bulk_nat_ipv4() {
+    intact(&["--mode", "nat"]);
+}
+
+#[test]
+fn bulk_nat_ipv6() {
+    intact(&["--mode", "nat", "--ipv6"]);
+}
+
+#[test]
+fn bulk_dr_ipv4() {
+    intact(&["--mode", "dr"]);
+}
+
+#[test]
+fn bulk_dr_ipv6() {
+    intact(&["--mode", "dr", "--ipv6"]);
+}
+
+/// What process `pid`'s lab has in the file system.
+fn traces(pid: u32) -> Vec<PathBuf> {
+    let name = format!("ipvsd-lab-{pid}");
+    let entries = |directory: &str| std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let paths = entries("/run").chain(entries("/run/netns")).map(|entry| entry.path());
+    paths.filter(|path| is_of(path, &name)).collect()
+}
+
+fn is_of(path: &Path, name: &str) -> bool {
+    let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
+    file.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+/// A lab that stays up, with the daemon's process number.
+fn kept(arguments: &[&str]) -> std::process::Child {
+    use std::io::BufRead;
+    let mut child = Command::new(IPVSD)
+        .args(["lab", "--keep", "--requests", "3", "--ipvsadm", IPVSADM])
+        .args(arguments)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("ipvsd can be started");
+    let stderr = child.stderr.take().expect("standard error is a pipe");
+    let mut seen = String::new();
+    for line in std::io::BufReader::new(stderr).lines().map_while(Result::ok) {
+        seen += &format!("{line}\n");
+        if line.starts_with("To stop it") {
+            return child;
+        }
+    }
+    panic!("the lab did not come up: {:?}\n{seen}", child.wait());
+}
+
+fn signal(child: &std::process::Child, name: &str) {
+    let status =
+        Command::new("kill").args(["-s", name, &child.id().to_string()]).status().expect("kill can be run");
+    assert!(status.success());
+}
+
+fn processes_with(argument: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").expect("/proc is mounted").flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.filter(|line| String::from_utf8_lossy(line).split('\0').any(|word| word == argument)).count()
+}
+
+#[test]
+fn a_stopped_lab_leaves_nothing() {
+    for name in ["INT", "TERM"] {
+        let mut child = kept(&[]);
+        let pid = child.id();
+        let director = format!("ipvsd-lab-{pid}-director");
+        assert!(!traces(pid).is_empty());
+        assert_eq!(processes_with(&director), 1);
+        signal(&child, name);
+        assert!(child.wait().expect("the lab ends").success(), "SIG{name}");
+        assert_eq!(traces(pid), Vec::<PathBuf>::new());
+        assert_eq!(processes_with(&director), 0);
+    }
+}
+
+#[test]
+fn a_killed_lab_leaves_names_that_clean_removes() {
+    let mut child = kept(&[]);
+    let pid = child.id();
+    let director = format!("ipvsd-lab-{pid}-director");
+    let mut living = kept(&["--mode", "dr"]);
+    signal(&child, "KILL");
+    child.wait().expect("the lab ends");
+    // The kernel tells the daemon; it needs a moment to detach.
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while processes_with(&director) > 0 {
+        assert!(std::time::Instant::now() < end, "the daemon outlived its lab");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let status = Command::new(IPVSD).args(["lab", "--clean"]).status().expect("ipvsd can be started");
+    assert!(status.success());
+    assert_eq!(traces(pid), Vec::<PathBuf>::new());
+    assert!(!traces(living.id()).is_empty(), "a living lab was cleaned away");
+    signal(&living, "INT");
+    assert!(living.wait().expect("the lab ends").success());
+}
+
+#[test]
+fn without_a_director_the_lab_itself_works() {
+    for arguments in
+        [&[][..], &["--mode", "dr"], &["--ipv6"], &["--udp"], &["--mode", "dr", "--udp", "--ipv6"]]
+    {
+        let report = good(&[&["--direct", "--requests", "30"], arguments].concat());
+        assert_eq!(served(&report), [10, 10, 10]);
+    }
+}
+
+#[test]
+fn an_unknown_scheduler_is_an_error_with_the_command_that_failed() {
+    let output = lab(&["--scheduler", "nonesuch"]);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("Scheduler or persistence engine not found"), "{message}");
+}
