@@ -14,6 +14,9 @@ use crate::options::{Bulk, Options};
 use crate::pattern;
 use crate::topology::Topology;
 
+/// How long a transfer may stand still: one of many on a busy path can lose several repetitions of a segment.
+const STALL: Duration = Duration::from_secs(60);
+
 /// What the transfers took, from the first connection's start to the last one's end.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Times {
@@ -35,7 +38,7 @@ pub(crate) fn run(
         let start = Instant::now();
         let to = target(index, topology, options.direct);
         // Every connection passes every gate, failed or not, so that none waits for ever.
-        let mut state = http::connect(to);
+        let mut state = http::connect(to, STALL);
         gate.wait();
         let begin = Instant::now();
         let server = state
@@ -53,7 +56,8 @@ pub(crate) fn run(
         times.download = times.download.max(downloaded);
         times.upload = times.upload.max(begin.elapsed());
         drop(times);
-        let sample = Sample { outcome: outcome.map_err(|error| explain(&error)), elapsed: start.elapsed() };
+        let sample =
+            Sample { outcome: outcome.map_err(|error| explain(&error, STALL)), elapsed: start.elapsed() };
         samples.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
     };
     topology.client.namespace.run(|| {

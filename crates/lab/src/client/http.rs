@@ -2,16 +2,17 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use super::LIMIT;
 use crate::message::{Exchange, Head, Kind};
 
-/// Opens a connection with time limits on everything.
-pub(super) fn connect(to: SocketAddr) -> io::Result<Exchange> {
+/// Opens a connection on which no wait for bytes may take longer than `limit`.
+pub(super) fn connect(to: SocketAddr, limit: Duration) -> io::Result<Exchange> {
     let stream = TcpStream::connect_timeout(&to, LIMIT)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(LIMIT))?;
-    stream.set_write_timeout(Some(LIMIT))?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.set_write_timeout(Some(limit))?;
     Ok(Exchange::new(stream))
 }
 
@@ -26,7 +27,7 @@ pub(super) fn response(exchange: &mut Exchange) -> io::Result<Head> {
 
 /// Asks for `/` on a new connection: the name of the server.
 pub(super) fn get_name(to: SocketAddr) -> io::Result<String> {
-    let mut exchange = connect(to)?;
+    let mut exchange = connect(to, LIMIT)?;
     exchange.write(format!("GET / HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let head = response(&mut exchange)?;
     let mut body = Vec::new();

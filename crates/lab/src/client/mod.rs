@@ -70,7 +70,7 @@ fn request(index: usize, topology: &Topology, protocol: Protocol, direct: bool) 
         Protocol::Tcp => http::get_name(to),
         Protocol::Udp => udp::echo(source(index, topology.client.address), to, index),
     };
-    Sample { outcome: outcome.map_err(|error| explain(&error)), elapsed: start.elapsed() }
+    Sample { outcome: outcome.map_err(|error| explain(&error, LIMIT)), elapsed: start.elapsed() }
 }
 
 /// Whom request or connection `index` asks: the virtual service, or without director the servers in turn.
@@ -88,10 +88,10 @@ fn source(index: usize, address: IpAddr) -> SocketAddr {
     SocketAddr::new(address, port)
 }
 
-fn explain(error: &std::io::Error) -> String {
+fn explain(error: &std::io::Error, limit: Duration) -> String {
     match error.kind() {
         std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {
-            format!("no answer within {} seconds", LIMIT.as_secs())
+            format!("no answer within {} seconds", limit.as_secs())
         }
         _ => error.to_string(),
     }
