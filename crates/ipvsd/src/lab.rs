@@ -17,6 +17,7 @@ use ipvs_lab::{Bulk, Error, Mode, Options, Protocol, Report};
 EXAMPLES
   ipvsd lab                                             300 requests, three servers in turn, NAT
   ipvsd lab --mode dr --scheduler wrr --weights 3,2,1   direct routing, shares 3:2:1
+  ipvsd lab --bulk 3000000 --connections 64             64 downloads at once, then 64 uploads, of 3 MB each
   ipvsd lab --keep                                      leaves it up and prints commands to play with it
 
 EXIT CODES
@@ -47,7 +48,7 @@ pub(crate) struct Arguments {
     requests: usize,
 
     /// Requests under way at once
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 8)]
     concurrency: usize,
 
     /// IPv6 instead of IPv4
@@ -58,12 +59,12 @@ pub(crate) struct Arguments {
     #[arg(long)]
     udp: bool,
 
-    /// Instead of requests: that many megabytes down and up again on each connection, with checksums compared
-    #[arg(long, value_name = "MEGABYTES", conflicts_with = "udp")]
+    /// Instead of requests: that many bytes down and then up on each connection, all at once, checked by SHA-256
+    #[arg(long, value_name = "BYTES", conflicts_with_all = ["udp", "requests", "concurrency"])]
     bulk: Option<u64>,
 
     /// Connections at once with --bulk
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "bulk")]
+    #[arg(long, value_name = "N", default_value_t = 64, requires = "bulk")]
     connections: usize,
 
     /// The report as JSON
@@ -91,7 +92,7 @@ pub(crate) struct Arguments {
     ipvsadm: Option<PathBuf>,
 
     /// Remove what labs that were killed left behind, and do nothing else
-    #[arg(long)]
+    #[arg(long, exclusive = true)]
     clean: bool,
 }
 
@@ -129,10 +130,7 @@ impl Arguments {
             protocol: if self.udp { Protocol::Udp } else { Protocol::Tcp },
             requests: self.requests,
             concurrency: self.concurrency,
-            bulk: self.bulk.map(|megabytes| Bulk {
-                bytes: megabytes.saturating_mul(1_000_000),
-                connections: self.connections,
-            }),
+            bulk: self.bulk.map(|bytes| Bulk { bytes, connections: self.connections }),
             keep: self.keep,
             xdp: self.xdp.clone(),
             direct: self.direct,
