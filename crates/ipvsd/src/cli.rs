@@ -65,8 +65,8 @@ pub(crate) struct Run {
 
     /// Interface to attach to (repeatable); default: all that are up, less loopback
     ///
-    /// Both the clients' and the servers' side are needed. Ports of a bridge or bond and VLAN devices count to their
-    /// lower or upper device, as it comes.
+    /// With masquerading both the clients' and the servers' side are needed. The default leaves out ports of a bridge
+    /// or bond (the bridge or bond itself is taken) and VLAN devices (their packets are seen on the lower device).
     #[arg(long = "interface", value_name = "NAME")]
     interfaces: Vec<String>,
 
