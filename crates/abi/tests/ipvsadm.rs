@@ -36,3 +36,8 @@ fn restore() {
 fn services() {
     replay(include_str!("ipvsadm/services.rec"), 700);
 }
+
+#[test]
+fn matrix() {
+    replay(include_str!("ipvsadm/matrix.rec"), 900);
+}

@@ -1,9 +1,10 @@
 //! Replays recordings on a director in memory.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipvs_abi::ipvsadm::{ClientFailure, DirectorClient, Streams, run, understand};
-use ipvs_core::{AddressKind, Command, Config, Director, Host, Instant, Reply};
+use ipvs_core::{AddressKind, Command, Config, Director, Host, Instant, Reply, ServiceId, ServiceInfo};
 
 use crate::names::RecordedNames;
 use crate::recording::{Outcome, parse};
@@ -36,16 +37,47 @@ impl Host for RecordingHost {
 }
 
 /// A director that answers in pages of two, so that paging is tried too.
-struct MemoryClient(Director);
+struct MemoryClient {
+    director: Director,
+    /// Services with the persistence engine "sip", which the recording kernel had and the director has not: kept here,
+    /// so that the director's lack does not hide what ipvsadm says and shows about it.
+    engines: HashSet<ServiceId>,
+}
 
 impl DirectorClient for MemoryClient {
     fn execute(&mut self, mut command: Command) -> Result<Reply, ClientFailure> {
+        let mut engine = None;
         match &mut command {
             Command::ListServices { limit, .. } | Command::ListDestinations { limit, .. } => *limit = 2,
+            Command::AddService(id, config) | Command::EditService(id, config) => {
+                let sip = config.persistence_engine.take_if(|name| name == "sip").is_some();
+                engine = Some((*id, sip));
+            }
+            Command::DeleteService(id) => engine = Some((*id, false)),
+            Command::Flush => self.engines.clear(),
             _ => {}
         }
-        let outcome = self.0.execute(Instant::from_nanos(0), &RecordingHost, command);
-        outcome.map_err(|error| ClientFailure::Refused(error.into()))
+        let outcome = self.director.execute(Instant::from_nanos(0), &RecordingHost, command);
+        let mut reply = outcome.map_err(|error| ClientFailure::Refused(error.into()))?;
+        match engine {
+            Some((id, true)) => drop(self.engines.insert(id)),
+            Some((id, false)) => drop(self.engines.remove(&id)),
+            None => {}
+        }
+        match &mut reply {
+            Reply::Service(service) => self.show_engine(service),
+            Reply::Services { items, .. } => items.iter_mut().for_each(|service| self.show_engine(service)),
+            _ => {}
+        }
+        Ok(reply)
+    }
+}
+
+impl MemoryClient {
+    fn show_engine(&self, service: &mut ServiceInfo) {
+        if self.engines.contains(&service.id) {
+            service.persistence_engine = Some("sip".to_owned());
+        }
     }
 }
 
@@ -66,8 +98,8 @@ fn outcome_of(words: &[String], input: &str, client: &mut MemoryClient) -> Outco
 
 /// Replays a recording of at least `least` command lines and panics with all that differ.
 pub(crate) fn replay(recording: &str, least: usize) {
-    let mut client =
-        MemoryClient(Director::new(Config::default(), Instant::from_nanos(0)).expect("a director"));
+    let director = Director::new(Config::default(), Instant::from_nanos(0)).expect("a director");
+    let mut client = MemoryClient { director, engines: HashSet::new() };
     let recorded = parse(recording);
     assert!(recorded.len() >= least, "only {} command lines", recorded.len());
     let mut differences = String::new();
