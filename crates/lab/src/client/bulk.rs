@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::{Sample, explain, http, target};
+use super::{Sample, explain, http, source, target};
 use crate::Error;
 use crate::interrupt::Interrupt;
 use crate::message::Exchange;
@@ -38,7 +38,7 @@ pub(crate) fn run(
         let start = Instant::now();
         let to = target(index, topology, options.direct);
         // Every connection passes every gate, failed or not, so that none waits for ever.
-        let mut state = http::connect(to, STALL);
+        let mut state = http::connect(source(index, topology.client.address), to, STALL);
         gate.wait();
         let begin = Instant::now();
         let server = state

@@ -4,12 +4,17 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
 use super::LIMIT;
 use crate::message::{Exchange, Head, Kind};
 
-/// Opens a connection on which no wait for bytes may take longer than `limit`.
-pub(super) fn connect(to: SocketAddr, limit: Duration) -> io::Result<Exchange> {
-    let stream = TcpStream::connect_timeout(&to, LIMIT)?;
+/// Opens a connection from `from` on which no wait for bytes may take longer than `limit`.
+pub(super) fn connect(from: SocketAddr, to: SocketAddr, limit: Duration) -> io::Result<Exchange> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+    socket.bind(&from.into())?;
+    socket.connect_timeout(&to.into(), LIMIT)?;
+    let stream = TcpStream::from(socket);
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(limit))?;
@@ -26,8 +31,8 @@ pub(super) fn response(exchange: &mut Exchange) -> io::Result<Head> {
 }
 
 /// Asks for `/` on a new connection: the name of the server.
-pub(super) fn get_name(to: SocketAddr) -> io::Result<String> {
-    let mut exchange = connect(to, LIMIT)?;
+pub(super) fn get_name(from: SocketAddr, to: SocketAddr) -> io::Result<String> {
+    let mut exchange = connect(from, to, LIMIT)?;
     exchange.write(format!("GET / HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let head = response(&mut exchange)?;
     let mut body = Vec::new();

@@ -19,6 +19,11 @@ const LIMIT: Duration = Duration::from_secs(8);
 /// After this many failures the rest is not tried: the run could last for hours.
 const MAX_FAILURES: usize = 64;
 
+/// The first source port.
+const FIRST_PORT: usize = 1024;
+/// So many requests have source ports of their own; those of later ones are the system's choice.
+pub(crate) const MAX_DISTINCT: usize = 65_536 - FIRST_PORT;
+
 /// The outcome of one request: the name of the server that answered, or why none did.
 pub(crate) struct Sample {
     pub(crate) outcome: Result<String, String>,
@@ -67,7 +72,7 @@ fn request(index: usize, topology: &Topology, protocol: Protocol, direct: bool) 
     let to = target(index, topology, direct);
     let start = Instant::now();
     let outcome = match protocol {
-        Protocol::Tcp => http::get_name(to),
+        Protocol::Tcp => http::get_name(source(index, topology.client.address), to),
         Protocol::Udp => udp::echo(source(index, topology.client.address), to, index),
     };
     Sample { outcome: outcome.map_err(|error| explain(&error, LIMIT)), elapsed: start.elapsed() }
@@ -81,10 +86,11 @@ fn target(index: usize, topology: &Topology, direct: bool) -> SocketAddr {
     }
 }
 
-/// A source of its own for each UDP request, so that each is a connection of its own to the director; the system
-/// would choose ports at random and repeat some. After 50000 requests the choice is the system's.
+/// A source port of its own for each request, so that each is a new connection to the director. The system repeats
+/// ports: at random for UDP, and some of 3000 in a row even for TCP. A repeated port continues the old connection at
+/// its server, without scheduling, as long as the director remembers it.
 fn source(index: usize, address: IpAddr) -> SocketAddr {
-    let port = if index < 50_000 { u16::try_from(10_000 + index).unwrap_or(0) } else { 0 };
+    let port = if index < MAX_DISTINCT { u16::try_from(FIRST_PORT + index).unwrap_or(0) } else { 0 };
     SocketAddr::new(address, port)
 }
 
