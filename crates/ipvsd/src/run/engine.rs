@@ -9,6 +9,7 @@ use super::Failure;
 use super::clock::now;
 use super::control::Control;
 use super::front::{Due, Front};
+use super::limitation::{self, Limitations};
 use super::poller::{Poller, Readiness};
 
 /// Token of what ends the loop.
@@ -28,6 +29,7 @@ pub struct Engine<F> {
     poller: Poller,
     /// When the datapath wants its next turn.
     due: Due,
+    limitations: Limitations,
 }
 
 impl<F: Front> Engine<F> {
@@ -42,7 +44,7 @@ impl<F: Front> Engine<F> {
             poller.add(fd, FRONT, Readiness::Readable).map_err(failed)?;
         }
         control.register(&poller).map_err(failed)?;
-        Ok(Self { director, front, control, poller, due: Due::Now })
+        Ok(Self { director, front, control, poller, due: Due::Now, limitations: Limitations::default() })
     }
 
     /// Works until `stop` is readable.
@@ -82,13 +84,17 @@ impl<F: Front> Engine<F> {
 
     /// Does a bounded piece of everything; returns whether there is more.
     fn turn(&mut self, now: Instant) -> bool {
-        let Self { director, front, control, poller, due } = self;
+        let Self { director, front, control, poller, due, limitations } = self;
         *due = front.turn(now, director);
         if director.poll_timeout().is_some_and(|due| due <= now) {
             director.poll(now);
         }
         let execute = &mut |command: Command| -> Result<Reply, Error> {
+            let limits = limitation::of(&command);
             let outcome = director.execute(now, front.host(), command);
+            if outcome.is_ok() {
+                limitations.tell(limits);
+            }
             // Before the client learns that it is done, so that its next packet meets the new state.
             let changes = director.take_interest_changes();
             if !changes.is_empty() {

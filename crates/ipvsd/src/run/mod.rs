@@ -13,6 +13,7 @@ mod engine;
 mod failure;
 mod front;
 mod instance;
+mod limitation;
 mod namespace;
 mod poller;
 mod stop;

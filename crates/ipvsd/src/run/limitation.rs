@@ -1,0 +1,88 @@
+//! Settings that are stored and shown but do not have their effect yet: whoever sets one shall know.
+
+use ipvs_core::{Command, ForwardingMethod, ServiceFlags, ServiceId};
+use tracing::warn;
+
+/// What was said already: each limitation is logged once.
+#[derive(Debug, Default)]
+pub(super) struct Limitations {
+    told: Vec<&'static str>,
+}
+
+impl Limitations {
+    /// Logs what of an accepted command has no effect yet.
+    pub(super) fn tell(&mut self, limitations: Vec<&'static str>) {
+        for limitation in limitations {
+            if !self.told.contains(&limitation) {
+                warn!("not yet effective: {limitation}");
+                self.told.push(limitation);
+            }
+        }
+    }
+}
+
+/// What of a command has no effect yet.
+pub(super) fn of(command: &Command) -> Vec<&'static str> {
+    let mut limitations = Vec::new();
+    let mut add = |applies, limitation| {
+        if applies {
+            limitations.push(limitation);
+        }
+    };
+    match command {
+        Command::AddService(id, config) | Command::EditService(id, config) => {
+            let flags = config.flags & config.flags_mask;
+            add(flags & ServiceFlags::PERSISTENT != 0, "persistence; each connection is scheduled by itself");
+            add(flags & ServiceFlags::ONE_PACKET != 0, "one-packet scheduling; datagrams make connections");
+            add(matches!(id, ServiceId::Mark { .. }), "services by firewall mark; no packet matches them");
+            add(
+                matches!(id, ServiceId::Address { protocol: 132, .. }),
+                "SCTP services; their packets pass to the host",
+            );
+        }
+        Command::AddDestination(_, _, config) | Command::EditDestination(_, _, config) => {
+            add(
+                config.forwarding == ForwardingMethod::TUNNEL,
+                "tunneling; packets for such servers are dropped",
+            );
+        }
+        _ => {}
+    }
+    limitations
+}
+
+#[cfg(test)]
+mod tests {
+    use ipvs_core::{DestinationConfig, DestinationId, Tunnel};
+
+    use super::*;
+
+    fn destination(forwarding: ForwardingMethod) -> Command {
+        Command::AddDestination(
+            ServiceId::Mark { ipv6: false, mark: 1 },
+            DestinationId { address: [10, 0, 0, 1].into(), port: 0 },
+            DestinationConfig {
+                forwarding,
+                weight: 1,
+                upper_threshold: 0,
+                lower_threshold: 0,
+                tunnel: Tunnel::default(),
+            },
+        )
+    }
+
+    #[test]
+    fn only_what_lacks_its_effect_is_named() {
+        assert_eq!(of(&destination(ForwardingMethod::DIRECT)), [] as [&str; 0]);
+        assert_eq!(of(&destination(ForwardingMethod::TUNNEL)).len(), 1);
+        assert_eq!(of(&Command::Flush), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn each_is_told_once() {
+        let mut limitations = Limitations::default();
+        limitations.tell(vec!["a", "b"]);
+        limitations.tell(vec!["b"]);
+        assert_eq!(limitations.told, ["a", "b"]);
+    }
+}
