@@ -1,7 +1,7 @@
 //! The datapath as a whole: what the daemon's event loop drives.
 
 use std::net::IpAddr;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use ipvs_core::{Host, Instant, InterestChange};
@@ -80,10 +80,9 @@ impl Datapath {
     }
 
     /// The descriptors to wait for: [`Datapath::turn`] has work when one is readable. They stay the same.
-    pub fn descriptors(&self) -> Vec<RawFd> {
-        let sockets =
-            self.output.ports.iter().flat_map(|port| &port.sockets).map(|socket| socket.as_fd().as_raw_fd());
-        sockets.chain([self.output.host.as_fd().as_raw_fd(), self.network.monitor().as_raw_fd()]).collect()
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let sockets = self.output.ports.iter().flat_map(|port| &port.sockets).map(AsFd::as_fd);
+        sockets.chain([self.output.host.as_fd(), self.network.monitor().as_fd()]).collect()
     }
 
     /// A counter's value since the start.
@@ -239,10 +238,8 @@ impl Datapath {
         more
     }
 
-    /// Takes changes of what the director must see.
-    ///
-    /// # Errors
-    /// None: what the program's maps do not take is logged, and the packets concerned stay with the host.
+    /// Takes changes of what the director must see. What the program's maps do not take is logged, and the packets
+    /// concerned stay with the host.
     pub fn apply_interest(&mut self, changes: impl IntoIterator<Item = InterestChange>) {
         let mut new = Vec::new();
         let mut changed = false;
@@ -271,7 +268,9 @@ impl Datapath {
 
     /// Leads the answers of those real servers that are on this host through the host port.
     fn follow_servers(&mut self) {
-        let Self { output, interests, network, .. } = self;
-        output.host.set_servers(interests.servers().filter(|server| network.is_own(server.address)));
+        match self.interests.follow_servers(&mut self.program, &self.network) {
+            Ok(servers) => self.output.host.set_servers(servers),
+            Err(error) => tracing::warn!(%error, "could not change the XDP program's map"),
+        }
     }
 }

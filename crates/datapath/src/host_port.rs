@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -32,7 +31,7 @@ const PRIORITY: u32 = 5000;
 pub(crate) struct HostPort {
     file: File,
     requests: Requests,
-    rules: BTreeSet<(IpAddr, u16, u16)>,
+    rules: BTreeSet<Endpoint>,
 }
 
 impl HostPort {
@@ -116,21 +115,19 @@ impl HostPort {
     }
 
     /// Leads the answers of these real servers, which are on this host, to the port; and those of no others.
-    pub(crate) fn set_servers(&mut self, servers: impl IntoIterator<Item = Endpoint>) {
-        let wanted: BTreeSet<_> =
-            servers.into_iter().map(|server| (server.address, server.protocol, server.port)).collect();
-        for old in self.rules.difference(&wanted).copied().collect::<Vec<_>>() {
+    pub(crate) fn set_servers(&mut self, servers: &BTreeSet<Endpoint>) {
+        for old in self.rules.difference(servers).copied().collect::<Vec<_>>() {
             self.rules.remove(&old);
             self.change_rule(old, false);
         }
-        for new in wanted.difference(&self.rules).copied().collect::<Vec<_>>() {
+        for new in servers.difference(&self.rules).copied().collect::<Vec<_>>() {
             if self.change_rule(new, true) {
                 self.rules.insert(new);
             }
         }
     }
 
-    fn change_rule(&mut self, (address, protocol, port): (IpAddr, u16, u16), add: bool) -> bool {
+    fn change_rule(&mut self, Endpoint { protocol, address, port }: Endpoint, add: bool) -> bool {
         // No packet has a protocol above 255.
         let Ok(protocol) = u8::try_from(protocol) else { return false };
         let mut message = RuleMessage::default();
@@ -178,7 +175,7 @@ impl AsFd for HostPort {
 impl Drop for HostPort {
     fn drop(&mut self) {
         // The routes go with the device.
-        self.set_servers([]);
+        self.set_servers(&BTreeSet::new());
     }
 }
 

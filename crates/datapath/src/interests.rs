@@ -25,10 +25,11 @@ struct VirtualAddress {
 #[derive(Debug)]
 pub(crate) struct Interests {
     virtual_addresses: BTreeMap<IpAddr, VirtualAddress>,
-    servers: BTreeSet<(IpAddr, u16, u16)>,
+    virtuals: BTreeSet<Endpoint>,
+    servers: BTreeSet<Endpoint>,
+    /// The servers that are on this host.
+    local_servers: BTreeSet<Endpoint>,
     server_addresses: BTreeMap<IpAddr, u32>,
-    any_port_virtuals: u32,
-    any_port_servers: u32,
     /// Whether to answer at all.
     answering: bool,
     /// Member of the multicast groups in which IPv6 addresses are solicited; `None` without IPv6.
@@ -43,10 +44,10 @@ impl Interests {
         let groups = socket_with(AddressFamily::INET6, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok();
         Self {
             virtual_addresses: BTreeMap::new(),
+            virtuals: BTreeSet::new(),
             servers: BTreeSet::new(),
+            local_servers: BTreeSet::new(),
             server_addresses: BTreeMap::new(),
-            any_port_virtuals: 0,
-            any_port_servers: 0,
             answering,
             groups,
             interfaces,
@@ -58,9 +59,39 @@ impl Interests {
         self.virtual_addresses.get(&address).is_some_and(|entry| entry.answered)
     }
 
-    /// The destinations known, for those that turn out to be on this host.
-    pub(crate) fn servers(&self) -> impl Iterator<Item = Endpoint> {
-        self.servers.iter().map(|&(address, protocol, port)| Endpoint { protocol, address, port })
+    /// Finds out which servers are on this host; returns them.
+    ///
+    /// Their answers come back by the host port, so what goes to them must too, also past any service: the host's
+    /// reverse path filter would drop packets whose answers leave by another interface.
+    pub(crate) fn follow_servers(
+        &mut self,
+        program: &mut Program,
+        network: &Network,
+    ) -> Result<&BTreeSet<Endpoint>, MapError> {
+        let local: BTreeSet<_> =
+            self.servers.iter().filter(|server| network.is_own(server.address)).copied().collect();
+        let old = std::mem::replace(&mut self.local_servers, local);
+        let changed: Vec<_> = old.symmetric_difference(&self.local_servers).copied().collect();
+        for endpoint in &changed {
+            self.tell_virtual(endpoint, program)?;
+        }
+        Ok(&self.local_servers)
+    }
+
+    /// Tells the program whether packets to an endpoint are wanted.
+    fn tell_virtual(&self, endpoint: &Endpoint, program: &mut Program) -> Result<(), MapError> {
+        self.tell_any_port(endpoint, program)?;
+        program
+            .set_virtual(endpoint, self.virtuals.contains(endpoint) || self.local_servers.contains(endpoint))
+    }
+
+    /// Tells the program which lookups for any port to make, if `endpoint` is one for any port.
+    fn tell_any_port(&self, endpoint: &Endpoint, program: &mut Program) -> Result<(), MapError> {
+        if endpoint.port != 0 {
+            return Ok(());
+        }
+        let any = |set: &BTreeSet<Endpoint>| set.iter().any(|endpoint| endpoint.port == 0);
+        program.set_any_port(any(&self.virtuals) || any(&self.local_servers), any(&self.servers))
     }
 
     /// Applies a change. Returns an address for which the daemon answers from now on.
@@ -76,26 +107,25 @@ impl Interests {
         };
         match interest {
             Interest::Virtual { protocol, address, port } => {
-                if port == 0 {
-                    self.any_port_virtuals = count(self.any_port_virtuals, added);
-                    program.set_any_port(self.any_port_virtuals != 0, self.any_port_servers != 0)?;
-                }
+                let endpoint = Endpoint { protocol, address, port };
+                if added {
+                    self.virtuals.insert(endpoint)
+                } else {
+                    self.virtuals.remove(&endpoint)
+                };
                 // The address before the service, so that packets find both.
                 let new = self.count_virtual_address(address, added, program, network)?;
-                program.set_virtual(&Endpoint { protocol, address, port }, added)?;
+                self.tell_virtual(&endpoint, program)?;
                 Ok(new)
             }
             Interest::Server { protocol, address, port } => {
-                let key = (address, protocol, port);
+                let endpoint = Endpoint { protocol, address, port };
                 if added {
-                    self.servers.insert(key)
+                    self.servers.insert(endpoint)
                 } else {
-                    self.servers.remove(&key)
+                    self.servers.remove(&endpoint)
                 };
-                if port == 0 {
-                    self.any_port_servers = count(self.any_port_servers, added);
-                    program.set_any_port(self.any_port_virtuals != 0, self.any_port_servers != 0)?;
-                }
+                self.tell_any_port(&endpoint, program)?;
                 let users = self.server_addresses.entry(address).or_default();
                 *users = count(*users, added);
                 let left = *users != 0;
@@ -103,7 +133,7 @@ impl Interests {
                     self.server_addresses.remove(&address);
                 }
                 program.set_server_address(address, left)?;
-                program.set_server(&Endpoint { protocol, address, port }, added)?;
+                program.set_server(&endpoint, added)?;
                 Ok(None)
             }
         }

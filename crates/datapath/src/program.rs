@@ -31,7 +31,7 @@ type AddressKey = [u8; 16];
 type EndpointKey = [u8; 20];
 
 /// One end of flows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Endpoint {
     /// IP protocol number.
     pub(crate) protocol: u16,

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod build_xdp;
 mod conformance;
 mod workspace;
 
@@ -19,6 +20,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Build the XDP object that is committed, or check that it is what its source builds to.
+    BuildXdp(build_xdp::Arguments),
     /// Compare ipvsd with recordings of the kernel's IPVS, or make the recordings.
     Conformance(conformance::Arguments),
     /// Measure the engine alone: time, instructions and allocations per packet, bytes per connection.
@@ -27,6 +30,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
+        Task::BuildXdp(arguments) => build_xdp::run(&arguments),
         Task::Conformance(arguments) => conformance::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
     };

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::BorrowedFd;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -28,6 +27,15 @@ pub(crate) struct Nat {
 }
 
 impl Nat {
+    /// What a datapath must know of it.
+    fn interests(&self) -> impl Iterator<Item = Interest> {
+        let protocol = u16::from(self.protocol);
+        let Self { virtual_end, server, .. } = *self;
+        let to = Interest::Virtual { protocol, address: virtual_end.ip(), port: virtual_end.port() };
+        let from = Interest::Server { protocol, address: server.ip(), port: server.port() };
+        std::iter::once(to).chain((!self.direct).then_some(from))
+    }
+
     fn receive(&self, packet: &mut Packet<'_>) -> Option<Verdict> {
         let bytes = packet.as_mut_slice();
         let headers = Headers::parse(bytes).ok()?;
@@ -95,7 +103,6 @@ impl Director {
             };
             ready.send(Ok(())).unwrap();
             let mut services = Services::default();
-            let descriptors = datapath.descriptors();
             loop {
                 match received.try_recv() {
                     Ok(order) => order(&mut datapath, &mut services),
@@ -105,11 +112,9 @@ impl Director {
                 if datapath.turn(now(), &mut services).more {
                     continue;
                 }
-                // SAFETY: the descriptors live as long as the datapath.
-                let mut fds: Vec<PollFd<'_>> = descriptors
-                    .iter()
-                    .map(|fd| PollFd::from_borrowed_fd(unsafe { BorrowedFd::borrow_raw(*fd) }, PollFlags::IN))
-                    .collect();
+                let descriptors = datapath.descriptors();
+                let mut fds: Vec<PollFd<'_>> =
+                    descriptors.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
                 let tick = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
                 let _ = poll(&mut fds, Some(&tick));
             }
@@ -134,21 +139,16 @@ impl Director {
     /// Adds a service, and what the program must know of it.
     pub(crate) fn serve(&self, nat: Nat) {
         self.with(move |datapath, services| {
-            let protocol = u16::from(nat.protocol);
-            let mut changes = vec![InterestChange::Added(Interest::Virtual {
-                protocol,
-                address: nat.virtual_end.ip(),
-                port: nat.virtual_end.port(),
-            })];
-            if !nat.direct {
-                changes.push(InterestChange::Added(Interest::Server {
-                    protocol,
-                    address: nat.server.ip(),
-                    port: nat.server.port(),
-                }));
-            }
-            datapath.apply_interest(changes);
+            datapath.apply_interest(nat.interests().map(InterestChange::Added));
             services.0.push(nat);
+        });
+    }
+
+    /// Removes a service.
+    pub(crate) fn withdraw(&self, nat: Nat) {
+        self.with(move |datapath, services| {
+            datapath.apply_interest(nat.interests().map(InterestChange::Removed));
+            services.0.clear();
         });
     }
 

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod answers;
 mod director;
 mod forwarding;
+mod host;
 mod namespace;
+mod neighbours;
 mod topology;

@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::namespace::{Namespace, join};
 
 /// Client (10.1.0.2, fd01::2) – director (10.1.0.1 and 10.2.0.1, fd01::1 and fd02::1) – server (10.2.0.2, fd02::2).
@@ -40,10 +42,17 @@ impl Topology {
     }
 }
 
+/// Longest wait of a server, so that a failing test ends.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Serves `connections` TCP connections one by one: sends back what comes.
 pub(crate) fn echo_tcp(listener: &TcpListener, connections: usize) {
+    let patience = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
     for _ in 0..connections {
+        let mut ready = [PollFd::new(listener, PollFlags::IN)];
+        assert_eq!(poll(&mut ready, Some(&patience)), Ok(1), "no connection came");
         let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut reader = stream.try_clone().unwrap();
         std::io::copy(&mut reader, &mut stream).unwrap();
     }
@@ -80,6 +89,7 @@ pub(crate) fn exchange_udp(to: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Answers `number` datagrams with what they carry.
 pub(crate) fn echo_udp(socket: &UdpSocket, number: usize) {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut buffer = vec![0; 65_536];
     for _ in 0..number {
         let (len, from) = socket.recv_from(&mut buffer).unwrap();

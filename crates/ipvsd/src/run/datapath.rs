@@ -10,11 +10,7 @@ use super::front::{Due, Front};
 
 impl Front for Datapath {
     fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        let borrow = |fd| {
-            // SAFETY: the datapath keeps these descriptors open as long as it lives, and the result borrows it.
-            unsafe { BorrowedFd::borrow_raw(fd) }
-        };
-        self.descriptors().into_iter().map(borrow).collect()
+        self.descriptors()
     }
 
     fn turn(&mut self, now: Instant, director: &mut Director) -> Due {
