@@ -37,14 +37,13 @@ datagrams() {
     sleep 2.5
 }
 
-# link: makes the client's namespace and the link. This end: ve0, 10.0.0.1/24, 2001:db8::1/64, and the virtual addresses
+# link: makes the link to the client's namespace. This end: ve0, 10.0.0.1/24, 2001:db8::1/64, and the virtual addresses
 # 10.0.0.100 and 2001:db8::100; the other end: 10.0.0.2, 2001:db8::2. Servers 10.0.0.11 to .13 (and ::11 to ::13) have
 # permanent neighbour entries and swallow what they get.
 link() {
     local i
     sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.accept_dad=0 net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0
     ip link set lo up
-    ip netns add "$CLIENT"
     ip link add ve0 address 02:00:00:00:00:01 type veth peer name ve1 netns "$CLIENT" address 02:00:00:00:00:02
     on_client sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
     ip addr add 10.0.0.1/24 dev ve0

@@ -44,9 +44,10 @@ impl Place {
         let folder = std::env::temp_dir().join(&director);
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let place = Self { director, client, folder, binaries: binaries.to_owned() };
-        let status =
-            Command::new("ip").args(["netns", "add", &place.director]).status().context("cannot run ip")?;
-        ensure!(status.success(), "cannot make a network namespace");
+        for name in [&place.director, &place.client] {
+            let status = Command::new("ip").args(["netns", "add", name]).status().context("cannot run ip")?;
+            ensure!(status.success(), "cannot make a network namespace");
+        }
         Ok(place)
     }
 

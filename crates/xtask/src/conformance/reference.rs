@@ -24,7 +24,7 @@ fn tools() -> Result<PathBuf> {
 pub(crate) fn run(script: &Script) -> Result<Recording> {
     let file = std::env::temp_dir().join(format!("ipvsd-conformance-{}.sh", std::process::id()));
     let payload = format!(
-        "export CLIENT=client; echo \"kernel $(uname -r), $(ipvsadm -v)\"; . /in/lib.sh; link; . /in/{}.sh\n",
+        "export CLIENT=client; echo \"kernel $(uname -r), $(ipvsadm -v)\"; . /in/lib.sh; ip netns add $CLIENT; link; . /in/{}.sh\n",
         script.name
     );
     std::fs::write(&file, payload).with_context(|| format!("cannot write {}", file.display()))?;
