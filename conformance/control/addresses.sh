@@ -5,6 +5,7 @@ ipvsadm -a -t 10.0.0.100:80 -r 224.0.0.1 -m
 ipvsadm -a -t 10.0.0.100:80 -r 239.255.255.255 -g
 ipvsadm -a -t 10.0.0.100:80 -r 255.255.255.255 -m
 ipvsadm -a -t 10.0.0.100:80 -r 0.0.0.0 -m
+ipvsadm -a -t 10.0.0.100:80 -r 0.1.2.3 -m
 ipvsadm -a -t 10.0.0.100:80 -r 240.0.0.1 -m
 ipvsadm -a -t 10.0.0.100:80 -r 127.0.0.1 -m
 ipvsadm -a -t 10.0.0.100:80 -r 127.9.9.9 -m
@@ -32,5 +33,9 @@ ipvsadm -a -t [2001:db8::100]:80 -r [2001:db8::100]:80 -g
 ipvsadm -a -t [2001:db8::100]:80 -r [fd00::1]:80 -m
 ipvsadm -a -t [2001:db8::100]:80 -r [2001:db8:ffff::1]:80 -m
 ipvsadm -a -t [2001:db8::100]:80 -r [::ffff:10.0.0.11]:80 -m
+ipvsadm -a -t [2001:db8::100]:80 -r [::10.0.0.11]:80 -m
+ipvsadm -a -t [2001:db8::100]:80 -r [fec0::1]:80 -m
+ipvsadm -a -t [2001:db8::100]:80 -r [100::1]:80 -m
+ipvsadm -a -t [2001:db8::100]:80 -r [4000::1]:80 -m
 ipvsadm -Ln
 LINES

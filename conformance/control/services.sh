@@ -51,13 +51,17 @@ ipvsadm -Ln -t 10.0.0.100:80
 ipvsadm -E -u 10.0.0.100:81 -s rr
 ipvsadm -E -t 10.0.0.99:80 -s rr
 
-# odd addresses: any address may be virtual
+# odd addresses: any address may be virtual (listed one by one: ipvsadm's order of services is not an order over
+# addresses further apart than 2^31)
 ipvsadm -A -t 0.0.0.0:80 -s rr
 ipvsadm -A -t 255.255.255.255:80 -s rr
 ipvsadm -A -t 224.0.0.1:80 -s rr
 ipvsadm -A -t 127.0.0.1:80 -s rr
 ipvsadm -A -t 10.0.0.100:65535 -s rr
-ipvsadm -Ln
+ipvsadm -Ln -t 0.0.0.0:80
+ipvsadm -Ln -t 255.255.255.255:80
+ipvsadm -Ln -t 224.0.0.1:80
+ipvsadm -Ln -t 127.0.0.1:80
 ipvsadm -D -t 0.0.0.0:80
 ipvsadm -D -t 255.255.255.255:80
 ipvsadm -D -t 224.0.0.1:80

@@ -75,7 +75,7 @@ ipvsadm -a -u 10.0.0.100:57 -r 10.0.0.11:5757 -m
 LINES
 datagrams 1 10.0.0.100 57
 commands <<'LINES'
-ipvsadm -Lnc | grep ':57 '
+ipvsadm -Lnc | grep '10.0.0.100:57 '
 ipvsadm -A -u [2001:db8::100]:53 -s rr
 ipvsadm -a -u [2001:db8::100]:53 -r [2001:db8::11]:53 -m
 LINES
@@ -83,9 +83,9 @@ datagrams 2 2001:db8::100 53
 commands <<'LINES'
 ipvsadm -Ln -u [2001:db8::100]:53 --stats
 ipvsadm -Lnc | grep 2001 | sort -k4
-ipvsadm -Lnc --persistent-conn | grep ':57 '
+ipvsadm -Lnc --persistent-conn | grep '10.0.0.100:57 '
 # connections stay when everything else goes
 ipvsadm -C
-ipvsadm -Lnc | grep ':57 '
+ipvsadm -Lnc | grep '10.0.0.100:57 '
 ipvsadm -Ln --stats
 LINES
