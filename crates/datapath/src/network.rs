@@ -202,6 +202,11 @@ impl Network {
 
 impl Host for Network {
     fn address_kind(&self, address: IpAddr) -> AddressKind {
+        // What no route says: the kernel takes 0.0.0.0 for a broadcast address and an IPv4-mapped one for none at all.
+        let mapped = matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
+        if address.is_unspecified() || mapped {
+            return AddressKind::Other;
+        }
         match self.route(address).kind {
             Kind::Local => AddressKind::Local,
             Kind::Other => AddressKind::Other,
