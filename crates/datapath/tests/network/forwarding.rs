@@ -80,3 +80,28 @@ fn generic_ipv4() {
 fn generic_ipv6() {
     udp_and_tcp(XdpMode::Generic, VIP6, SERVER6);
 }
+
+#[test]
+fn many_connections_at_once() {
+    for mode in [XdpMode::Native, XdpMode::Generic] {
+        let topology = Topology::new();
+        let director = Director::open(&topology.director, &options(mode));
+        director.serve(nat(TCP, VIP, SERVER));
+        let listener = topology.server.run(|| TcpListener::bind(end(SERVER, 8080)).unwrap());
+        let data = pattern(1_000_000);
+        thread::scope(|scope| {
+            for _ in 0..64 {
+                scope.spawn(|| echo_tcp(&listener, 1));
+            }
+            for _ in 0..64 {
+                scope.spawn(|| {
+                    let answer = topology.client.run(|| exchange_tcp(end(VIP, 80), &data));
+                    assert!(answer == data, "{} of {} bytes", answer.len(), data.len());
+                });
+            }
+        });
+        println!("{mode:?}: {:?}", director.counters());
+        // Frames come back from both rings fast enough.
+        assert_eq!(director.counter(Counter::NoFrame), 0);
+    }
+}
