@@ -56,7 +56,8 @@ fn arp_concerns_daemon(bytes: Bytes, arp: usize) -> bool {
     }
 }
 
-/// A transport packet: to a virtual service, or from a destination.
+/// A transport packet: to a virtual service, from a destination, or to an address that the daemon stands in for (it then
+/// refuses what no service takes, as a host would).
 #[inline(always)]
 pub fn transport_concerns_daemon(
     bytes: Bytes,
@@ -73,4 +74,5 @@ pub fn transport_concerns_daemon(
     let (source_port, destination_port) = unsafe { (read(ports), read(ports + 2)) };
     is_virtual(&Endpoint { protocol, port: destination_port, address: destination })
         || is_server(&Endpoint { protocol, port: source_port, address: source })
+        || is_answered(&destination)
 }

@@ -26,21 +26,24 @@ pub const ANY_PORT_VIRTUALS: u32 = 1;
 /// Bit of `SETTINGS[0]`: some destination takes any port.
 pub const ANY_PORT_SERVERS: u32 = 2;
 
+/// Most entries of the maps below; memory is taken only for those in use.
+const ENTRIES: u32 = 1 << 20;
+
 /// Virtual services.
 #[map(name = "virtuals")]
-pub static VIRTUALS: HashMap<Endpoint, u32> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+pub static VIRTUALS: HashMap<Endpoint, u32> = HashMap::with_max_entries(ENTRIES, BPF_F_NO_PREALLOC);
 
 /// Addresses of virtual services and their flags.
 #[map(name = "virtual_addrs")]
-pub static VIRTUAL_ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+pub static VIRTUAL_ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(ENTRIES, BPF_F_NO_PREALLOC);
 
 /// Destinations whose replies the daemon rewrites.
 #[map(name = "servers")]
-pub static SERVERS: HashMap<Endpoint, u32> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+pub static SERVERS: HashMap<Endpoint, u32> = HashMap::with_max_entries(ENTRIES, BPF_F_NO_PREALLOC);
 
 /// Addresses of those destinations: for later fragments, which have no ports.
 #[map(name = "server_addrs")]
-pub static SERVER_ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+pub static SERVER_ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(ENTRIES, BPF_F_NO_PREALLOC);
 
 /// Which lookups are worth making.
 #[map(name = "settings")]
