@@ -7,7 +7,6 @@
 mod clock;
 mod control;
 mod daemon;
-#[allow(unsafe_code)]
 mod datapath;
 mod engine;
 mod failure;
