@@ -8,7 +8,7 @@ use crate::{
     entry,
     layout::Layout,
     line::{Line, Memory},
-    sync::{AtomicU32, Ordering, spin_loop},
+    sync::{AtomicU32, Ordering, lock_taken, lock_to_release, spin_loop},
 };
 
 /// The stacks of a table.
@@ -100,7 +100,9 @@ impl<'t, M: Memory> Allocation<'t, M> {
         while lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
             spin_loop();
         }
+        lock_taken();
         let result = run();
+        lock_to_release();
         lock.store(0, Ordering::Release);
         result
     }

@@ -13,7 +13,7 @@ use crate::{
     EntryIndex, EntryRef,
     layout::{HEADER_LINES, Layout},
     line::{Line, Memory},
-    sync::{Ordering, fence, spin_loop},
+    sync::{Ordering, fence, load_contended, lock_taken, lock_to_release, spin_loop},
 };
 
 /// Most lines of a chain, its hash line among them: 960 connections of one client port and protocol.
@@ -26,7 +26,7 @@ const MOVES: u32 = 0xff << 23;
 /// Control word of a hash line: a writer is at work.
 const LOCK: u32 = 1 << 31;
 /// Walks of a reader that writers keep disturbing, before it gives up.
-const WALKS: u32 = 16;
+const WALKS: u32 = if cfg!(loom) { 2 } else { 16 };
 
 /// A chain of a table.
 pub(crate) struct Chain<'t, M> {
@@ -69,12 +69,15 @@ impl<'t, M: Memory> Chain<'t, M> {
     /// `None` is certain for the thread that writes. Another thread may also get it while writers kept changing the
     /// chain through all of its walks.
     #[inline(always)]
-    pub(crate) fn find(&self, mut accept: impl FnMut(&EntryRef<'t>) -> bool) -> Option<EntryIndex> {
+    pub(crate) fn find(
+        &self,
+        mut accept: impl FnMut(&EntryRef<'t>) -> bool,
+    ) -> Option<(EntryIndex, EntryRef<'t>)> {
         for _ in 0..WALKS {
             // Acquire: an unlocked control word shows all that its writer did.
             let before = self.head.control().load(Ordering::Acquire);
-            if let Some(index) = self.walk(before, &mut accept) {
-                return Some(index);
+            if let Some(found) = self.walk(before, &mut accept) {
+                return Some(found);
             }
             // If the walk met a moved slot, this fence and the writer's let us see its count of moves.
             fence(Ordering::Acquire);
@@ -88,7 +91,11 @@ impl<'t, M: Memory> Chain<'t, M> {
     }
 
     #[inline(always)]
-    fn walk(&self, control: u32, accept: &mut impl FnMut(&EntryRef<'t>) -> bool) -> Option<EntryIndex> {
+    fn walk(
+        &self,
+        control: u32,
+        accept: &mut impl FnMut(&EntryRef<'t>) -> bool,
+    ) -> Option<(EntryIndex, EntryRef<'t>)> {
         let mut line = self.head;
         let mut control = control;
         for _ in 0..CHAIN_LINES {
@@ -101,7 +108,7 @@ impl<'t, M: Memory> Chain<'t, M> {
                     && let Some(entry) = self.entry(index)
                     && accept(&entry)
                 {
-                    return Some(EntryIndex(index));
+                    return Some((EntryIndex(index), entry));
                 }
             }
             line = self.overflow(control)?;
@@ -135,27 +142,23 @@ impl<'t, M: Memory> Chain<'t, M> {
 
     /// Takes the writers' lock.
     pub(crate) fn lock(&self) {
-        let control = self.head.control();
-        loop {
-            let seen = control.load(Ordering::Relaxed) & !LOCK;
-            // Acquire: we see what the former holder did; `unlock`'s Release is the other half.
-            if control.compare_exchange(seen, seen | LOCK, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-                return;
-            }
+        // Acquire: we see what the former holder did; `unlock`'s Release is the other half.
+        while self.head.control().fetch_or(LOCK, Ordering::Acquire) & LOCK != 0 {
             spin_loop();
         }
+        lock_taken();
     }
 
     /// Releases the writers' lock.
     pub(crate) fn unlock(&self) {
-        let control = self.head.control();
-        control.store(control.load(Ordering::Relaxed) & !LOCK, Ordering::Release);
+        lock_to_release();
+        self.head.control().fetch_and(!LOCK, Ordering::Release);
     }
 
     /// The end of the chain. Needs the lock.
     pub(crate) fn end(&self) -> End<'t> {
         let mut end = End { line: self.head, used: 0, before: None, lines: 1 };
-        while let Some(next) = self.overflow(end.line.control().load(Ordering::Relaxed)) {
+        while let Some(next) = self.overflow(load_contended(end.line.control())) {
             end = End { line: next, used: 0, before: Some(end.line), lines: end.lines + 1 };
         }
         end.used = end.line.slots().iter().take_while(|slot| slot.load(Ordering::Relaxed) != 0).count();
@@ -176,7 +179,7 @@ impl<'t, M: Memory> Chain<'t, M> {
         if let Some((number, _)) = fresh {
             let control = end.line.control();
             // Release: who goes to the line sees its slot. In a hash line the lock and the count stay.
-            control.store(control.load(Ordering::Relaxed) & !NEXT | (number + 1), Ordering::Release);
+            control.store(load_contended(control) & !NEXT | (number + 1), Ordering::Release);
         }
     }
 
@@ -188,7 +191,7 @@ impl<'t, M: Memory> Chain<'t, M> {
         let last = end.line.slots().get(end.used.checked_sub(1)?)?;
         if !core::ptr::eq(gap, last) {
             let control = self.head.control();
-            let seen = control.load(Ordering::Relaxed);
+            let seen = load_contended(control);
             control.store(seen & !MOVES | seen.wrapping_add(MOVE) & MOVES, Ordering::Relaxed);
             // Who sees the move sees the count; the other half is in `find`.
             fence(Ordering::Release);
@@ -196,7 +199,7 @@ impl<'t, M: Memory> Chain<'t, M> {
         }
         last.store(0, Ordering::Release);
         let control = end.before.filter(|_| end.used == 1)?.control();
-        let seen = control.load(Ordering::Relaxed);
+        let seen = load_contended(control);
         control.store(seen & !NEXT, Ordering::Release);
         (seen & NEXT).checked_sub(1)
     }
@@ -211,7 +214,7 @@ impl<'t, M: Memory> Chain<'t, M> {
 
     /// Whether the chain holds a connection with the key of `words`. Needs the lock.
     pub(crate) fn holds(&self, words: &[u32; 10]) -> bool {
-        let control = self.head.control().load(Ordering::Relaxed);
+        let control = load_contended(self.head.control());
         self.walk(control, &mut |entry| entry.has_key(words)).is_some()
     }
 
@@ -221,7 +224,7 @@ impl<'t, M: Memory> Chain<'t, M> {
             if let Some(slot) = line.slots().iter().find(|slot| slot.load(Ordering::Relaxed) == value) {
                 return Some(slot);
             }
-            line = self.overflow(line.control().load(Ordering::Relaxed))?;
+            line = self.overflow(load_contended(line.control()))?;
         }
         None
     }

@@ -24,7 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![cfg_attr(not(loom), no_std)]
-#![forbid(unsafe_code)]
+#![cfg_attr(not(loom), forbid(unsafe_code))]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

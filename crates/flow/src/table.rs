@@ -116,6 +116,13 @@ impl<M: Memory> Table<M> {
     /// The connection that a packet from the client belongs to, or the template with this key.
     #[inline]
     pub fn find_in(&self, key: &Key) -> Option<EntryIndex> {
+        self.lookup_in(key).map(|(index, _)| index)
+    }
+
+    /// As [`Table::find_in`], with the connection itself: as long as [`EntryRef::is_current`] holds, what is read from
+    /// it is that connection's, whatever other threads do.
+    #[inline]
+    pub fn lookup_in(&self, key: &Key) -> Option<(EntryIndex, EntryRef<'_>)> {
         let words = key.to_words();
         self.chain(key)?.find(|entry| entry.has_key(&words))
     }
@@ -143,7 +150,8 @@ impl<M: Memory> Table<M> {
             virtual_port: 0,
         };
         let words = key.to_words();
-        self.chain(&key)?.find(|entry| entry.has_client(&words) && accept(*entry) && entry.is_current())
+        let accept = |entry: &EntryRef<'_>| entry.has_client(&words) && accept(*entry) && entry.is_current();
+        self.chain(&key)?.find(accept).map(|(index, _)| index)
     }
 
     /// The connection in an entry; `None` if it is free.
