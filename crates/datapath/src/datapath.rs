@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use ipvs_core::{Host, Instant, InterestChange};
+use ipvs_core::{Host, Instant, Interest, InterestChange};
 
 use crate::counter::Counter;
 use crate::engine::Engine;
@@ -12,7 +12,7 @@ use crate::input::{self, Input};
 use crate::interests::Interests;
 use crate::network::{Event, Network};
 use crate::output::Output;
-use crate::program::{Program, ProgramCounters};
+use crate::program::{Endpoint, Program, ProgramCounters};
 use crate::{OpenError, Options, XdpMode, open};
 
 /// Most packets taken from one socket in a turn, so that all queues and the control socket have their share.
@@ -242,18 +242,18 @@ impl Datapath {
     /// concerned stay with the host.
     pub fn apply_interest(&mut self, changes: impl IntoIterator<Item = InterestChange>) {
         let mut new = Vec::new();
-        let mut changed = false;
         for change in changes {
-            changed = true;
             match self.interests.apply(change, &mut self.program, &self.network) {
                 Ok(answered) => new.extend(answered),
                 Err(error) => tracing::warn!(?change, %error, "could not change the XDP program's map"),
             }
+            let (InterestChange::Added(interest) | InterestChange::Removed(interest)) = change;
+            if let Interest::Server { protocol, address, port } = interest {
+                let server = Endpoint { protocol, address, port };
+                self.output.host.set_server(server, self.interests.is_local(&server));
+            }
         }
-        if changed {
-            self.announce(new);
-            self.follow_servers();
-        }
+        self.announce(new);
     }
 
     fn announce(&mut self, addresses: Vec<IpAddr>) {

@@ -116,14 +116,19 @@ impl HostPort {
 
     /// Leads the answers of these real servers, which are on this host, to the port; and those of no others.
     pub(crate) fn set_servers(&mut self, servers: &BTreeSet<Endpoint>) {
-        for old in self.rules.difference(servers).copied().collect::<Vec<_>>() {
-            self.rules.remove(&old);
-            self.change_rule(old, false);
+        for changed in self.rules.symmetric_difference(servers).copied().collect::<Vec<_>>() {
+            self.set_server(changed, servers.contains(&changed));
         }
-        for new in servers.difference(&self.rules).copied().collect::<Vec<_>>() {
-            if self.change_rule(new, true) {
-                self.rules.insert(new);
+    }
+
+    /// Leads the answers of one real server to the port, or no longer.
+    pub(crate) fn set_server(&mut self, server: Endpoint, led: bool) {
+        if led {
+            if !self.rules.contains(&server) && self.change_rule(server, true) {
+                self.rules.insert(server);
             }
+        } else if self.rules.remove(&server) {
+            self.change_rule(server, false);
         }
     }
 

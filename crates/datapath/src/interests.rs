@@ -59,7 +59,12 @@ impl Interests {
         self.virtual_addresses.get(&address).is_some_and(|entry| entry.answered)
     }
 
-    /// Finds out which servers are on this host; returns them.
+    /// Whether a server is known to be on this host.
+    pub(crate) fn is_local(&self, server: &Endpoint) -> bool {
+        self.local_servers.contains(server)
+    }
+
+    /// Finds out anew which servers are on this host, after its addresses changed; returns them.
     ///
     /// Their answers come back by the host port, so what goes to them must too, also past any service: the host's
     /// reverse path filter would drop packets whose answers leave by another interface.
@@ -134,6 +139,14 @@ impl Interests {
                 }
                 program.set_server_address(address, left)?;
                 program.set_server(&endpoint, added)?;
+                let changed = if added && network.is_own(address) {
+                    self.local_servers.insert(endpoint)
+                } else {
+                    self.local_servers.remove(&endpoint)
+                };
+                if changed {
+                    self.tell_virtual(&endpoint, program)?;
+                }
                 Ok(None)
             }
         }
