@@ -35,6 +35,7 @@ pub(crate) enum Command {
 ///
 /// Attaches an XDP program to the interfaces. It hands over what concerns a virtual service (or comes from a server of
 /// a masquerading one) and leaves everything else to the kernel. On SIGTERM and SIGINT the program is detached.
+/// On SIGUSR1, and at the end, the counters are logged, dropped packets by their reasons among them.
 ///
 /// Virtual services are set by `ipvsadm`; it finds the daemon by its socket. A virtual address need not be an address
 /// of the host: the daemon answers ARP and neighbour discovery for it.

@@ -112,8 +112,11 @@ fn starts_serves_and_stops() {
         assert!(namespace.has_xdp());
         let mut client = ControlClient::connect(&namespace.socket()).unwrap();
         assert!(matches!(client.request(Order::GetInfo), Ok(Reply::Info(info)) if info.table_size == 4096));
+        let id = rustix::process::Pid::from_child(&daemon.child);
+        rustix::process::kill_process(id, Signal::USR1).unwrap();
         let (code, said) = daemon.end(signal);
         assert_eq!(code, Some(0), "{said}");
+        assert_eq!(said.matches("balanced").count(), 2, "on SIGUSR1 and at the end: {said}");
         assert!(!namespace.socket().exists(), "the socket is left behind");
         assert!(!namespace.has_xdp(), "the XDP program is left behind");
         assert!(client.request(Order::GetInfo).is_err());

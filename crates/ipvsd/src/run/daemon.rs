@@ -9,7 +9,7 @@ use tracing::info;
 
 use super::clock::now;
 use super::instance::Instance;
-use super::{Control, Engine, Failure, Limits, StopSignals, namespace};
+use super::{Control, Engine, Failure, Limits, ReportSignal, StopSignals, namespace};
 
 /// What the daemon is to be.
 #[derive(Clone, Debug)]
@@ -32,6 +32,7 @@ pub struct Options {
 /// [`Failure`]; what was set up until then has been taken back.
 pub fn run(options: Options) -> Result<(), Failure> {
     let stop = StopSignals::collect()?;
+    let report = ReportSignal::collect()?;
     if let Some(name) = &options.netns {
         namespace::enter(name)?;
     }
@@ -46,6 +47,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
     let netns = options.netns.as_deref().unwrap_or("own");
     let socket = options.socket.display();
     let mut engine = Engine::new(director, datapath, control)?;
+    engine.report_on(report)?;
     info!(%socket, netns, capacity = options.capacity, "ready");
     engine.run(&stop)?;
     info!("stopping: detaching from the interfaces");

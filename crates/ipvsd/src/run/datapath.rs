@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 
 use ipvs_core::{Director, Host, Instant, InterestChange};
-use ipvs_datapath::{Datapath, OpenError};
+use ipvs_datapath::{Counter, Datapath, OpenError};
 
 use super::Failure;
 use super::front::{Due, Front};
@@ -28,6 +28,11 @@ impl Front for Datapath {
 
     fn host(&self) -> &dyn Host {
         Datapath::host(self)
+    }
+
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        let own = Counter::ALL.iter().map(|&counter| (counter.name(), self.counter(counter)));
+        own.chain([("lost-in-kernel", self.lost_in_kernel())]).collect()
     }
 }
 

@@ -11,11 +11,14 @@ use super::control::Control;
 use super::front::{Due, Front};
 use super::limitation::{self, Limitations};
 use super::poller::{Poller, Readiness};
+use super::report::{self, ReportSignal};
 
 /// Token of what ends the loop.
 const STOP: u64 = 0;
 /// Token of all that the datapath waits for.
 const FRONT: u64 = 1;
+/// Token of what asks for the counters; the control socket's are counted from below.
+const REPORT: u64 = u64::MAX;
 
 /// Longest sleep; nothing depends on it.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -30,6 +33,7 @@ pub struct Engine<F> {
     /// When the datapath wants its next turn.
     due: Due,
     limitations: Limitations,
+    report: Option<ReportSignal>,
 }
 
 impl<F: Front> Engine<F> {
@@ -44,7 +48,26 @@ impl<F: Front> Engine<F> {
             poller.add(fd, FRONT, Readiness::Readable).map_err(failed)?;
         }
         control.register(&poller).map_err(failed)?;
-        Ok(Self { director, front, control, poller, due: Due::Now, limitations: Limitations::default() })
+        Ok(Self {
+            director,
+            front,
+            control,
+            poller,
+            due: Due::Now,
+            limitations: Limitations::default(),
+            report: None,
+        })
+    }
+
+    /// Logs the counters whenever `signal` comes, and when the loop ends.
+    ///
+    /// # Errors
+    /// [`Failure`], if the signal cannot be waited for.
+    pub fn report_on(&mut self, signal: ReportSignal) -> Result<(), Failure> {
+        let failed = |errno| Failure::new("wait for events", errno);
+        self.poller.add(&signal, REPORT, Readiness::Readable).map_err(failed)?;
+        self.report = Some(signal);
+        Ok(())
     }
 
     /// Works until `stop` is readable.
@@ -65,10 +88,17 @@ impl<F: Front> Engine<F> {
                 match *token {
                     STOP => stopped = true,
                     FRONT => {}
+                    REPORT => {
+                        self.report.iter().for_each(ReportSignal::take);
+                        report::log(&self.director, &self.front);
+                    }
                     token => self.control.note(token),
                 }
             }
             if stopped {
+                if self.report.is_some() {
+                    report::log(&self.director, &self.front);
+                }
                 return self.poller.remove(&stop).map_err(failed);
             }
             more = self.turn(now());
@@ -84,7 +114,7 @@ impl<F: Front> Engine<F> {
 
     /// Does a bounded piece of everything; returns whether there is more.
     fn turn(&mut self, now: Instant) -> bool {
-        let Self { director, front, control, poller, due, limitations } = self;
+        let Self { director, front, control, poller, due, limitations, .. } = self;
         *due = front.turn(now, director);
         if director.poll_timeout().is_some_and(|due| due <= now) {
             director.poll(now);

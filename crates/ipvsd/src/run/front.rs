@@ -28,4 +28,9 @@ pub trait Front {
 
     /// Facts about this host.
     fn host(&self) -> &dyn Host;
+
+    /// What was counted so far, in packets, by name.
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
 }

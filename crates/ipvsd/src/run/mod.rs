@@ -15,6 +15,7 @@ mod instance;
 mod limitation;
 mod namespace;
 mod poller;
+mod report;
 mod stop;
 
 pub use control::{Control, Limits};
@@ -22,4 +23,5 @@ pub use daemon::{Options, run};
 pub use engine::Engine;
 pub use failure::Failure;
 pub use front::{Due, Front};
+pub use report::ReportSignal;
 pub use stop::StopSignals;
