@@ -40,14 +40,12 @@ test-prerequisites: prerequisites
 		$(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends iproute2 iputils-ping; \
 	fi
 
-# A C linker and Rust are all that a build needs; what is missing is installed, and said.
+# A C linker and Rust are all that a build needs. A linker that is missing is installed, and said.
 prerequisites:
 	@if ! command -v cc >/dev/null; then \
 		echo "== Installing a C linker (apt-get install gcc libc6-dev)"; \
 		$(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends gcc libc6-dev; \
 	fi
 	@if ! command -v cargo >/dev/null; then \
-		echo "== Installing Rust for this user (https://rustup.rs)"; \
-		command -v curl >/dev/null || $(SUDO) apt-get install -y -q --no-install-recommends curl ca-certificates; \
-		curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal; \
+		echo "No cargo: install stable Rust with rustup (https://rustup.rs), then run this again"; exit 1; \
 	fi
