@@ -1,7 +1,6 @@
 //! A director in a test: virtual clock, a host made of a table, packets built and read by an independent crate.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "shared by several test binaries, each uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test may fail that way")]
-#![allow(unreachable_pub, reason = "shared by several test binaries")]
 
 use std::collections::HashMap;
 use std::net::IpAddr;
