@@ -23,6 +23,10 @@ pub const SOCKET_VARIABLE: &str = "IPVSD_SOCKET";
 /// How long an answer may take before the daemon counts as hung.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Requests on their way at a time. Answers to all of them must fit the socket's queue of ten datagrams (the kernel's
+/// `net.unix.max_dgram_qlen`), else both sides would wait for the other to read.
+const AT_ONCE: usize = 8;
+
 /// Why a request got no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -93,9 +97,35 @@ impl ControlClient {
     /// # Errors
     /// [`ClientError::Refused`] with the daemon's errno; the others if it could not be asked.
     pub fn request(&mut self, command: Command) -> Result<Reply, ClientError> {
+        let exchange = self.send(command)?;
+        self.receive(exchange)
+    }
+
+    /// Has the daemon execute several commands in order; their outcomes in the same order. Several are on their way at a
+    /// time, so that nobody waits for each answer. None of them may be a listing.
+    pub fn request_each(&mut self, commands: Vec<Command>) -> Vec<Result<Reply, ClientError>> {
+        let mut outcomes = Vec::with_capacity(commands.len());
+        let mut commands = commands.into_iter();
+        loop {
+            let sent: Vec<_> = commands.by_ref().take(AT_ONCE).map(|command| self.send(command)).collect();
+            if sent.is_empty() {
+                return outcomes;
+            }
+            for exchange in sent {
+                outcomes.push(exchange.and_then(|exchange| self.receive(exchange)));
+            }
+        }
+    }
+
+    fn send(&mut self, command: Command) -> Result<Exchange, ClientError> {
         self.sequence = self.sequence.wrapping_add(1);
-        let mut exchange = Exchange::new(command, self.sequence);
-        retry(|| send(&self.socket, &exchange.request(), SendFlags::NOSIGNAL))?;
+        let exchange = Exchange::new(command, self.sequence);
+        let request = exchange.request();
+        retry(|| send(&self.socket, &request, SendFlags::NOSIGNAL))?;
+        Ok(exchange)
+    }
+
+    fn receive(&mut self, mut exchange: Exchange) -> Result<Reply, ClientError> {
         loop {
             let (length, _) = retry(|| recv(&self.socket, &mut self.buffer[..], RecvFlags::empty()))?;
             if length == 0 {

@@ -20,4 +20,10 @@ pub trait DirectorClient {
     /// # Errors
     /// Refused, or not reached.
     fn execute(&mut self, command: Command) -> Result<Reply, ClientFailure>;
+
+    /// Has the director do several commands, one after the other; their outcomes in the same order. None of them is a
+    /// listing.
+    fn execute_each(&mut self, commands: Vec<Command>) -> Vec<Result<Reply, ClientFailure>> {
+        commands.into_iter().map(|command| self.execute(command)).collect()
+    }
 }

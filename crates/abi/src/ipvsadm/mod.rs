@@ -21,6 +21,7 @@ mod output;
 mod parse;
 mod refusal;
 mod resolver;
+mod restore;
 mod rules;
 mod run;
 mod scheduler_flags;

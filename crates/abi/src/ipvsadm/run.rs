@@ -11,10 +11,11 @@ use super::listing;
 use super::parse::parse;
 use super::refusal::Operation;
 use super::resolver::Resolver;
+use super::restore;
 use super::usage;
 
 /// The exit code when the director refused a command.
-const REFUSED: u8 = 255;
+pub(super) const REFUSED: u8 = 255;
 
 /// The exit code when a listing failed.
 const LISTING_FAILED: u8 = 1;
@@ -33,7 +34,7 @@ pub struct Failure {
 
 impl Failure {
     /// A command that failed.
-    fn of_command(operation: Operation, failure: ClientFailure) -> Self {
+    pub(super) fn of_command(operation: Operation, failure: ClientFailure) -> Self {
         Self::new(operation, failure, REFUSED)
     }
 
@@ -47,6 +48,13 @@ impl Failure {
             ClientFailure::Refused(errno) => Self { message: operation.refusal(errno), exit_code },
             ClientFailure::Unreachable(message) => Self { message, exit_code: UNREACHABLE },
         }
+    }
+
+    /// Prints the message, after all that was printed before.
+    pub(super) fn report(&self, output: &mut dyn Write, errors: &mut dyn Write) {
+        // Where standard error is closed there is nobody to tell.
+        let _ = output.flush();
+        let _ = writeln!(errors, "{}", self.message);
     }
 
     /// An answer of the wrong kind.
@@ -95,7 +103,7 @@ pub fn run(
     streams: &mut Streams<'_>,
 ) -> u8 {
     let outcome = match action {
-        Action::Restore => restore(client, resolver, streams),
+        Action::Restore => restore::restore(client, resolver, streams),
         action => act(action, client, resolver, streams.output),
     };
     let outcome = outcome.and_then(|code| {
@@ -103,18 +111,12 @@ pub fn run(
         Ok(code)
     });
     outcome.unwrap_or_else(|failure| {
-        report(&failure, streams);
+        failure.report(streams.output, streams.errors);
         failure.exit_code
     })
 }
 
-fn report(failure: &Failure, streams: &mut Streams<'_>) {
-    // Where standard error is closed there is nobody to tell.
-    let _ = streams.output.flush();
-    let _ = writeln!(streams.errors, "{}", failure.message);
-}
-
-fn act(
+pub(super) fn act(
     action: Action,
     client: &mut dyn DirectorClient,
     resolver: &dyn Resolver,
@@ -144,51 +146,5 @@ fn execute(command: Command, client: &mut dyn DirectorClient) -> Result<(), Fail
     match client.execute(command) {
         Ok(_) => Ok(()),
         Err(failure) => Err(Failure::of_command(operation, failure)),
-    }
-}
-
-/// Does the command lines on standard input, one by one.
-///
-/// As the original: words are split at blanks; the word `ipvsadm` is skipped, and so are empty lines. What the director
-/// refuses and later options that do not exist are reported and the next line follows; any other mistake, a listing
-/// that fails, `-h` and `-v` end the run. The last line's exit code is the run's.
-fn restore(
-    client: &mut dyn DirectorClient,
-    resolver: &dyn Resolver,
-    streams: &mut Streams<'_>,
-) -> Result<u8, Failure> {
-    let mut exit_code = 0;
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        if streams.input.read_until(b'\n', &mut line)? == 0 {
-            return Ok(exit_code);
-        }
-        let text = String::from_utf8_lossy(&line);
-        let words: Vec<String> = text
-            .split([' ', '\t', '\r', '\n'])
-            .filter(|word| !word.is_empty() && *word != "ipvsadm")
-            .map(str::to_owned)
-            .collect();
-        if words.is_empty() {
-            continue;
-        }
-        let outcome = match parse(&words, false, resolver) {
-            Ok(CommandLine { action: Action::Restore, .. }) => return Err(UsageError::NoCommand.into()),
-            Ok(CommandLine { action, .. }) if !action.needs_director() => {
-                return act(action, client, resolver, streams.output);
-            }
-            Ok(CommandLine { action, .. }) => act(action, client, resolver, streams.output).map(drop),
-            Err(error @ UsageError::Option(_)) => Err(error.into()),
-            Err(error) => return Err(error.into()),
-        };
-        exit_code = match outcome {
-            Ok(()) => 0,
-            Err(failure) if failure.exit_code == REFUSED => {
-                report(&failure, streams);
-                REFUSED
-            }
-            Err(failure) => return Err(failure),
-        };
     }
 }

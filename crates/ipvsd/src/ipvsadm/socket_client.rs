@@ -20,24 +20,39 @@ impl SocketClient {
         Self { path, connection: None }
     }
 
-    fn request(&mut self, command: Command) -> Result<Reply, ClientError> {
-        let connection = match &mut self.connection {
+    fn connection(&mut self) -> Result<&mut ControlClient, ClientFailure> {
+        Ok(match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(ControlClient::connect(&self.path)?),
-        };
-        connection.request(command)
+            none => none.insert(ControlClient::connect(&self.path).map_err(failure)?),
+        })
     }
 }
 
 impl DirectorClient for SocketClient {
     fn execute(&mut self, command: Command) -> Result<Reply, ClientFailure> {
-        self.request(command).map_err(|error| match error {
-            ClientError::Refused(errno) => ClientFailure::Refused(errno),
-            ClientError::Connect { .. } => ClientFailure::Unreachable(format!(
-                "ipvsadm: {error}; start it with `ipvsd run', or name its socket with --socket or IPVSD_SOCKET \
-                 (see ipvsadm --help-ipvsd)"
-            )),
-            error => ClientFailure::Unreachable(format!("ipvsadm: {error}")),
-        })
+        self.connection()?.request(command).map_err(failure)
+    }
+
+    fn execute_each(&mut self, commands: Vec<Command>) -> Vec<Result<Reply, ClientFailure>> {
+        match self.connection() {
+            Ok(connection) => connection
+                .request_each(commands)
+                .into_iter()
+                .map(|outcome| outcome.map_err(failure))
+                .collect(),
+            Err(failure) => commands.iter().map(|_| Err(failure.clone())).collect(),
+        }
+    }
+}
+
+/// What to tell the user.
+fn failure(error: ClientError) -> ClientFailure {
+    match error {
+        ClientError::Refused(errno) => ClientFailure::Refused(errno),
+        ClientError::Connect { .. } => ClientFailure::Unreachable(format!(
+            "ipvsadm: {error}; start it with `ipvsd run`, or name its socket with --socket or IPVSD_SOCKET \
+             (see ipvsadm --help-ipvsd)"
+        )),
+        error => ClientFailure::Unreachable(format!("ipvsadm: {error}")),
     }
 }
