@@ -12,6 +12,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::workspace;
+use crate::xdp_provenance::Provenance;
 
 /// Debian's packages: compiler and core library.
 const PACKAGES: [&str; 2] = ["rustc-web", "libstd-rust-web-dev-bpf"];
@@ -29,6 +30,9 @@ const LLVM: &str = "libLLVM.so.22.1";
 /// Where the built object is committed.
 const OBJECT: &str = "crates/datapath/src/bpf/ipvsd.o";
 
+/// What it was built from and by what.
+const PROVENANCE: &str = "crates/datapath/src/bpf/ipvsd.o.txt";
+
 /// Arguments of `build-xdp`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -40,6 +44,27 @@ pub(crate) struct Arguments {
 /// Builds or checks; whether the committed object is, or was, what the source builds to.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     install_compiler()?;
+    let source = workspace::root().join("crates/xdp");
+    let provenance = Provenance::now(Path::new(RUSTC), format!("bpf-linker {LINKER}"), &source)?;
+    let record = workspace::root().join(PROVENANCE);
+    if arguments.check {
+        let recorded = Provenance::read(&record)?;
+        if recorded.sources != provenance.sources {
+            println!(
+                "crates/xdp changed since {OBJECT} was built: run `cargo xtask build-xdp` and commit it"
+            );
+            return Ok(false);
+        }
+        if recorded != provenance {
+            // Debian moves to newer compilers, which build other bytes.
+            println!(
+                "{OBJECT} was built from these sources by {} and {};",
+                recorded.compiler, recorded.linker
+            );
+            println!("this machine has {}: the bytes are NOT compared", provenance.compiler);
+            return Ok(true);
+        }
+    }
     let linker = install_linker()?;
     let built = build(&linker)?;
     let new = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
@@ -57,6 +82,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     } else {
         fs::write(&committed, &new).with_context(|| format!("cannot write {}", committed.display()))?;
         println!("{OBJECT}: {} bytes, before {}", new.len(), old.len());
+    }
+    if !arguments.check {
+        provenance.write(&record)?;
     }
     Ok(true)
 }

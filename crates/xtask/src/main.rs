@@ -5,6 +5,7 @@ mod bench;
 mod build_xdp;
 mod conformance;
 mod workspace;
+mod xdp_provenance;
 
 use std::process::ExitCode;
 
