@@ -2,16 +2,15 @@
 
 use ipvs_flow::EntryIndex;
 use ipvs_flow::tcp::{self, Direction};
-use ipvs_wire::Headers;
 
 use crate::command::ForwardingMethod;
 use crate::connections::{flag, tick};
 use crate::destination::DestinationIndex;
 use crate::director::Director;
 use crate::forward::{self, Ends};
-use crate::host::Host;
 use crate::packet::Packet;
 use crate::protocol::{Signal, TCP};
+use crate::receive::Arrival;
 use crate::time::Instant;
 use crate::verdict::{Reason, Verdict};
 
@@ -19,10 +18,8 @@ impl Director {
     /// A packet from the client.
     pub(crate) fn inbound(
         &mut self,
-        now: Instant,
-        host: &dyn Host,
+        arrival: Arrival<'_>,
         packet: &mut Packet<'_>,
-        headers: &Headers,
         signal: Signal,
         index: EntryIndex,
     ) -> Verdict {
@@ -37,13 +34,13 @@ impl Director {
         });
         let direction =
             if ends.flags & flag::NO_OUTPUT != 0 { Direction::InputOnly } else { Direction::Input };
-        self.advance(now, index, signal, direction);
+        self.advance(arrival.now, index, signal, direction);
         if let Some(entry) = self.connections.table.entry(index) {
             entry.count_packet_in();
         }
         match ForwardingMethod((ends.flags & flag::METHOD) as u8) {
-            ForwardingMethod::MASQUERADE => forward::masquerade::to_server(host, packet, headers, &ends),
-            ForwardingMethod::DIRECT => forward::direct::to_server(host, packet, headers, &ends),
+            ForwardingMethod::MASQUERADE => forward::masquerade::to_server(arrival, packet, &ends),
+            ForwardingMethod::DIRECT => forward::direct::to_server(arrival, packet, &ends),
             ForwardingMethod::LOCAL => Verdict::Deliver,
             _ => Verdict::Drop(Reason::MethodNotSupported),
         }
@@ -52,16 +49,14 @@ impl Director {
     /// A packet from the destination of a masqueraded connection.
     pub(crate) fn outbound(
         &mut self,
-        now: Instant,
-        host: &dyn Host,
+        arrival: Arrival<'_>,
         packet: &mut Packet<'_>,
-        headers: &Headers,
         signal: Signal,
         index: EntryIndex,
     ) -> Verdict {
         let Some(ends) = self.ends(index) else { return Verdict::Drop(Reason::DestinationUnavailable) };
         let bytes = packet.len() as u64;
-        let verdict = forward::masquerade::to_client(host, packet, headers, &ends);
+        let verdict = forward::masquerade::to_client(arrival, packet, &ends);
         if matches!(verdict, Verdict::Forward { .. } | Verdict::Deliver) {
             if ends.available {
                 self.count(ends.destination, |counters| {
@@ -69,7 +64,7 @@ impl Director {
                     counters.bytes_out += bytes;
                 });
             }
-            self.advance(now, index, signal, Direction::Output);
+            self.advance(arrival.now, index, signal, Direction::Output);
         }
         verdict
     }

@@ -9,10 +9,8 @@ use crate::command::ForwardingMethod;
 use crate::connections::flag;
 use crate::director::Director;
 use crate::forward::{self, Ends};
-use crate::host::Host;
 use crate::packet::Packet;
-use crate::receive::Match;
-use crate::time::Instant;
+use crate::receive::{Arrival, Match};
 use crate::verdict::{Reason, Verdict};
 
 /// The longest ICMP error we send: an IPv6 packet of the minimum MTU (RFC 4443 section 2.4).
@@ -30,13 +28,8 @@ pub(crate) fn answer(packet: &mut Packet<'_>, source: IpAddr, kind: ErrorKind, r
 impl Director {
     /// An ICMP packet: an error about a connection is translated and sent on to the connection's other end; all else
     /// is the host's.
-    pub(crate) fn receive_icmp(
-        &mut self,
-        _now: Instant,
-        host: &dyn Host,
-        packet: &mut Packet<'_>,
-        headers: &Headers,
-    ) -> Verdict {
+    pub(crate) fn receive_icmp(&mut self, arrival: Arrival<'_>, packet: &mut Packet<'_>) -> Verdict {
+        let headers = arrival.headers;
         if headers.fragment == Fragment::First || !is_related(packet.as_slice(), headers) {
             return Verdict::Pass;
         }
@@ -47,11 +40,11 @@ impl Director {
         match self.find(quote.headers.protocol, destination, source) {
             Some(Match::Inbound(index)) => {
                 let Some(ends) = self.ends(index) else { return Verdict::Pass };
-                self.icmp_inbound(host, packet, headers, &quote, &ends)
+                self.icmp_inbound(arrival, packet, &quote, &ends)
             }
             Some(Match::Outbound(index)) => {
                 let Some(ends) = self.ends(index) else { return Verdict::Pass };
-                self.icmp_outbound(host, packet, headers, &quote, &ends)
+                self.icmp_outbound(arrival, packet, &quote, &ends)
             }
             None => Verdict::Pass,
         }
@@ -60,14 +53,15 @@ impl Director {
     /// About a packet from the virtual address to the client: goes to the server.
     fn icmp_inbound(
         &mut self,
-        host: &dyn Host,
+        arrival: Arrival<'_>,
         packet: &mut Packet<'_>,
-        headers: &Headers,
         quote: &Quote,
         ends: &Ends,
     ) -> Verdict {
         let method = ForwardingMethod((ends.flags & flag::METHOD) as u8);
-        if method == ForwardingMethod::MASQUERADE && !checksum::verify_transport(packet.as_slice(), headers) {
+        if method == ForwardingMethod::MASQUERADE
+            && !checksum::verify_transport(packet.as_slice(), arrival.headers)
+        {
             return Verdict::Drop(Reason::IcmpMalformed);
         }
         let bytes = packet.len() as u64;
@@ -76,10 +70,8 @@ impl Director {
             counters.bytes_in += bytes;
         });
         match method {
-            ForwardingMethod::MASQUERADE => {
-                forward::masquerade::icmp_to_server(host, packet, headers, quote, ends)
-            }
-            ForwardingMethod::DIRECT => forward::direct::to_server(host, packet, headers, ends),
+            ForwardingMethod::MASQUERADE => forward::masquerade::icmp_to_server(arrival, packet, quote, ends),
+            ForwardingMethod::DIRECT => forward::direct::to_server(arrival, packet, ends),
             ForwardingMethod::LOCAL => Verdict::Deliver,
             _ => Verdict::Drop(Reason::MethodNotSupported),
         }
@@ -88,17 +80,16 @@ impl Director {
     /// About a packet from the client to the server: goes to the client.
     fn icmp_outbound(
         &mut self,
-        host: &dyn Host,
+        arrival: Arrival<'_>,
         packet: &mut Packet<'_>,
-        headers: &Headers,
         quote: &Quote,
         ends: &Ends,
     ) -> Verdict {
-        if !checksum::verify_transport(packet.as_slice(), headers) {
+        if !checksum::verify_transport(packet.as_slice(), arrival.headers) {
             return Verdict::Drop(Reason::IcmpMalformed);
         }
         let bytes = packet.len() as u64;
-        let verdict = forward::masquerade::icmp_to_client(host, packet, headers, quote, ends);
+        let verdict = forward::masquerade::icmp_to_client(arrival, packet, quote, ends);
         if matches!(verdict, Verdict::Forward { .. }) && ends.available {
             self.count(ends.destination, |counters| {
                 counters.packets_out += 1;

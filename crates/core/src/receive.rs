@@ -14,6 +14,17 @@ use crate::protocol::{ICMP, ICMPV6, Signal};
 use crate::time::Instant;
 use crate::verdict::{Reason, Verdict};
 
+/// What is known of a packet while it is judged.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    /// When it came.
+    pub(crate) now: Instant,
+    /// The host it came to.
+    pub(crate) host: &'a dyn Host,
+    /// Its IP headers, as it came.
+    pub(crate) headers: &'a Headers,
+}
+
 /// A packet's place in a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Match {
@@ -32,7 +43,7 @@ impl Director {
         let verdict = match Headers::parse(packet.as_slice()) {
             Ok(headers) => {
                 packet.truncate(headers.total_len);
-                match self.decide(now, host, packet, &headers) {
+                match self.decide(Arrival { now, host, headers: &headers }, packet) {
                     Verdict::Pass => self.leave(host, packet, &headers),
                     verdict => verdict,
                 }
@@ -45,13 +56,8 @@ impl Director {
         verdict
     }
 
-    fn decide(
-        &mut self,
-        now: Instant,
-        host: &dyn Host,
-        packet: &mut Packet<'_>,
-        headers: &Headers,
-    ) -> Verdict {
+    fn decide(&mut self, arrival: Arrival<'_>, packet: &mut Packet<'_>) -> Verdict {
+        let headers = arrival.headers;
         if self.services.len() == 0 {
             // The kernel's hooks vanish with a namespace's last service; connections wait in the table.
             return Verdict::Pass;
@@ -63,7 +69,7 @@ impl Director {
             return self.fragments.later(headers);
         }
         if headers.protocol == if headers.is_ipv6() { ICMPV6 } else { ICMP } {
-            return self.receive_icmp(now, host, packet, headers);
+            return self.receive_icmp(arrival, packet);
         }
         let signal = match Signal::read(packet.as_slice(), headers) {
             Ok(Some(signal)) => signal,
@@ -85,11 +91,11 @@ impl Director {
         match found {
             Some(Match::Inbound(index)) if self.replaces(index, signal) => {
                 self.connections.remove(&mut self.destinations, index);
-                self.schedule(now, host, packet, headers, ports, signal)
+                self.schedule(arrival, packet, ports, signal)
             }
-            Some(Match::Inbound(index)) => self.inbound(now, host, packet, headers, signal, index),
-            Some(Match::Outbound(index)) => self.outbound(now, host, packet, headers, signal, index),
-            None => self.schedule(now, host, packet, headers, ports, signal),
+            Some(Match::Inbound(index)) => self.inbound(arrival, packet, signal, index),
+            Some(Match::Outbound(index)) => self.outbound(arrival, packet, signal, index),
+            None => self.schedule(arrival, packet, ports, signal),
         }
     }
 

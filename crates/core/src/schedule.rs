@@ -1,7 +1,6 @@
 //! The first packet of a connection: service, scheduler, new entry.
 
 use ipvs_flow::{Address, EntryIndex, InsertError, Key, NewConnection, ticks};
-use ipvs_wire::Headers;
 use ipvs_wire::Ports;
 use ipvs_wire::icmp_error::ErrorKind;
 
@@ -9,10 +8,10 @@ use crate::command::ForwardingMethod;
 use crate::connections::{flag, tick};
 use crate::destination::{Bound, DestinationIndex};
 use crate::director::Director;
-use crate::host::Host;
 use crate::icmp;
 use crate::packet::Packet;
 use crate::protocol::Signal;
+use crate::receive::Arrival;
 use crate::scheduler::Flow;
 use crate::service::ServiceIndex;
 use crate::time::Instant;
@@ -29,13 +28,12 @@ impl Director {
     /// a connection.
     pub(crate) fn schedule(
         &mut self,
-        now: Instant,
-        host: &dyn Host,
+        arrival: Arrival<'_>,
         packet: &mut Packet<'_>,
-        headers: &Headers,
         ports: Ports,
         signal: Signal,
     ) -> Verdict {
+        let headers = arrival.headers;
         if !signal.starts_connection() || ports.source == FTP_DATA {
             return Verdict::Pass;
         }
@@ -60,8 +58,8 @@ impl Director {
                 Reason::NoDestination,
             );
         };
-        match self.connect(now, headers.protocol, &flow, destination) {
-            Ok(index) => self.inbound(now, host, packet, headers, signal, index),
+        match self.connect(arrival.now, headers.protocol, &flow, destination) {
+            Ok(index) => self.inbound(arrival, packet, signal, index),
             Err(InsertError::ChainFull) => Verdict::Drop(Reason::ClientPortFull),
             Err(_) => Verdict::Drop(Reason::TableFull),
         }

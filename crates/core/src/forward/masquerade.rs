@@ -1,65 +1,61 @@
 //! Masquerading (NAT): the server sees the client but its own address; the client sees the virtual address.
 
-use ipvs_wire::Headers;
 use ipvs_wire::rewrite;
 
 use super::{Ends, is_local, towards_client, towards_server};
-use crate::host::Host;
 use crate::icmp::{Quote, Side};
 use crate::packet::Packet;
+use crate::receive::Arrival;
 use crate::verdict::{Reason, Verdict};
 
 /// From the client: the virtual address and port become the server's.
-pub(crate) fn to_server(host: &dyn Host, packet: &mut Packet<'_>, headers: &Headers, ends: &Ends) -> Verdict {
-    forward_to_server(host, packet, headers, ends, |packet| {
-        rewrite::set_destination(packet, headers, ends.server_address, ends.server_port).ok()
+pub(crate) fn to_server(arrival: Arrival<'_>, packet: &mut Packet<'_>, ends: &Ends) -> Verdict {
+    forward_to_server(arrival, packet, ends, |packet| {
+        rewrite::set_destination(packet, arrival.headers, ends.server_address, ends.server_port).ok()
     })
 }
 
 /// From the server: its address and port become the virtual ones.
-pub(crate) fn to_client(host: &dyn Host, packet: &mut Packet<'_>, headers: &Headers, ends: &Ends) -> Verdict {
-    forward_to_client(host, packet, headers, |packet| {
-        rewrite::set_source(packet, headers, ends.virtual_address, ends.virtual_port).ok()
+pub(crate) fn to_client(arrival: Arrival<'_>, packet: &mut Packet<'_>, ends: &Ends) -> Verdict {
+    forward_to_client(arrival, packet, |packet| {
+        rewrite::set_source(packet, arrival.headers, ends.virtual_address, ends.virtual_port).ok()
     })
 }
 
 /// An ICMP error about the server's packet to the client, on to the server.
 pub(crate) fn icmp_to_server(
-    host: &dyn Host,
+    arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
-    headers: &Headers,
     quote: &Quote,
     ends: &Ends,
 ) -> Verdict {
-    forward_to_server(host, packet, headers, ends, |packet| {
-        quote.translate(packet, headers, Side::Server, ends.server_address, ends.server_port)
+    forward_to_server(arrival, packet, ends, |packet| {
+        quote.translate(packet, arrival.headers, Side::Server, ends.server_address, ends.server_port)
     })
 }
 
 /// An ICMP error about the client's packet to the server, on to the client as if from the virtual address.
 pub(crate) fn icmp_to_client(
-    host: &dyn Host,
+    arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
-    headers: &Headers,
     quote: &Quote,
     ends: &Ends,
 ) -> Verdict {
-    forward_to_client(host, packet, headers, |packet| {
-        quote.translate(packet, headers, Side::Client, ends.virtual_address, ends.virtual_port)
+    forward_to_client(arrival, packet, |packet| {
+        quote.translate(packet, arrival.headers, Side::Client, ends.virtual_address, ends.virtual_port)
     })
 }
 
 fn forward_to_server(
-    host: &dyn Host,
+    arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
-    headers: &Headers,
     ends: &Ends,
     rewrite: impl FnOnce(&mut [u8]) -> Option<()>,
 ) -> Verdict {
     let next = ends.server_address;
     // To a server on this host it is no forwarded packet: no hop is counted.
-    let local = is_local(host, next);
-    if !local && let Err(verdict) = towards_server(host, packet, headers, next, Some(ends.virtual_address)) {
+    let local = is_local(arrival.host, next);
+    if !local && let Err(verdict) = towards_server(arrival, packet, next, Some(ends.virtual_address)) {
         return verdict;
     }
     match rewrite(packet.as_mut_slice()) {
@@ -70,15 +66,14 @@ fn forward_to_server(
 }
 
 fn forward_to_client(
-    host: &dyn Host,
+    arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
-    headers: &Headers,
     rewrite: impl FnOnce(&mut [u8]) -> Option<()>,
 ) -> Verdict {
+    let Arrival { host, headers, .. } = arrival;
     let next = headers.destination;
     let local = is_local(host, headers.source);
-    if !local
-        && let Err(verdict) = towards_client(host, packet, headers, next, host.source_address(headers.source))
+    if !local && let Err(verdict) = towards_client(arrival, packet, next, host.source_address(headers.source))
     {
         return verdict;
     }

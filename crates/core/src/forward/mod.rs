@@ -5,7 +5,6 @@ pub(crate) mod masquerade;
 
 use std::net::IpAddr;
 
-use ipvs_wire::Headers;
 use ipvs_wire::icmp_error::ErrorKind;
 use ipvs_wire::rewrite;
 
@@ -13,6 +12,7 @@ use crate::destination::DestinationIndex;
 use crate::host::{AddressKind, Host};
 use crate::icmp;
 use crate::packet::Packet;
+use crate::receive::Arrival;
 use crate::verdict::{Reason, Verdict};
 
 /// A connection's ends, copied from the table and its destination.
@@ -37,11 +37,11 @@ fn is_local(host: &dyn Host, address: IpAddr) -> bool {
 /// Whether the packet may go another hop. `Err` is the verdict that ends its way, with an ICMP error from `reporter`
 /// in its place where one may be sent.
 fn check_hop_limit(
+    arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
-    headers: &Headers,
     reporter: Option<IpAddr>,
 ) -> Result<(), Verdict> {
-    if headers.hop_limit > 1 {
+    if arrival.headers.hop_limit > 1 {
         return Ok(());
     }
     Err(refuse(packet, reporter, ErrorKind::TimeExceeded, Reason::HopLimitExceeded))
@@ -50,13 +50,13 @@ fn check_hop_limit(
 /// Whether there is a route to `next` that the packet fits, in fragments if need be. `Err` as for
 /// [`check_hop_limit`].
 fn check_route(
-    host: &dyn Host,
+    arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
-    headers: &Headers,
     next: IpAddr,
     reporter: Option<IpAddr>,
 ) -> Result<(), Verdict> {
-    match host.path_mtu(next) {
+    let headers = arrival.headers;
+    match arrival.host.path_mtu(next) {
         None => Err(Verdict::Drop(Reason::NoRoute)),
         Some(mtu) if headers.dont_fragment && headers.total_len > mtu as usize => {
             Err(refuse(packet, reporter, ErrorKind::FragmentationNeeded { mtu }, Reason::TooBig))
@@ -75,28 +75,26 @@ fn refuse(packet: &mut Packet<'_>, reporter: Option<IpAddr>, kind: ErrorKind, re
 /// What both ways to a server have in common: hop limit and route, with errors from the virtual address. The kernel
 /// counts the hop before it looks at the MTU, so a "fragmentation needed" quotes the lower hop limit.
 fn towards_server(
-    host: &dyn Host,
+    arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
-    headers: &Headers,
     next: IpAddr,
     reporter: Option<IpAddr>,
 ) -> Result<(), Verdict> {
-    check_hop_limit(packet, headers, reporter)?;
+    check_hop_limit(arrival, packet, reporter)?;
     rewrite::decrement_hop_limit(packet.as_mut_slice());
-    check_route(host, packet, headers, next, reporter)
+    check_route(arrival, packet, next, reporter)
 }
 
 /// What the host's forwarding checks before IPVS sees a server's packet: hop limit and route, with errors from the
 /// host's own address that quote the packet as it came.
 fn towards_client(
-    host: &dyn Host,
+    arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
-    headers: &Headers,
     next: IpAddr,
     reporter: Option<IpAddr>,
 ) -> Result<(), Verdict> {
-    check_hop_limit(packet, headers, reporter)?;
-    check_route(host, packet, headers, next, reporter)?;
+    check_hop_limit(arrival, packet, reporter)?;
+    check_route(arrival, packet, next, reporter)?;
     rewrite::decrement_hop_limit(packet.as_mut_slice());
     Ok(())
 }
