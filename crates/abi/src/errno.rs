@@ -68,8 +68,9 @@ impl std::error::Error for Errno {}
 impl From<Error> for Errno {
     fn from(error: Error) -> Self {
         match error {
-            Error::NoSuchService => Self::ESRCH,
-            Error::ServiceExists | Error::DestinationExists => Self::EEXIST,
+            Error::NoSuchService | Error::NoSyncDaemon => Self::ESRCH,
+            Error::ServiceExists | Error::DestinationExists | Error::SyncDaemonRuns => Self::EEXIST,
+            Error::NoSuchInterface => Self::ENODEV,
             Error::NoSuchScheduler | Error::NoSuchPersistenceEngine | Error::NoSuchDestination => {
                 Self::ENOENT
             }

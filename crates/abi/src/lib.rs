@@ -5,3 +5,4 @@
 pub mod errno;
 pub mod genetlink;
 pub mod ipvsadm;
+pub mod sysctl;

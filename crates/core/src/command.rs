@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::Stats;
+use crate::stats::{Counters, Stats};
+use crate::sync_daemon::{SyncDaemonConfig, SyncRole};
+use crate::sysctl::Sysctl;
 
 /// Identity of a virtual service.
 ///
@@ -186,6 +188,20 @@ pub enum Command {
     GetTimeouts,
     /// Ask for version and table size.
     GetInfo,
+    /// Ask for the counters of everything.
+    GetStats,
+    /// Ask for one setting.
+    GetSysctl(Sysctl),
+    /// Ask for all settings.
+    ListSysctls,
+    /// Set a setting; where fewer values are given than it holds, the others stay.
+    SetSysctl(Sysctl, Vec<i64>),
+    /// Start the synchronisation daemon of the kernel's number (see [`SyncRole`]).
+    StartSyncDaemon(u32, SyncDaemonConfig),
+    /// Stop the synchronisation daemon of the kernel's number.
+    StopSyncDaemon(u32),
+    /// Ask for the synchronisation daemons that run.
+    ListSyncDaemons,
     /// Ask for one service.
     GetService(ServiceId),
     /// List services after the given cursor (0: from the first), at most `limit`.
@@ -285,6 +301,15 @@ pub struct Info {
     pub services: u32,
 }
 
+/// The counters of everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TotalStats {
+    /// Counters since the last zeroing, and rates.
+    pub shown: Stats,
+    /// Counters since the start, never zeroed.
+    pub running: Counters,
+}
+
 /// What a command answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -294,6 +319,12 @@ pub enum Reply {
     Timeouts(Timeouts),
     /// Version and sizes.
     Info(Info),
+    /// The counters of everything.
+    Stats(Box<TotalStats>),
+    /// Settings and their values.
+    Sysctls(Vec<(Sysctl, Vec<i64>)>),
+    /// The synchronisation daemons that run, the master first.
+    SyncDaemons(Vec<(SyncRole, SyncDaemonConfig)>),
     /// One service.
     Service(Box<ServiceInfo>),
     /// A page of services, in the table's order.

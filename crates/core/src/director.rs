@@ -10,6 +10,8 @@ use crate::fragments::Fragments;
 use crate::interest::{Interest, InterestChange, Interests};
 use crate::service::Services;
 use crate::stats::{Counters, Stats};
+use crate::sync_daemon::SyncDaemons;
+use crate::sysctl::Sysctls;
 use crate::time::Instant;
 use crate::timeouts::StateTimeouts;
 use crate::trash::Trash;
@@ -37,6 +39,8 @@ impl Default for Config {
 pub struct Director {
     pub(crate) config: Config,
     pub(crate) timeouts: StateTimeouts,
+    pub(crate) sysctls: Sysctls,
+    pub(crate) sync_daemons: SyncDaemons,
     pub(crate) services: Services,
     pub(crate) destinations: Destinations,
     pub(crate) trash: Trash,
@@ -65,6 +69,8 @@ impl Director {
         Ok(Self {
             config,
             timeouts: StateTimeouts::default(),
+            sysctls: Sysctls::default(),
+            sync_daemons: SyncDaemons::default(),
             services: Services::default(),
             destinations: Destinations::default(),
             trash: Trash::default(),

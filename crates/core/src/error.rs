@@ -43,12 +43,27 @@ pub enum Error {
     /// A timeout that is negative or too large (EINVAL).
     #[error("timeout out of range")]
     InvalidTimeout,
-    /// A destination of another family with a method other than tunneling (EINVAL).
-    #[error("a destination of another address family needs tunneling")]
+    /// A destination of another family with a method other than tunneling, or while a synchronisation daemon runs (EINVAL).
+    #[error("a destination of another address family needs tunneling, and no synchronisation daemon")]
     MixedFamily,
     /// The scheduler refused the service as it is (EINVAL).
     #[error("scheduler refuses this service")]
     SchedulerRefused,
+    /// A value that a setting does not accept (EINVAL).
+    #[error("invalid value for this setting")]
+    InvalidSetting,
+    /// No interface has that name (ENODEV).
+    #[error("no such interface")]
+    NoSuchInterface,
+    /// That synchronisation daemon runs already (EEXIST).
+    #[error("synchronisation daemon runs already")]
+    SyncDaemonRuns,
+    /// That synchronisation daemon does not run (ESRCH).
+    #[error("synchronisation daemon does not run")]
+    NoSyncDaemon,
+    /// Neither master nor backup (EINVAL).
+    #[error("neither master nor backup")]
+    InvalidSyncRole,
     /// A table of the director is full (ENOMEM).
     #[error("out of memory")]
     OutOfMemory,

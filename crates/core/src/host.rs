@@ -23,6 +23,11 @@ pub trait Host {
     /// The MTU, in bytes of IP packet, of the path to `address`; `None` if there is no route.
     fn path_mtu(&self, address: IpAddr) -> Option<u32>;
 
+    /// The MTU of the interface `name`; `None` if there is none of that name.
+    fn interface_mtu(&self, _name: &str) -> Option<u32> {
+        None
+    }
+
     /// The address of this host from which it would answer `address` (source of ICMP errors of its own).
     fn source_address(&self, towards: IpAddr) -> Option<IpAddr>;
 }

@@ -29,6 +29,8 @@ mod schedule;
 mod scheduler;
 mod service;
 mod stats;
+mod sync_daemon;
+mod sysctl;
 mod time;
 mod timeouts;
 mod trash;
@@ -37,7 +39,7 @@ mod verdict;
 
 pub use command::{
     Command, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, Info,
-    Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Timeouts, Tunnel, TunnelType,
+    Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Timeouts, TotalStats, Tunnel, TunnelType,
 };
 pub use director::{Config, Director};
 pub use error::Error;
@@ -46,5 +48,7 @@ pub use interest::{Interest, InterestChange};
 pub use ipvs_flow::CapacityError;
 pub use packet::Packet;
 pub use stats::{Counters, Rates, Stats};
+pub use sync_daemon::{SyncDaemonConfig, SyncRole};
+pub use sysctl::Sysctl;
 pub use time::Instant;
 pub use verdict::{Reason, Verdict};

@@ -226,6 +226,10 @@ impl Host for Network {
         }
     }
 
+    fn interface_mtu(&self, name: &str) -> Option<u32> {
+        self.links.by_name(name).map(|(_, link)| link.mtu)
+    }
+
     fn source_address(&self, towards: IpAddr) -> Option<IpAddr> {
         self.route(towards).source
     }

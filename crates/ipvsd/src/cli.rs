@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ipvsd::control_client::{DEFAULT_SOCKET, SOCKET_VARIABLE};
+use ipvs_client::{DEFAULT_SOCKET, SOCKET_VARIABLE};
 use ipvsd::logging::LogFormat;
 use ipvsd::run;
 

@@ -1,8 +1,7 @@
-//! What the binaries `ipvsd` and `ipvsadm` are made of: the daemon, and the client of its control socket.
+//! What the binaries `ipvsd` and `ipvsadm` are made of.
 
 #![deny(unsafe_code)]
 
-pub mod control_client;
 pub mod ipvsadm;
 pub mod logging;
 pub mod run;

@@ -12,8 +12,8 @@ use std::time::Duration;
 use common::{Daemon, Raw, fill, service};
 use ipvs_abi::errno::Errno;
 use ipvs_abi::genetlink::{Exchange, Progress, encode_get_family};
+use ipvs_client::{ClientError, ControlClient};
 use ipvs_core::{Command, DestinationConfig, DestinationId, ForwardingMethod, Reply, ServiceConfig, Tunnel};
-use ipvsd::control_client::{ClientError, ControlClient};
 use ipvsd::run::{Control, Failure, Limits};
 
 #[test]

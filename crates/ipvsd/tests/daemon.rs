@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
+use ipvs_client::ControlClient;
 use ipvs_core::{Command as Order, Reply};
-use ipvsd::control_client::ControlClient;
 
 fn ip(arguments: &str) -> String {
     let output = Command::new("ip").args(arguments.split(' ')).output().expect("iproute2 is installed");

@@ -12,6 +12,8 @@ use super::family::{GET_FAMILY, read_family, write_get_family};
 use super::message::{Header, Message, Messages};
 use super::number::{attribute, command, flag, info, kind};
 use super::service::{read_service_info, write_service};
+use super::setting::{read_setting, read_totals, write_setting};
+use super::sync_daemon::{read_sync_daemon, write_start, write_stop};
 
 /// An answer that is not what was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +48,8 @@ impl Exchange {
             Command::ListServices { .. } => Reply::Services { items: Vec::new(), next: None },
             Command::ListDestinations { .. } => Reply::Destinations { items: Vec::new(), next: None },
             Command::ListConnections { .. } => Reply::Connections { items: Vec::new(), next: None },
+            Command::GetSysctl(_) | Command::ListSysctls => Reply::Sysctls(Vec::new()),
+            Command::ListSyncDaemons => Reply::SyncDaemons(Vec::new()),
             _ => Reply::Done,
         };
         Self { command, sequence, reply }
@@ -66,7 +70,14 @@ impl Exchange {
     }
 
     fn is_dump(&self) -> bool {
-        matches!(self.reply, Reply::Services { .. } | Reply::Destinations { .. } | Reply::Connections { .. })
+        matches!(
+            self.command,
+            Command::ListServices { .. }
+                | Command::ListDestinations { .. }
+                | Command::ListConnections { .. }
+                | Command::ListSysctls
+                | Command::ListSyncDaemons
+        )
     }
 
     /// Takes a datagram of answers. Those of other exchanges are skipped.
@@ -98,8 +109,8 @@ impl Exchange {
 
     fn take_in(&mut self, message: &Message<'_>) -> Result<(), ProtocolError> {
         let (_, attributes) = message.generic().ok_or(ProtocolError("short message"))?;
-        let table =
-            Table::<129>::parse(attributes, |_| Policy::Any).map_err(|_| ProtocolError("attributes"))?;
+        let table = Table::<{ attribute::END }>::parse(attributes, |_| Policy::Any)
+            .map_err(|_| ProtocolError("attributes"))?;
         let nest = |kind| table.get(kind).ok_or(ProtocolError("attribute missing"));
         let ipv6 = matches!(&self.command, Command::ListDestinations { service, .. } if service.is_ipv6());
         match (&self.command, &mut self.reply) {
@@ -112,6 +123,14 @@ impl Exchange {
             ),
             (_, Reply::Connections { items, .. }) => items
                 .push(read_connection(nest(attribute::CONNECTION)?).ok_or(ProtocolError("bad connection"))?),
+            (_, Reply::Sysctls(items)) => items.extend(read_setting(nest(attribute::SYSCTL)?)),
+            (_, Reply::SyncDaemons(items)) => {
+                items.push(read_sync_daemon(nest(attribute::DAEMON)?).ok_or(ProtocolError("bad daemon"))?)
+            }
+            (Command::GetStats, reply) => {
+                let totals = read_totals(nest(attribute::STATS)?).ok_or(ProtocolError("bad counters"))?;
+                *reply = Reply::Stats(Box::new(totals));
+            }
             (Command::GetService(_), reply) => {
                 let service = read_service_info(nest(attribute::SERVICE)?);
                 *reply = Reply::Service(Box::new(service.map_err(|_| ProtocolError("bad service"))?));
@@ -170,6 +189,12 @@ fn number_of(command: &Command) -> u8 {
         Command::GetService(_) | Command::ListServices { .. } => command::GET_SERVICE,
         Command::ListDestinations { .. } => command::GET_DEST,
         Command::ListConnections { .. } => command::GET_CONNECTION,
+        Command::GetStats => command::GET_STATS,
+        Command::GetSysctl(_) | Command::ListSysctls => command::GET_SYSCTL,
+        Command::SetSysctl(..) => command::SET_SYSCTL,
+        Command::StartSyncDaemon(..) => command::NEW_DAEMON,
+        Command::StopSyncDaemon(_) => command::DEL_DAEMON,
+        Command::ListSyncDaemons => command::GET_DAEMON,
     }
 }
 
@@ -197,7 +222,22 @@ fn write_attributes(writer: &mut Writer<'_>, command: &Command) {
             writer.u32(attribute::TIMEOUT_TCP_FIN, *tcp_fin as u32);
             writer.u32(attribute::TIMEOUT_UDP, *udp as u32);
         }
+        Command::GetSysctl(sysctl) => {
+            writer.nest(attribute::SYSCTL, |inner| write_setting(inner, *sysctl, None));
+        }
+        Command::SetSysctl(sysctl, values) => {
+            writer.nest(attribute::SYSCTL, |inner| write_setting(inner, *sysctl, Some(values)));
+        }
+        Command::StartSyncDaemon(state, config) => {
+            writer.nest(attribute::DAEMON, |inner| write_start(inner, *state, config));
+        }
+        Command::StopSyncDaemon(state) => {
+            writer.nest(attribute::DAEMON, |inner| write_stop(inner, *state));
+        }
         Command::Flush
+        | Command::GetStats
+        | Command::ListSysctls
+        | Command::ListSyncDaemons
         | Command::Zero(None)
         | Command::GetTimeouts
         | Command::GetInfo

@@ -12,6 +12,8 @@
 //!   mistake is refused there with ENOENT and never reaches another family.
 //! * [`number::command::GET_CONNECTION`] (128), a dump that answers with one [`number::attribute::CONNECTION`] nest (128) per
 //!   connection. Not shown by GETFAMILY, whose answer stays the kernel's to the byte.
+//! * [`number::command::GET_SYSCTL`] and [`number::command::SET_SYSCTL`]: the settings of /proc/sys/net/ipv4/vs.
+//! * [`number::command::GET_STATS`]: the counters of everything, as /proc/net/ip_vs_stats shows them.
 //! * Over a Unix socket there is no port id that the kernel could vouch for: answers carry the one of the request.
 //!
 //! [`Command`]: ipvs_core::Command
@@ -27,7 +29,9 @@ mod reply;
 mod request;
 mod service;
 mod session;
+mod setting;
 mod stats;
+mod sync_daemon;
 
 pub use exchange::{Exchange, Progress, ProtocolError, decode_family, encode_get_family};
 pub use message::{Header, Message, Messages};

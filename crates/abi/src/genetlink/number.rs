@@ -22,6 +22,14 @@ pub mod command {
     pub const FLUSH: u8 = 17;
     /// Ours: dump the connections; each answer is a message of this command.
     pub const GET_CONNECTION: u8 = 128;
+    /// Ours: a socket option, see [`super::sockopt`].
+    pub const SOCKOPT: u8 = 129;
+    /// Ours: one setting (SYSCTL with a name), or as a dump all of them; each answer is a message of this command.
+    pub const GET_SYSCTL: u8 = 130;
+    /// Ours: set a setting (SYSCTL with name and value).
+    pub const SET_SYSCTL: u8 = 131;
+    /// Ours: the counters of everything; answered by one message of this command with STATS.
+    pub const GET_STATS: u8 = 132;
 }
 
 /// Attributes at the top level of a message.
@@ -35,6 +43,14 @@ pub mod attribute {
     pub const TIMEOUT_UDP: u16 = 6;
     /// Ours: a connection, see [`super::connection`].
     pub const CONNECTION: u16 = 128;
+    /// Ours: a socket option, see [`super::sockopt`].
+    pub const SOCKOPT: u16 = 129;
+    /// Ours: a setting, see [`super::setting`].
+    pub const SYSCTL: u16 = 130;
+    /// Ours: the counters of everything, see [`super::total`].
+    pub const STATS: u16 = 131;
+    /// One more than the greatest.
+    pub(crate) const END: usize = 132;
 }
 
 /// Attributes inside SERVICE.
@@ -115,6 +131,36 @@ pub mod connection {
     pub const PE_NAME: u16 = 12;
     /// Persistence engine's data; kept free for it.
     pub const PE_DATA: u16 = 13;
+}
+
+/// Attributes inside SYSCTL (ours).
+pub mod setting {
+    /// Name of the file in /proc/sys/net/ipv4/vs, NUL-terminated.
+    pub const NAME: u16 = 1;
+    /// Value as the file's text, no NUL.
+    pub const VALUE: u16 = 2;
+}
+
+/// Attributes inside STATS at the top level (ours): each a nest like STATS64 of a service.
+pub mod total {
+    /// Counters since the last zeroing, and rates.
+    pub const SHOWN: u16 = 1;
+    /// Counters since the start, never zeroed; no rates.
+    pub const RUNNING: u16 = 2;
+}
+
+/// Attributes inside SOCKOPT (ours).
+pub mod sockopt {
+    /// 0: getsockopt, 1: setsockopt; u8.
+    pub const OPERATION: u16 = 1;
+    /// Option number, u32.
+    pub const NUMBER: u16 = 2;
+    /// Length: in requests the one that the caller gave, in answers the one to give back; u32.
+    pub const LENGTH: u16 = 3;
+    /// Bytes of the caller's buffer, or for it.
+    pub const DATA: u16 = 4;
+    /// In answers: where in the caller's buffer DATA goes; u32.
+    pub const OFFSET: u16 = 5;
 }
 
 /// Attributes of the GET_INFO answer, at the top level.

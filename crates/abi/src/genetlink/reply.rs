@@ -10,6 +10,8 @@ use super::destination::write_destination_info;
 use super::message::{Header, Message};
 use super::number::{attribute, command, flag, info, kind};
 use super::service::write_service_info;
+use super::setting::{write_setting, write_totals};
+use super::sync_daemon::write_start;
 
 /// Version of the generic netlink header in answers.
 const VERSION: u8 = 1;
@@ -32,6 +34,25 @@ pub fn encode_reply(out: &mut Vec<u8>, header: Header, reply: &Reply) {
                 writer.u32(info::VERSION, *version);
                 writer.u32(info::CONN_TAB_SIZE, *table_size);
             });
+        }
+        Reply::Stats(totals) => {
+            header.write_generic(out, command::GET_STATS, VERSION, |writer| {
+                writer.nest(attribute::STATS, |inner| write_totals(inner, totals));
+            });
+        }
+        Reply::Sysctls(items) => {
+            for (sysctl, values) in items {
+                header.write_generic(out, command::GET_SYSCTL, VERSION, |writer| {
+                    writer.nest(attribute::SYSCTL, |inner| write_setting(inner, *sysctl, Some(values)));
+                });
+            }
+        }
+        Reply::SyncDaemons(items) => {
+            for (role, config) in items {
+                header.write_generic(out, command::NEW_DAEMON, VERSION, |writer| {
+                    writer.nest(attribute::DAEMON, |inner| write_start(inner, role.number(), config));
+                });
+            }
         }
         Reply::Service(service) => encode_service(out, header, service),
         Reply::Services { items, .. } => {

@@ -8,8 +8,10 @@ use super::attribute::{Policy, Table};
 use super::destination::{read_destination, read_destination_id};
 use super::family;
 use super::message::Message;
-use super::number::{attribute, command, daemon, flag, kind};
+use super::number::{attribute, command, flag, kind};
 use super::service::read_service;
+use super::setting;
+use super::sync_daemon;
 use super::{FAMILY_ID, family::GET_FAMILY};
 
 /// What a request asks for.
@@ -37,9 +39,13 @@ pub enum Listing {
     Destinations(ServiceId),
     /// All connections (ours).
     Connections,
+    /// All settings (ours).
+    Sysctls,
+    /// The synchronisation daemons that run.
+    SyncDaemons,
     /// The family's description.
     Families,
-    /// Nothing: sync daemons, and the destinations of a service that was not named properly.
+    /// Nothing: the destinations of a service that was not named properly.
     Nothing,
 }
 
@@ -80,7 +86,8 @@ pub fn decode_request(message: &Message<'_>, privileged: bool) -> Result<Action,
 fn policy(kind: u16) -> Policy {
     match kind {
         attribute::SERVICE | attribute::DEST | attribute::DAEMON => Policy::Nested,
-        _ => Policy::AtLeast(4),
+        attribute::TIMEOUT_TCP..=attribute::TIMEOUT_UDP => Policy::AtLeast(4),
+        _ => Policy::Any,
     }
 }
 
@@ -89,6 +96,8 @@ fn decode_dump(command: u8, attributes: &[u8]) -> Listing {
     match command {
         command::GET_SERVICE => Listing::Services,
         command::GET_CONNECTION => Listing::Connections,
+        command::GET_SYSCTL => Listing::Sysctls,
+        command::GET_DAEMON => Listing::SyncDaemons,
         command::GET_DEST => Table::<7>::parse(attributes, policy)
             .and_then(|table| read_service(table.get(attribute::SERVICE)))
             .map_or(Listing::Nothing, |service| Listing::Destinations(service.id)),
@@ -97,7 +106,7 @@ fn decode_dump(command: u8, attributes: &[u8]) -> Listing {
 }
 
 fn decode_do(command: u8, attributes: &[u8]) -> Result<Action, Errno> {
-    let table = Table::<7>::parse(attributes, policy)?;
+    let table = Table::<{ attribute::END }>::parse(attributes, policy)?;
     let service = || read_service(table.get(attribute::SERVICE));
     let destination = table.get(attribute::DEST);
     let command = match command {
@@ -130,51 +139,12 @@ fn decode_do(command: u8, attributes: &[u8]) -> Result<Action, Errno> {
         command::ZERO if table.get(attribute::SERVICE).is_none() => Command::Zero(None),
         command::ZERO => Command::Zero(Some(service()?.id)),
         command::FLUSH => Command::Flush,
-        command::NEW_DAEMON => return Err(refuse_start(table.get(attribute::DAEMON))),
-        command::DEL_DAEMON => return Err(refuse_stop(table.get(attribute::DAEMON))),
+        command::NEW_DAEMON => sync_daemon::read_start(table.get(attribute::DAEMON))?,
+        command::DEL_DAEMON => sync_daemon::read_stop(table.get(attribute::DAEMON))?,
+        command::GET_SYSCTL => setting::read_get(table.get(attribute::SYSCTL))?,
+        command::SET_SYSCTL => setting::read_set(table.get(attribute::SYSCTL))?,
+        command::GET_STATS => Command::GetStats,
         _ => return Err(Errno::EOPNOTSUPP),
     };
     Ok(Action::Execute(command))
-}
-
-/// Longest interface name without its NUL.
-const INTERFACE_MOST: usize = 15;
-
-fn daemon_table(nest: Option<&[u8]>) -> Result<Table<'_, 9>, Errno> {
-    Table::parse(nest.ok_or(Errno::EINVAL)?, |kind| match kind {
-        daemon::MCAST_IFN => Policy::Text(INTERFACE_MOST),
-        daemon::SYNC_MAXLEN | daemon::MCAST_PORT => Policy::AtLeast(2),
-        daemon::MCAST_GROUP6 => Policy::AtLeast(16),
-        daemon::MCAST_TTL => Policy::AtLeast(1),
-        _ => Policy::AtLeast(4),
-    })
-    .map_err(|_| Errno::EINVAL)
-}
-
-/// Starting a sync daemon: the kernel's refusals, else EOPNOTSUPP, for there are no sync daemons yet.
-fn refuse_start(nest: Option<&[u8]>) -> Errno {
-    let table = match daemon_table(nest) {
-        Ok(table) => table,
-        Err(errno) => return errno,
-    };
-    if [daemon::STATE, daemon::MCAST_IFN, daemon::SYNC_ID].iter().any(|kind| table.get(*kind).is_none()) {
-        return Errno::EINVAL;
-    }
-    let groups = [table.address(daemon::MCAST_GROUP, false), table.address(daemon::MCAST_GROUP6, true)];
-    if groups.iter().flatten().any(|group| !group.is_multicast()) {
-        return Errno::EINVAL;
-    }
-    if !matches!(table.u32(daemon::STATE), Some(1 | 2)) {
-        return Errno::EINVAL;
-    }
-    Errno::EOPNOTSUPP
-}
-
-/// Stopping a sync daemon: none runs.
-fn refuse_stop(nest: Option<&[u8]>) -> Errno {
-    match daemon_table(nest).map(|table| table.u32(daemon::STATE)) {
-        Ok(Some(1 | 2)) => Errno::ESRCH,
-        Ok(_) => Errno::EINVAL,
-        Err(errno) => errno,
-    }
 }

@@ -119,6 +119,8 @@ impl Dump {
             Listing::Services => Some(Command::ListServices { cursor, limit }),
             Listing::Destinations(service) => Some(Command::ListDestinations { service, cursor, limit }),
             Listing::Connections => Some(Command::ListConnections { cursor, limit }),
+            Listing::Sysctls => Some(Command::ListSysctls),
+            Listing::SyncDaemons => Some(Command::ListSyncDaemons),
             Listing::Families => {
                 write_family(&mut out, self.header);
                 None

@@ -98,7 +98,9 @@ impl Director {
     ) -> Result<(ServiceIndex, DestinationConfig), Error> {
         let index = self.services.find_id(service).ok_or(Error::NoSuchService)?;
         let config = DestinationConfig { forwarding: ForwardingMethod(config.forwarding.0 & 7), ..config };
-        if id.address.is_ipv6() != service.is_ipv6() && config.forwarding != ForwardingMethod::TUNNEL {
+        // Synchronisation messages have one family for client and server.
+        let mixable = config.forwarding == ForwardingMethod::TUNNEL && !self.sync_daemons.any();
+        if id.address.is_ipv6() != service.is_ipv6() && !mixable {
             return Err(Error::MixedFamily);
         }
         if config.weight < 0 {

@@ -5,6 +5,7 @@ mod connections;
 mod destinations;
 mod listing;
 mod services;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod timeouts;
@@ -39,6 +40,13 @@ impl Director {
             Command::SetTimeouts(timeouts) => self.set_timeouts(timeouts),
             Command::GetTimeouts => Ok(Reply::Timeouts(self.timeouts.shown())),
             Command::GetInfo => Ok(self.info()),
+            Command::GetStats => Ok(self.total_stats()),
+            Command::GetSysctl(sysctl) => Ok(self.list_sysctls(Some(sysctl))),
+            Command::ListSysctls => Ok(self.list_sysctls(None)),
+            Command::SetSysctl(sysctl, values) => self.set_sysctl(sysctl, &values),
+            Command::StartSyncDaemon(role, config) => self.start_sync_daemon(host, role, config),
+            Command::StopSyncDaemon(role) => self.stop_sync_daemon(role),
+            Command::ListSyncDaemons => Ok(self.list_sync_daemons()),
             Command::GetService(id) => self.service(canonical(id)),
             Command::ListServices { cursor, limit } => Ok(self.list_services(cursor, limit)),
             Command::ListDestinations { service, cursor, limit } => {

@@ -12,7 +12,7 @@ use ipvs_abi::ipvsadm::{Streams, run, understand};
 
 use self::socket_client::SocketClient;
 use self::system_resolver::SystemResolver;
-use crate::control_client::{DEFAULT_SOCKET, SOCKET_VARIABLE};
+use ipvs_client::{DEFAULT_SOCKET, SOCKET_VARIABLE};
 
 /// Runs `ipvsadm` with `words` (the program's name not among them) on the process's streams; returns the exit code.
 ///

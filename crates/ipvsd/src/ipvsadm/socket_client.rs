@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ipvs_abi::ipvsadm::{ClientFailure, DirectorClient};
 use ipvs_core::{Command, Reply};
 
-use crate::control_client::{ClientError, ControlClient};
+use ipvs_client::{ClientError, ControlClient};
 
 /// Connects at the first command and keeps the connection.
 #[derive(Debug)]

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use ipvs_client::ControlClient;
 use ipvs_core::{
     AddressKind, Command, Config, Director, Host, Instant, InterestChange, ServiceConfig, ServiceId,
 };
-use ipvsd::control_client::ControlClient;
 use ipvsd::run::{Control, Due, Engine, Failure, Front, Limits};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};

@@ -1,5 +1,7 @@
 //! A blocking client of the daemon's control socket.
 
+#![forbid(unsafe_code)]
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};

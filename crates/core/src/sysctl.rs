@@ -1,0 +1,258 @@
+//! The settings of /proc/sys/net/ipv4/vs: names, defaults and what each accepts (spec section 5).
+
+use crate::error::Error;
+
+/// A setting, in the order in which the kernel lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "the names are the kernel's")]
+pub enum Sysctl {
+    Amemthresh,
+    AmDroprate,
+    DropEntry,
+    DropPacket,
+    Conntrack,
+    SecureTcp,
+    SnatReroute,
+    SyncVersion,
+    SyncPorts,
+    SyncPersistMode,
+    SyncQlenMax,
+    SyncSockSize,
+    CacheBypass,
+    ExpireNodestConn,
+    SloppyTcp,
+    SloppySctp,
+    ExpireQuiescentTemplate,
+    SyncThreshold,
+    SyncRefreshPeriod,
+    SyncRetries,
+    NatIcmpSend,
+    PmtuDisc,
+    BackupOnly,
+    ConnReuseMode,
+    ScheduleIcmp,
+    IgnoreTunneled,
+    RunEstimation,
+    LblcExpiration,
+    LblcrExpiration,
+}
+
+/// Which values a setting accepts, beyond being integers of its width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Accepts {
+    /// Any 32-bit integer.
+    Any,
+    /// From 0 to this.
+    UpTo(i64),
+    /// A power of two, at least 1.
+    PowerOfTwo,
+    /// Two integers, neither negative, the first below the second unless that is 0.
+    Threshold,
+    /// Any 64-bit unsigned integer (the kernel's unsigned long).
+    Unsigned,
+    /// Seconds that the kernel keeps as clock ticks in 32 bits.
+    Seconds,
+}
+
+impl Sysctl {
+    /// All settings.
+    pub const ALL: [Self; 29] = [
+        Self::Amemthresh,
+        Self::AmDroprate,
+        Self::DropEntry,
+        Self::DropPacket,
+        Self::Conntrack,
+        Self::SecureTcp,
+        Self::SnatReroute,
+        Self::SyncVersion,
+        Self::SyncPorts,
+        Self::SyncPersistMode,
+        Self::SyncQlenMax,
+        Self::SyncSockSize,
+        Self::CacheBypass,
+        Self::ExpireNodestConn,
+        Self::SloppyTcp,
+        Self::SloppySctp,
+        Self::ExpireQuiescentTemplate,
+        Self::SyncThreshold,
+        Self::SyncRefreshPeriod,
+        Self::SyncRetries,
+        Self::NatIcmpSend,
+        Self::PmtuDisc,
+        Self::BackupOnly,
+        Self::ConnReuseMode,
+        Self::ScheduleIcmp,
+        Self::IgnoreTunneled,
+        Self::RunEstimation,
+        Self::LblcExpiration,
+        Self::LblcrExpiration,
+    ];
+
+    /// The file's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Amemthresh => "amemthresh",
+            Self::AmDroprate => "am_droprate",
+            Self::DropEntry => "drop_entry",
+            Self::DropPacket => "drop_packet",
+            Self::Conntrack => "conntrack",
+            Self::SecureTcp => "secure_tcp",
+            Self::SnatReroute => "snat_reroute",
+            Self::SyncVersion => "sync_version",
+            Self::SyncPorts => "sync_ports",
+            Self::SyncPersistMode => "sync_persist_mode",
+            Self::SyncQlenMax => "sync_qlen_max",
+            Self::SyncSockSize => "sync_sock_size",
+            Self::CacheBypass => "cache_bypass",
+            Self::ExpireNodestConn => "expire_nodest_conn",
+            Self::SloppyTcp => "sloppy_tcp",
+            Self::SloppySctp => "sloppy_sctp",
+            Self::ExpireQuiescentTemplate => "expire_quiescent_template",
+            Self::SyncThreshold => "sync_threshold",
+            Self::SyncRefreshPeriod => "sync_refresh_period",
+            Self::SyncRetries => "sync_retries",
+            Self::NatIcmpSend => "nat_icmp_send",
+            Self::PmtuDisc => "pmtu_disc",
+            Self::BackupOnly => "backup_only",
+            Self::ConnReuseMode => "conn_reuse_mode",
+            Self::ScheduleIcmp => "schedule_icmp",
+            Self::IgnoreTunneled => "ignore_tunneled",
+            Self::RunEstimation => "run_estimation",
+            Self::LblcExpiration => "lblc_expiration",
+            Self::LblcrExpiration => "lblcr_expiration",
+        }
+    }
+
+    /// The setting of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|sysctl| sysctl.name() == name)
+    }
+
+    /// How many integers it holds.
+    pub const fn width(self) -> usize {
+        if matches!(self, Self::SyncThreshold) { 2 } else { 1 }
+    }
+
+    /// Whether it is an unsigned 64-bit integer; else it is one (or more) of 32 bits, signed.
+    pub const fn is_unsigned_long(self) -> bool {
+        matches!(self.accepts(), Accepts::Unsigned)
+    }
+
+    const fn accepts(self) -> Accepts {
+        match self {
+            Self::DropEntry | Self::DropPacket | Self::SecureTcp | Self::SyncRetries => Accepts::UpTo(3),
+            Self::SyncVersion => Accepts::UpTo(1),
+            Self::SyncPorts => Accepts::PowerOfTwo,
+            Self::SyncThreshold => Accepts::Threshold,
+            Self::SyncQlenMax => Accepts::Unsigned,
+            Self::SyncRefreshPeriod | Self::LblcExpiration | Self::LblcrExpiration => Accepts::Seconds,
+            _ => Accepts::Any,
+        }
+    }
+
+    const fn default(self) -> [i64; 2] {
+        match self {
+            Self::Amemthresh => [1024, 0],
+            Self::AmDroprate => [10, 0],
+            Self::SyncThreshold => [3, 50],
+            Self::LblcExpiration | Self::LblcrExpiration => [86_400, 0],
+            Self::SnatReroute
+            | Self::SyncVersion
+            | Self::SyncPorts
+            | Self::PmtuDisc
+            | Self::ConnReuseMode
+            | Self::RunEstimation => [1, 0],
+            _ => [0, 0],
+        }
+    }
+
+    /// Checks complete values.
+    fn check(self, values: &[i64]) -> Result<(), Error> {
+        let first = values.first().copied().unwrap_or(0);
+        let fits = |value: &i64| i32::try_from(*value).is_ok();
+        let valid = match self.accepts() {
+            Accepts::Any => values.iter().all(fits),
+            Accepts::UpTo(most) => (0..=most).contains(&first),
+            Accepts::PowerOfTwo => fits(&first) && first > 0 && first & (first - 1) == 0,
+            Accepts::Threshold => {
+                let second = values.get(1).copied().unwrap_or(0);
+                values.iter().all(fits) && first >= 0 && second >= 0 && (second == 0 || first < second)
+            }
+            Accepts::Unsigned => true,
+            Accepts::Seconds => i32::try_from(first.saturating_mul(TICKS_PER_SECOND)).is_ok(),
+        };
+        if valid { Ok(()) } else { Err(Error::InvalidSetting) }
+    }
+}
+
+/// The kernel's HZ on Debian, which bounds what it holds in clock ticks.
+const TICKS_PER_SECOND: i64 = 250;
+
+/// The values of all settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Sysctls([[i64; 2]; Sysctl::ALL.len()]);
+
+impl Default for Sysctls {
+    fn default() -> Self {
+        Self(Sysctl::ALL.map(Sysctl::default))
+    }
+}
+
+impl Sysctls {
+    /// The value of `sysctl`, [`Sysctl::width`] integers.
+    pub(crate) fn get(&self, sysctl: Sysctl) -> &[i64] {
+        &self.0[sysctl as usize][..sysctl.width()]
+    }
+
+    /// Sets `sysctl` to `values`; where fewer are given, the others stay.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`]; then nothing has changed.
+    pub(crate) fn set(&mut self, sysctl: Sysctl, values: &[i64]) -> Result<(), Error> {
+        let slot = &mut self.0[sysctl as usize];
+        let mut new = *slot;
+        for (to, from) in new.iter_mut().zip(values) {
+            *to = *from;
+        }
+        sysctl.check(&new[..sysctl.width()])?;
+        *slot = new;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        for (position, sysctl) in Sysctl::ALL.into_iter().enumerate() {
+            assert_eq!(sysctl as usize, position);
+            assert_eq!(Sysctl::from_name(sysctl.name()), Some(sysctl));
+            assert_eq!(sysctl.check(&sysctl.default()[..sysctl.width()]), Ok(()), "{sysctl:?}");
+        }
+    }
+
+    #[test]
+    fn a_refused_value_changes_nothing() {
+        let mut sysctls = Sysctls::default();
+        let refused = Err(Error::InvalidSetting);
+        for (sysctl, values) in [
+            (Sysctl::DropEntry, &[4][..]),
+            (Sysctl::DropEntry, &[-1]),
+            (Sysctl::SyncVersion, &[2]),
+            (Sysctl::SyncPorts, &[0]),
+            (Sysctl::SyncPorts, &[3]),
+            (Sysctl::SyncThreshold, &[50]),
+            (Sysctl::SyncThreshold, &[3, -1]),
+            (Sysctl::Amemthresh, &[1 << 31]),
+        ] {
+            let before = sysctls.get(sysctl).to_vec();
+            assert_eq!(sysctls.set(sysctl, values), refused, "{sysctl:?} {values:?}");
+            assert_eq!(sysctls.get(sysctl), before);
+        }
+        assert_eq!(sysctls.set(Sysctl::SyncThreshold, &[7]), Ok(()));
+        assert_eq!(sysctls.get(Sysctl::SyncThreshold), [7, 50]);
+        assert_eq!(sysctls.set(Sysctl::SyncThreshold, &[7, 0]), Ok(()));
+    }
+}
