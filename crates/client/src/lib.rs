@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipvs_abi::errno::Errno;
-use ipvs_abi::genetlink::{Exchange, MAX_REQUEST, Progress, ProtocolError};
+use ipvs_abi::genetlink::{Exchange, MAX_REQUEST, Progress, ProtocolError, refusals};
 use ipvs_core::{Command, Reply};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
@@ -25,9 +25,8 @@ pub const SOCKET_VARIABLE: &str = "IPVSD_SOCKET";
 /// How long an answer may take before the daemon counts as hung.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Requests on their way at a time. Answers to all of them must fit the socket's queue of ten datagrams (the kernel's
-/// `net.unix.max_dgram_qlen`), else both sides would wait for the other to read.
-const AT_ONCE: usize = 8;
+/// Bytes from which on a datagram takes no further request: well below [`MAX_REQUEST`], about 200 requests.
+const BATCH: usize = 32 * 1024;
 
 /// Why a request got no reply.
 #[derive(Debug, thiserror::Error)]
@@ -103,18 +102,78 @@ impl ControlClient {
         self.receive(exchange)
     }
 
-    /// Has the daemon execute several commands in order; their outcomes in the same order. Several are on their way at a
-    /// time, so that nobody waits for each answer. None of them may be a listing.
+    /// Has the daemon execute several commands in order; their outcomes in the same order. None of them may be one that
+    /// asks for something: their successes come without a word, so that thousands of commands cost few system calls.
     pub fn request_each(&mut self, commands: Vec<Command>) -> Vec<Result<Reply, ClientError>> {
         let mut outcomes = Vec::with_capacity(commands.len());
-        let mut commands = commands.into_iter();
-        loop {
-            let sent: Vec<_> = commands.by_ref().take(AT_ONCE).map(|command| self.send(command)).collect();
-            if sent.is_empty() {
-                return outcomes;
+        let mut commands = commands.into_iter().peekable();
+        while commands.peek().is_some() {
+            let mut datagram = Vec::with_capacity(BATCH);
+            let first = self.sequence.wrapping_add(1);
+            let mut exchange = None;
+            while datagram.len() < BATCH
+                && let Some(command) = commands.next()
+            {
+                // The one before is not the last of this datagram.
+                if let Some(before) = exchange.take() {
+                    Exchange::write_unacknowledged(&before, &mut datagram);
+                }
+                self.sequence = self.sequence.wrapping_add(1);
+                exchange = Some(Exchange::new(command, self.sequence));
             }
-            for exchange in sent {
-                outcomes.push(exchange.and_then(|exchange| self.receive(exchange)));
+            let Some(last) = exchange else { break };
+            datagram.extend(last.request());
+            self.exchange_batch(first, last, &datagram, &mut outcomes);
+        }
+        outcomes
+    }
+
+    /// Sends a datagram of requests with the sequence numbers from `first` on, of which `last` alone is acknowledged;
+    /// appends an outcome of each. When the connection fails, those without an answer all get that failure.
+    fn exchange_batch(
+        &mut self,
+        first: u32,
+        mut last: Exchange,
+        datagram: &[u8],
+        outcomes: &mut Vec<Result<Reply, ClientError>>,
+    ) {
+        let start = outcomes.len();
+        let count = last.sequence().wrapping_sub(first) as usize + 1;
+        outcomes.extend((0..count).map(|_| Ok(Reply::Done)));
+        let mut run = || -> Result<Result<Reply, Errno>, ClientError> {
+            retry(|| send(&self.socket, datagram, SendFlags::NOSIGNAL))?;
+            loop {
+                let (length, _) = retry(|| recv(&self.socket, &mut self.buffer[..], RecvFlags::empty()))?;
+                if length == 0 {
+                    return Err(ClientError::Closed);
+                }
+                let answer = self.buffer.get(..length).unwrap_or_default();
+                for (sequence, errno) in refusals(answer) {
+                    let position = sequence.wrapping_sub(first) as usize;
+                    if position + 1 < count
+                        && let Some(outcome) = outcomes.get_mut(start + position)
+                    {
+                        *outcome = Err(ClientError::Refused(errno));
+                    }
+                }
+                if let Progress::Done(outcome) = last.receive(answer)? {
+                    return Ok(outcome);
+                }
+            }
+        };
+        let outcome = run();
+        match outcome {
+            Ok(outcome) => {
+                if let Some(slot) = outcomes.last_mut() {
+                    *slot = outcome.map_err(ClientError::Refused);
+                }
+            }
+            Err(error) => {
+                let text = error.to_string();
+                let lost = outcomes.iter_mut().skip(start).filter(|outcome| outcome.is_ok());
+                for outcome in lost {
+                    *outcome = Err(ClientError::Io(io::Error::other(text.clone())));
+                }
             }
         }
     }

@@ -57,16 +57,30 @@ impl Exchange {
 
     /// The request datagram.
     pub fn request(&self) -> Vec<u8> {
-        let number = number_of(&self.command);
-        let flags = flag::REQUEST | if self.is_dump() { flag::DUMP } else { flag::ACK };
         let mut out = Vec::new();
+        self.write(&mut out, if self.is_dump() { flag::DUMP } else { flag::ACK });
+        out
+    }
+
+    /// Appends the request as a message that asks for no acknowledgement: only a refusal is answered. For commands that
+    /// have no reply, several in a datagram; an acknowledged request after them tells that they are done.
+    pub fn write_unacknowledged(&self, out: &mut Vec<u8>) {
+        self.write(out, 0);
+    }
+
+    /// The sequence number by which answers are recognised.
+    pub const fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    fn write(&self, out: &mut Vec<u8>, flags: u16) {
+        let flags = flag::REQUEST | flags;
         Header { kind: FAMILY_ID, flags, sequence: self.sequence, port: 0 }.write_generic(
-            &mut out,
-            number,
+            out,
+            number_of(&self.command),
             1,
             |writer| write_attributes(writer, &self.command),
         );
-        out
     }
 
     fn is_dump(&self) -> bool {
@@ -154,6 +168,14 @@ impl Exchange {
         }
         Ok(())
     }
+}
+
+/// The refusals in a datagram of answers: sequence number and errno of each.
+pub fn refusals(datagram: &[u8]) -> impl Iterator<Item = (u32, Errno)> {
+    Messages::new(datagram).filter(|message| message.header.kind == kind::ERROR).filter_map(|message| {
+        let code = i32::from_ne_bytes(*message.payload.first_chunk()?);
+        (code != 0).then_some((message.header.sequence, Errno(code.saturating_neg())))
+    })
 }
 
 /// The datagram that asks for the family's id, answered by one that [`decode_family`] reads and an acknowledgement.

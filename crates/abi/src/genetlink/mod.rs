@@ -33,7 +33,7 @@ mod setting;
 mod stats;
 mod sync_daemon;
 
-pub use exchange::{Exchange, Progress, ProtocolError, decode_family, encode_get_family};
+pub use exchange::{Exchange, Progress, ProtocolError, decode_family, encode_get_family, refusals};
 pub use message::{Header, Message, Messages};
 pub use reply::{encode_acknowledgement, encode_done, encode_error, encode_reply};
 pub use request::{Action, Listing, decode_request};
