@@ -51,6 +51,32 @@ fn commands_and_refusals() {
     assert_eq!(daemon.interests_added(), 2);
 }
 
+/// Requests that travel many in a datagram get each its own outcome, wherever in the datagram a refusal stands.
+#[test]
+fn each_of_many_commands_has_its_outcome() {
+    let daemon = Daemon::start("each", Limits::default());
+    let mut client = daemon.client();
+    // Every third a second time: refused. Several datagrams long; the very last is refused, too.
+    let ports: Vec<u16> =
+        (1..=2999).flat_map(|port| if port % 3 == 2 { vec![port; 2] } else { vec![port] }).collect();
+    let commands = ports.iter().map(|port| {
+        let (id, config) = service(*port);
+        Command::AddService(id, config)
+    });
+    let outcomes = client.request_each(commands.collect());
+    assert_eq!(outcomes.len(), ports.len());
+    for (position, outcome) in outcomes.iter().enumerate() {
+        let again = position > 0 && ports[position] == ports[position - 1];
+        let expected = again.then_some(Errno::EEXIST);
+        assert_eq!(outcome.as_ref().err().and_then(ClientError::errno), expected, "{position}: {outcome:?}");
+        assert_eq!(outcome.is_err(), again);
+    }
+    assert!(outcomes.last().is_some_and(Result::is_err));
+    // The connection is in step afterwards.
+    assert!(matches!(client.request(Command::GetInfo), Ok(Reply::Info(_))));
+    assert!(client.request_each(Vec::new()).is_empty());
+}
+
 #[test]
 fn a_listing_of_many_pages_is_whole() {
     let daemon = Daemon::start("pages", Limits::default());
