@@ -5,4 +5,5 @@
 pub mod errno;
 pub mod genetlink;
 pub mod ipvsadm;
+pub mod sockopt;
 pub mod sysctl;

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use ipvs_abi::genetlink::{Action, Exchange, Listing, Messages, Progress, Session, decode_request};
 use ipvs_core::{
-    Command, ConnectionInfo, Counters, DestinationConfig, DestinationId, DestinationInfo, Error,
-    ForwardingMethod, Info, Rates, Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Stats,
-    Timeouts, Tunnel,
+    Command, ConnectionFlags, ConnectionInfo, Counters, DestinationConfig, DestinationId, DestinationInfo,
+    Error, ForwardingMethod, Info, MarkTarget, Rates, Reply, ServiceConfig, ServiceFlags, ServiceId,
+    ServiceInfo, Stats, Timeouts, Tunnel,
 };
 use proptest::prelude::*;
 
@@ -38,6 +38,7 @@ fn service_config() -> impl Strategy<Value = ServiceConfig> {
             flags_mask,
             timeout,
             netmask,
+            target: MarkTarget::default(),
         },
     )
 }
@@ -51,6 +52,7 @@ fn destination_config() -> impl Strategy<Value = DestinationConfig> {
     (0..8u8, any::<i32>(), any::<[u32; 2]>(), any::<u8>(), any::<[u16; 2]>()).prop_map(
         |(method, weight, [upper_threshold, lower_threshold], kind, [port, flags])| DestinationConfig {
             forwarding: ForwardingMethod(method),
+            flags: ConnectionFlags::default(),
             weight,
             upper_threshold,
             lower_threshold,
@@ -100,6 +102,7 @@ fn service_info() -> impl Strategy<Value = ServiceInfo> {
         flags: ServiceFlags(config.flags),
         timeout: config.timeout,
         netmask: config.netmask,
+        target: config.target,
         destinations: 0,
         stats,
     })

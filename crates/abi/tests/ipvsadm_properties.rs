@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipvs_abi::errno::Errno;
 use ipvs_abi::ipvsadm::{Action, ClientFailure, DirectorClient, NumericResolver, Streams, run, understand};
 use ipvs_core::{
-    Command, DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, Info, Reply, ServiceConfig,
-    ServiceFlags, ServiceId, ServiceInfo, Stats, Timeouts, Tunnel,
+    Command, ConnectionFlags, DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, Info,
+    MarkTarget, Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Stats, Timeouts, Tunnel,
 };
 use proptest::prelude::*;
 
@@ -176,6 +176,7 @@ prop_compose! {
             flags_mask: u32::MAX,
             timeout: timeout.unwrap_or(0),
             netmask,
+            target: MarkTarget::default(),
         };
         (id, config)
     }
@@ -203,7 +204,14 @@ prop_compose! {
             (ForwardingMethod::TUNNEL, 2) => Tunnel { kind, port: 0, flags: flags & 1 },
             _ => Tunnel::default(),
         };
-        let config = DestinationConfig { forwarding, weight, upper_threshold: 0, lower_threshold: 0, tunnel };
+        let config = DestinationConfig {
+            forwarding,
+            flags: ConnectionFlags::default(),
+            weight,
+            upper_threshold: 0,
+            lower_threshold: 0,
+            tunnel,
+        };
         (DestinationId { address, port }, config)
     }
 }
@@ -235,6 +243,7 @@ proptest! {
                     flags: ServiceFlags(config.flags | ServiceFlags::HASHED),
                     timeout: config.timeout,
                     netmask: config.netmask,
+                    target: config.target,
                     destinations: 1,
                     stats,
                 },

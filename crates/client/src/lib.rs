@@ -8,13 +8,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipvs_abi::errno::Errno;
-use ipvs_abi::genetlink::{Exchange, MAX_REQUEST, Progress, ProtocolError, refusals};
+use ipvs_abi::genetlink::{Exchange, MAX_REQUEST, OptionExchange, Progress, ProtocolError, refusals};
+use ipvs_abi::sockopt::Operation;
 use ipvs_core::{Command, Reply};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv, send,
     socket_with,
 };
+
+pub use ipvs_abi::genetlink::SockoptAnswer;
 
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/ipvsd.sock";
@@ -178,6 +181,47 @@ impl ControlClient {
         }
     }
 
+    /// Sets IPVS's socket option `number` to `data`, as a caller with CAP_NET_ADMIN.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with the errno that setsockopt gives; the others if the daemon could not be asked.
+    pub fn set_sockopt(&mut self, number: u32, data: &[u8]) -> Result<(), ClientError> {
+        self.exchange_option(Operation::Set, number, 0, data).map(drop)
+    }
+
+    /// Reads IPVS's socket option `number` into a buffer of `length` bytes that begins with `head` (as many bytes as
+    /// [`ipvs_abi::sockopt::check`] says), as a caller with CAP_NET_ADMIN.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with the errno that getsockopt gives; the others if the daemon could not be asked.
+    pub fn get_sockopt(
+        &mut self,
+        number: u32,
+        length: u32,
+        head: &[u8],
+    ) -> Result<SockoptAnswer, ClientError> {
+        self.exchange_option(Operation::Get, number, length, head)
+    }
+
+    fn exchange_option(
+        &mut self,
+        operation: Operation,
+        number: u32,
+        length: u32,
+        data: &[u8],
+    ) -> Result<SockoptAnswer, ClientError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut exchange = OptionExchange::new(self.sequence, length);
+        let request = exchange.request(operation, number, data);
+        retry(|| send(&self.socket, &request, SendFlags::NOSIGNAL))?;
+        loop {
+            let datagram = receive_datagram(&self.socket, &mut self.buffer)?;
+            if let Some(outcome) = exchange.receive(datagram)? {
+                return outcome.map_err(ClientError::Refused);
+            }
+        }
+    }
+
     fn send(&mut self, command: Command) -> Result<Exchange, ClientError> {
         self.sequence = self.sequence.wrapping_add(1);
         let exchange = Exchange::new(command, self.sequence);
@@ -188,16 +232,18 @@ impl ControlClient {
 
     fn receive(&mut self, mut exchange: Exchange) -> Result<Reply, ClientError> {
         loop {
-            let (length, _) = retry(|| recv(&self.socket, &mut self.buffer[..], RecvFlags::empty()))?;
-            if length == 0 {
-                return Err(ClientError::Closed);
-            }
-            match exchange.receive(self.buffer.get(..length).unwrap_or_default())? {
+            match exchange.receive(receive_datagram(&self.socket, &mut self.buffer)?)? {
                 Progress::Wait => {}
                 Progress::Done(outcome) => return outcome.map_err(ClientError::Refused),
             }
         }
     }
+}
+
+/// Receives a datagram.
+fn receive_datagram<'a>(socket: &OwnedFd, buffer: &'a mut [u8]) -> Result<&'a [u8], ClientError> {
+    let (length, _) = retry(|| recv(socket, &mut *buffer, RecvFlags::empty()))?;
+    if length == 0 { Err(ClientError::Closed) } else { Ok(buffer.get(..length).unwrap_or_default()) }
 }
 
 /// Repeats a system call that a signal interrupted; names a timeout as such.

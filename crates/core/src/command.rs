@@ -1,6 +1,6 @@
 //! The command set: one for all interfaces (generic netlink, socket options, our own client).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::stats::{Counters, Stats};
 use crate::sync_daemon::{SyncDaemonConfig, SyncRole};
@@ -21,7 +21,7 @@ pub enum ServiceId {
         /// The virtual port.
         port: u16,
     },
-    /// By firewall mark, one service per family. The kernel takes its protocol as TCP.
+    /// By firewall mark, one service per family. What it carries besides is [`MarkTarget`].
     Mark {
         /// Whether it serves IPv6 packets (else IPv4).
         ipv6: bool,
@@ -37,6 +37,24 @@ impl ServiceId {
             Self::Address { address, .. } => address.is_ipv6(),
             Self::Mark { ipv6, .. } => *ipv6,
         }
+    }
+}
+
+/// What an IPv4 mark service carries that is not its identity: what stood in the fields for protocol, address and port
+/// when it was added. Generic netlink always gives the default; socket options may give others, and show them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MarkTarget {
+    /// IP protocol number.
+    pub protocol: u16,
+    /// Address.
+    pub address: Ipv4Addr,
+    /// Port.
+    pub port: u16,
+}
+
+impl Default for MarkTarget {
+    fn default() -> Self {
+        Self { protocol: 6, address: Ipv4Addr::UNSPECIFIED, port: 0 }
     }
 }
 
@@ -79,6 +97,8 @@ pub struct ServiceConfig {
     pub timeout: u32,
     /// Persistence granularity: IPv4 mask in host order (0xffff_ffff: each client), or IPv6 prefix length.
     pub netmask: u32,
+    /// Of a mark service; not changed by edit.
+    pub target: MarkTarget,
 }
 
 /// Identity of a destination within its service.
@@ -105,6 +125,20 @@ impl ForwardingMethod {
     pub const DIRECT: Self = Self(3);
     /// Bypass: to the packet's own destination.
     pub const BYPASS: Self = Self(4);
+}
+
+/// Flags for a destination's connections besides the method, the kernel's bits (IP_VS_CONN_F_*). Only socket options can
+/// give and show them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ConnectionFlags(pub u32);
+
+impl ConnectionFlags {
+    /// One-packet scheduling.
+    pub const ONE_PACKET: u32 = 0x2000;
+    /// Connection tracking.
+    pub const CONNTRACK: u32 = 0x1_0000;
+    /// Those that can be given.
+    pub const GIVEN: u32 = Self::ONE_PACKET | Self::CONNTRACK;
 }
 
 /// How a tunneled packet is encapsulated. Any value of `kind` is kept as given, as the kernel does.
@@ -136,6 +170,8 @@ impl TunnelType {
 pub struct DestinationConfig {
     /// Forwarding method.
     pub forwarding: ForwardingMethod,
+    /// More flags; others than [`ConnectionFlags::GIVEN`] are dropped.
+    pub flags: ConnectionFlags,
     /// Weight; negative is refused.
     pub weight: i32,
     /// No new connections at this many; 0: no limit.
@@ -244,6 +280,8 @@ pub struct ServiceInfo {
     pub timeout: u32,
     /// IPv4 mask in host order, or IPv6 prefix length.
     pub netmask: u32,
+    /// Of a mark service.
+    pub target: MarkTarget,
     /// Number of destinations.
     pub destinations: u32,
     /// Counters and rates.
@@ -297,7 +335,7 @@ pub struct Info {
     pub version: u32,
     /// Size of the connection table as shown to users (the kernel's number of hash buckets).
     pub table_size: u32,
-    /// Number of services.
+    /// Number of IPv4 services: those that socket options show.
     pub services: u32,
 }
 

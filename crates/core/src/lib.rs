@@ -38,8 +38,9 @@ mod unowned;
 mod verdict;
 
 pub use command::{
-    Command, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, Info,
-    Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Timeouts, TotalStats, Tunnel, TunnelType,
+    Command, ConnectionFlags, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo,
+    ForwardingMethod, Info, MarkTarget, Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Timeouts,
+    TotalStats, Tunnel, TunnelType,
 };
 pub use director::{Config, Director};
 pub use error::Error;

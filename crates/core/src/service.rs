@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use slab::Slab;
 
-use crate::command::{ServiceFlags, ServiceId, ServiceInfo};
+use crate::command::{MarkTarget, ServiceFlags, ServiceId, ServiceInfo};
 use crate::destination::{DestinationIndex, Destinations};
 use crate::error::Error;
 use crate::estimator::Estimated;
@@ -29,6 +29,8 @@ pub(crate) struct Service {
     pub(crate) timeout: u32,
     /// IPv4 mask in host order, or IPv6 prefix length.
     pub(crate) netmask: u32,
+    /// Of a mark service.
+    pub(crate) target: MarkTarget,
     /// Scheduler with its state; `None` for "none".
     pub(crate) scheduler: Option<Box<dyn Scheduler>>,
     /// Persistence engine name.
@@ -90,6 +92,7 @@ impl Service {
             flags: self.flags,
             timeout: self.timeout,
             netmask: self.netmask,
+            target: self.target,
             destinations: u32::try_from(self.destinations.len()).unwrap_or(u32::MAX),
             stats: self.stats.shown(),
         }
@@ -111,6 +114,8 @@ pub(crate) struct Services {
     ordered: BTreeMap<u64, ServiceIndex>,
     /// Those that the estimator visits, with their serials: what was deleted since is passed over.
     estimated: Vec<(ServiceIndex, u64)>,
+    /// How many are of IPv4.
+    ipv4: u32,
     last_serial: u64,
 }
 
@@ -159,6 +164,7 @@ impl Services {
         service.serial = self.last_serial;
         self.by_id.insert(service.id, index);
         self.ordered.insert(order(&service.id, service.serial), index);
+        self.ipv4 += u32::from(!service.id.is_ipv6());
         self.slab.insert(service);
         Ok(index)
     }
@@ -168,6 +174,7 @@ impl Services {
         let service = self.slab.try_remove(index.0 as usize)?;
         self.by_id.remove(&service.id);
         self.ordered.remove(&order(&service.id, service.serial));
+        self.ipv4 -= u32::from(!service.id.is_ipv6());
         Some(service)
     }
 
@@ -184,6 +191,11 @@ impl Services {
     /// Number of services.
     pub(crate) fn len(&self) -> usize {
         self.slab.len()
+    }
+
+    /// Number of IPv4 services.
+    pub(crate) const fn ipv4(&self) -> u32 {
+        self.ipv4
     }
 
     /// Counts at a service and tells the estimator.

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod common;
+#[path = "control_socket/options.rs"]
+mod options;
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -13,7 +15,10 @@ use common::{Daemon, Raw, fill, service};
 use ipvs_abi::errno::Errno;
 use ipvs_abi::genetlink::{Exchange, Progress, encode_get_family};
 use ipvs_client::{ClientError, ControlClient};
-use ipvs_core::{Command, DestinationConfig, DestinationId, ForwardingMethod, Reply, ServiceConfig, Tunnel};
+use ipvs_core::{
+    Command, ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, Reply, ServiceConfig,
+    Tunnel,
+};
 use ipvsd::run::{Control, Failure, Limits};
 
 #[test]
@@ -30,6 +35,7 @@ fn commands_and_refusals() {
     let destination = DestinationId { address: [10, 0, 0, 9].into(), port: 8080 };
     let settings = DestinationConfig {
         forwarding: ForwardingMethod::MASQUERADE,
+        flags: ConnectionFlags::default(),
         weight: 1,
         upper_threshold: 0,
         lower_threshold: 0,

@@ -1,6 +1,8 @@
 //! The DEST nest.
 
-use ipvs_core::{DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, Stats, Tunnel};
+use ipvs_core::{
+    ConnectionFlags, DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, Stats, Tunnel,
+};
 
 use crate::errno::Errno;
 
@@ -27,6 +29,7 @@ type Given<'a> = Table<'a, 16>;
 fn config(table: &Given<'_>) -> Option<DestinationConfig> {
     Some(DestinationConfig {
         forwarding: ForwardingMethod((table.u32(number::FWD_METHOD)? & METHOD_MASK) as u8),
+        flags: ConnectionFlags::default(),
         weight: table.u32(number::WEIGHT)? as i32,
         upper_threshold: table.u32(number::U_THRESH)?,
         lower_threshold: table.u32(number::L_THRESH)?,

@@ -18,7 +18,7 @@ use super::sync_daemon::{read_sync_daemon, write_start, write_stop};
 /// An answer that is not what was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unintelligible answer: {0}")]
-pub struct ProtocolError(&'static str);
+pub struct ProtocolError(pub(super) &'static str);
 
 /// What an [`Exchange`] waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]

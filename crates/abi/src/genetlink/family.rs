@@ -33,7 +33,7 @@ fn forms(command: u8) -> Option<u32> {
         command::SET_INFO => None,
         command::GET_SERVICE | command::GET_SYSCTL => Some(DO | DUMP),
         command::GET_DEST | command::GET_DAEMON | command::GET_CONNECTION => Some(DUMP),
-        command::SET_SYSCTL | command::GET_STATS => Some(DO),
+        command::SOCKOPT | command::SET_SYSCTL | command::GET_STATS => Some(DO),
         command::NEW_SERVICE..=command::FLUSH => Some(DO),
         _ => None,
     }

@@ -14,6 +14,9 @@
 //!   connection. Not shown by GETFAMILY, whose answer stays the kernel's to the byte.
 //! * [`number::command::GET_SYSCTL`] and [`number::command::SET_SYSCTL`]: the settings of /proc/sys/net/ipv4/vs.
 //! * [`number::command::GET_STATS`]: the counters of everything, as /proc/net/ip_vs_stats shows them.
+//! * [`number::command::SOCKOPT`] (129): a socket option as its caller gave it (see [`crate::sockopt`]). A set is
+//!   acknowledged if that is asked for; a get is answered like a dump, by messages of this command with pieces of the
+//!   caller's buffer and DONE, or by one error.
 //! * Over a Unix socket there is no port id that the kernel could vouch for: answers carry the one of the request.
 //!
 //! [`Command`]: ipvs_core::Command
@@ -25,19 +28,23 @@ mod exchange;
 mod family;
 mod message;
 pub mod number;
+mod option_exchange;
 mod reply;
 mod request;
 mod service;
 mod session;
 mod setting;
+mod sockopt;
 mod stats;
 mod sync_daemon;
 
 pub use exchange::{Exchange, Progress, ProtocolError, decode_family, encode_get_family, refusals};
 pub use message::{Header, Message, Messages};
+pub use option_exchange::{OptionExchange, SockoptAnswer};
 pub use reply::{encode_acknowledgement, encode_done, encode_error, encode_reply};
 pub use request::{Action, Listing, decode_request};
 pub use session::{MAX_REQUEST, Session};
+pub use sockopt::SocketOption;
 
 /// Name of the family as clients resolve it.
 pub const FAMILY_NAME: &str = "IPVS";

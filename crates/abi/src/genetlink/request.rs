@@ -11,6 +11,7 @@ use super::message::Message;
 use super::number::{attribute, command, flag, kind};
 use super::service::read_service;
 use super::setting;
+use super::sockopt::{self, SocketOption};
 use super::sync_daemon;
 use super::{FAMILY_ID, family::GET_FAMILY};
 
@@ -26,6 +27,8 @@ pub enum Action {
     /// Refuse: with ESRCH if there is no such service, else with this errno. (The kernel looks for the service before
     /// it looks into the destination.)
     RefuseAfter(ServiceId, Errno),
+    /// A socket option (ours).
+    Option(SocketOption),
     /// Dump this.
     Dump(Listing),
 }
@@ -143,6 +146,9 @@ fn decode_do(command: u8, attributes: &[u8]) -> Result<Action, Errno> {
         command::DEL_DAEMON => sync_daemon::read_stop(table.get(attribute::DAEMON))?,
         command::GET_SYSCTL => setting::read_get(table.get(attribute::SYSCTL))?,
         command::SET_SYSCTL => setting::read_set(table.get(attribute::SYSCTL))?,
+        command::SOCKOPT => {
+            return sockopt::read_request(table.get(attribute::SOCKOPT)).map(Action::Option);
+        }
         command::GET_STATS => Command::GetStats,
         _ => return Err(Errno::EOPNOTSUPP),
     };

@@ -1,6 +1,6 @@
 //! The SERVICE nest.
 
-use ipvs_core::{ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Stats};
+use ipvs_core::{MarkTarget, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Stats};
 
 use crate::errno::Errno;
 
@@ -72,6 +72,7 @@ impl Given<'_> {
             flags_mask,
             timeout: table.u32(number::TIMEOUT).ok_or(Errno::EINVAL)?,
             netmask: netmask.ok_or(Errno::EINVAL)?,
+            target: MarkTarget::default(),
         })
     }
 }
@@ -136,6 +137,7 @@ pub(super) fn write_service_info(writer: &mut Writer<'_>, info: &ServiceInfo) {
         flags_mask: u32::MAX,
         timeout: info.timeout,
         netmask: info.netmask,
+        target: info.target,
     };
     write_settings(writer, &info.id, &config);
     write_stats32(writer, number::STATS, &info.stats);
@@ -153,6 +155,7 @@ pub(super) fn read_service_info(nest: &[u8]) -> Result<ServiceInfo, Errno> {
         flags: ServiceFlags(config.flags),
         timeout: config.timeout,
         netmask: config.netmask,
+        target: config.target,
         destinations: 0,
         stats: given.table.get(number::STATS64).map_or_else(Stats::default, read_stats64),
     })

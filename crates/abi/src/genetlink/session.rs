@@ -2,11 +2,16 @@
 
 use ipvs_core::{Command, Error, Reply};
 
+use crate::errno::Errno;
+use crate::sockopt::Reading;
+
+use super::FAMILY_ID;
 use super::family::write_family;
 use super::message::{Header, Messages};
-use super::number::flag;
+use super::number::{attribute, command, flag};
 use super::reply::{encode_acknowledgement, encode_done, encode_error, encode_reply};
 use super::request::{Action, Listing, decode_request};
+use super::sockopt::{SocketOption, write_page};
 
 /// Longest request datagram that needs to be taken, bytes. Every request of IPVS is far shorter; several may be packed.
 pub const MAX_REQUEST: usize = 64 * 1024;
@@ -22,6 +27,8 @@ pub struct Session {
     datagram: Vec<u8>,
     offset: usize,
     dump: Option<Dump>,
+    /// A socket option being read.
+    reading: Option<(Header, Reading)>,
 }
 
 /// A dump under way.
@@ -40,12 +47,13 @@ impl Session {
 
     /// Whether everything that was asked is answered, so that the next datagram may be given.
     pub fn is_idle(&self) -> bool {
-        self.dump.is_none() && self.offset >= self.datagram.len()
+        self.dump.is_none() && self.reading.is_none() && self.offset >= self.datagram.len()
     }
 
     /// Takes a datagram. What the last one still asked is forgotten: ask [`is_idle`](Self::is_idle) first.
     pub fn receive(&mut self, datagram: &[u8]) {
         self.dump = None;
+        self.reading = None;
         self.offset = 0;
         self.datagram.clear();
         self.datagram.extend_from_slice(datagram);
@@ -66,6 +74,15 @@ impl Session {
             }
             return;
         }
+        if let Some((header, reading)) = &mut self.reading {
+            let mut out = Vec::new();
+            // Only a first page can fail.
+            if write_option_page(&mut out, *header, reading, execute).unwrap_or(true) {
+                self.reading = None;
+            }
+            send(out);
+            return;
+        }
         let mut messages = Messages::new(self.datagram.get(self.offset..).unwrap_or_default());
         let Some(message) = messages.next() else {
             self.offset = self.datagram.len();
@@ -74,6 +91,7 @@ impl Session {
         self.offset = self.datagram.len() - messages.remaining();
         let header = Header { flags: 0, ..message.header };
         let mut out = Vec::new();
+        let mut acknowledged = message.header.has(flag::ACK);
         let outcome = decode_request(&message, privileged).and_then(|action| {
             match action {
                 Action::Nothing => {}
@@ -83,7 +101,16 @@ impl Session {
                     execute(Command::GetService(service))?;
                     return Err(errno);
                 }
+                Action::Option(SocketOption::Set(change)) => change.apply(execute)?,
+                Action::Option(SocketOption::Get(mut reading)) => {
+                    let header = Header { flags: flag::MULTI, ..header };
+                    acknowledged = false;
+                    if !write_option_page(&mut out, header, &mut reading, execute)? {
+                        self.reading = Some((header, reading));
+                    }
+                }
                 Action::Dump(listing) => {
+                    acknowledged = false;
                     let header = Header { flags: flag::MULTI, ..header };
                     self.dump = Some(Dump { header, listing, cursor: 0 });
                 }
@@ -95,15 +122,30 @@ impl Session {
         }
         match outcome {
             Err(errno) => encode_error(&mut out, &message, errno),
-            Ok(()) if self.dump.is_none() && message.header.has(flag::ACK) => {
-                encode_acknowledgement(&mut out, &message);
-            }
+            Ok(()) if acknowledged => encode_acknowledgement(&mut out, &message),
             Ok(()) => {}
         }
         if !out.is_empty() {
             send(out);
         }
     }
+}
+
+/// Appends the next piece of a socket option, and DONE after the last; returns whether it was that.
+fn write_option_page(
+    out: &mut Vec<u8>,
+    header: Header,
+    reading: &mut Reading,
+    execute: &mut dyn FnMut(Command) -> Result<Reply, Error>,
+) -> Result<bool, Errno> {
+    let page = reading.page(execute)?;
+    Header { kind: FAMILY_ID, ..header }.write_generic(out, command::SOCKOPT, 1, |writer| {
+        writer.nest(attribute::SOCKOPT, |nest| write_page(nest, &page));
+    });
+    if page.last.is_some() {
+        encode_done(out, header);
+    }
+    Ok(page.last.is_some())
 }
 
 impl Dump {

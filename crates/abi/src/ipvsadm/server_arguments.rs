@@ -1,6 +1,8 @@
 //! The options that describe a real server.
 
-use ipvs_core::{DestinationConfig, DestinationId, ForwardingMethod, ServiceId, Tunnel, TunnelType};
+use ipvs_core::{
+    ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, ServiceId, Tunnel, TunnelType,
+};
 
 use super::address::parse_address;
 use super::error::UsageError;
@@ -143,6 +145,7 @@ impl ServerArguments {
     pub(super) const fn config(&self) -> DestinationConfig {
         DestinationConfig {
             forwarding: self.forwarding,
+            flags: ConnectionFlags(0),
             weight: self.weight,
             upper_threshold: self.upper_threshold,
             lower_threshold: self.lower_threshold,

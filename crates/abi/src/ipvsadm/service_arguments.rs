@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use ipvs_core::{ServiceConfig, ServiceFlags, ServiceId};
+use ipvs_core::{MarkTarget, ServiceConfig, ServiceFlags, ServiceId};
 
 use super::address::parse_address;
 use super::error::UsageError;
@@ -178,6 +178,7 @@ impl ServiceArguments {
             flags_mask: u32::MAX,
             timeout: self.timeout.unwrap_or(0),
             netmask: self.netmask,
+            target: MarkTarget::default(),
         })
     }
 }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipvs_core::{
-    AddressKind, Command, Config, DestinationConfig, DestinationId, Director, ForwardingMethod, Host,
-    Instant, Packet, ServiceConfig, ServiceId, Tunnel, Verdict,
+    AddressKind, Command, Config, ConnectionFlags, DestinationConfig, DestinationId, Director,
+    ForwardingMethod, Host, Instant, MarkTarget, Packet, ServiceConfig, ServiceId, Tunnel, Verdict,
 };
 
 use crate::traffic::{self, End, FRAME_LEN, Flags, PACKET_LEN, SERVER_PORT, VIRTUAL_ADDRESS, VIRTUAL_PORT};
@@ -136,6 +136,7 @@ impl Bench {
             flags_mask: u32::MAX,
             timeout: 0,
             netmask: u32::MAX,
+            target: MarkTarget::default(),
         };
         self.director.execute(self.now, &Anywhere, Command::AddService(service, config)).unwrap();
         let (forwarding, port) = match self.scenario.method {
@@ -146,6 +147,7 @@ impl Bench {
             let id = DestinationId { address: traffic::server(number).into(), port };
             let config = DestinationConfig {
                 forwarding,
+                flags: ConnectionFlags::default(),
                 weight: 1,
                 upper_threshold: 0,
                 lower_threshold: 0,

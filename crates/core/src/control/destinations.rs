@@ -1,6 +1,8 @@
 //! Adding, changing and deleting destinations, and emptying the trash.
 
-use crate::command::{DestinationConfig, DestinationId, ForwardingMethod, Reply, ServiceId, TunnelType};
+use crate::command::{
+    ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, Reply, ServiceId, TunnelType,
+};
 use crate::destination::DestinationIndex;
 use crate::director::Director;
 use crate::error::Error;
@@ -97,7 +99,9 @@ impl Director {
         config: DestinationConfig,
     ) -> Result<(ServiceIndex, DestinationConfig), Error> {
         let index = self.services.find_id(service).ok_or(Error::NoSuchService)?;
-        let config = DestinationConfig { forwarding: ForwardingMethod(config.forwarding.0 & 7), ..config };
+        let forwarding = ForwardingMethod(config.forwarding.0 & 7);
+        let flags = ConnectionFlags(config.flags.0 & ConnectionFlags::GIVEN);
+        let config = DestinationConfig { forwarding, flags, ..config };
         // Synchronisation messages have one family for client and server.
         let mixable = config.forwarding == ForwardingMethod::TUNNEL && !self.sync_daemons.any();
         if id.address.is_ipv6() != service.is_ipv6() && !mixable {

@@ -12,7 +12,7 @@ impl Director {
         Reply::Info(Info {
             version: VERSION,
             table_size: self.config.shown_table_size,
-            services: u32::try_from(self.services.len()).unwrap_or(u32::MAX),
+            services: self.services.ipv4(),
         })
     }
 

@@ -29,6 +29,7 @@ impl Director {
             flags: flags(ServiceFlags::default(), &config),
             timeout: timeout(config.timeout),
             netmask: config.netmask,
+            target: config.target,
             scheduler: None,
             persistence_engine,
             destinations: VecDeque::new(),

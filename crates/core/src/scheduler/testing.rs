@@ -4,8 +4,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::command::{
-    Command, DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, Reply, ServiceConfig,
-    ServiceId, ServiceInfo, Tunnel,
+    Command, ConnectionFlags, DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod,
+    MarkTarget, Reply, ServiceConfig, ServiceId, ServiceInfo, Tunnel,
 };
 use crate::destination::{Bound, DestinationIndex};
 use crate::director::{Config, Director};
@@ -69,6 +69,7 @@ pub(crate) fn settings(scheduler: &str) -> ServiceConfig {
         flags_mask: u32::MAX,
         timeout: 0,
         netmask: u32::MAX,
+        target: MarkTarget::default(),
     }
 }
 
@@ -81,6 +82,7 @@ pub(crate) fn server(i: u8) -> DestinationId {
 pub(crate) fn weight(weight: i32) -> DestinationConfig {
     DestinationConfig {
         forwarding: ForwardingMethod::MASQUERADE,
+        flags: ConnectionFlags::default(),
         weight,
         upper_threshold: 0,
         lower_threshold: 0,

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use ipvs_core::{
-    AddressKind, Command, Config, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo,
-    Director, ForwardingMethod, Host, Instant, Packet, Reply, ServiceConfig, ServiceId, Tunnel, Verdict,
+    AddressKind, Command, Config, ConnectionFlags, ConnectionInfo, DestinationConfig, DestinationId,
+    DestinationInfo, Director, ForwardingMethod, Host, Instant, MarkTarget, Packet, Reply, ServiceConfig,
+    ServiceId, Tunnel, Verdict,
 };
 
 /// Client, virtual address and servers, in both families by the same names.
@@ -218,6 +219,7 @@ impl Rig {
                 flags_mask: u32::MAX,
                 timeout: 0,
                 netmask,
+                target: MarkTarget::default(),
             },
         ));
         id
@@ -236,6 +238,7 @@ impl Rig {
             DestinationId { address, port },
             DestinationConfig {
                 forwarding: method,
+                flags: ConnectionFlags::default(),
                 weight,
                 upper_threshold: 0,
                 lower_threshold: 0,

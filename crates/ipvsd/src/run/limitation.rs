@@ -53,7 +53,7 @@ pub(super) fn of(command: &Command) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use ipvs_core::{DestinationConfig, DestinationId, Tunnel};
+    use ipvs_core::{ConnectionFlags, DestinationConfig, DestinationId, Tunnel};
 
     use super::*;
 
@@ -63,6 +63,7 @@ mod tests {
             DestinationId { address: [10, 0, 0, 1].into(), port: 0 },
             DestinationConfig {
                 forwarding,
+                flags: ConnectionFlags::default(),
                 weight: 1,
                 upper_threshold: 0,
                 lower_threshold: 0,

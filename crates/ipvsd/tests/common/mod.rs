@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use ipvs_client::ControlClient;
 use ipvs_core::{
-    AddressKind, Command, Config, Director, Host, Instant, InterestChange, ServiceConfig, ServiceId,
+    AddressKind, Command, Config, Director, Host, Instant, InterestChange, MarkTarget, ServiceConfig,
+    ServiceId,
 };
 use ipvsd::run::{Control, Due, Engine, Failure, Front, Limits};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -128,6 +129,7 @@ pub(crate) fn service(port: u16) -> (ServiceId, ServiceConfig) {
         flags_mask: u32::MAX,
         timeout: 0,
         netmask: u32::MAX,
+        target: MarkTarget::default(),
     };
     (id, config)
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use crate::command::{
-    Command, DestinationConfig, DestinationId, ForwardingMethod, Reply, ServiceConfig, ServiceId, Tunnel,
+    Command, ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, Reply, ServiceConfig,
+    ServiceId, Tunnel,
 };
 use crate::destination::{Bound, DestinationIndex};
 use crate::error::Error;
@@ -51,6 +52,7 @@ fn destination_config() -> impl Strategy<Value = DestinationConfig> {
     (0..4u8, -1..4, 0..6u32, 0..3u32).prop_map(|(method, weight, upper_threshold, lower_threshold)| {
         DestinationConfig {
             forwarding: ForwardingMethod(method),
+            flags: ConnectionFlags::default(),
             weight,
             upper_threshold,
             lower_threshold,
