@@ -91,6 +91,11 @@ impl Destination {
         }
     }
 
+    /// Whether its address is of another family than its service.
+    fn is_mixed(&self) -> bool {
+        self.id.address.is_ipv6() != self.service_id.is_ipv6()
+    }
+
     /// As listings show it.
     pub(crate) fn info(&self) -> DestinationInfo {
         DestinationInfo {
@@ -117,6 +122,8 @@ pub(crate) struct Destinations {
     real_servers: BTreeSet<(RealServer, DestinationIndex)>,
     /// Those that the estimator visits.
     estimated: Vec<DestinationIndex>,
+    /// How many available ones are of another family than their service.
+    mixed: usize,
     last_serial: u64,
 }
 
@@ -193,6 +200,7 @@ impl Destinations {
         destination.service_id = service_id;
         destination.serial = self.last_serial;
         destination.available = true;
+        self.mixed += usize::from(destination.is_mixed());
         self.by_id.insert((service, destination.id), index);
         if let Some(key) = real_server(destination) {
             self.real_servers.insert((key, index));
@@ -212,7 +220,15 @@ impl Destinations {
         if let Some(service) = destination.service.take() {
             self.by_id.remove(&(service, destination.id));
         }
+        if destination.available {
+            self.mixed -= usize::from(destination.is_mixed());
+        }
         destination.available = false;
+    }
+
+    /// Whether an available destination is of another family than its service.
+    pub(crate) const fn any_mixed(&self) -> bool {
+        self.mixed > 0
     }
 
     /// Gives an available destination new settings.

@@ -50,6 +50,9 @@ pub struct SyncDaemonConfig {
     pub port: u16,
     /// TTL of messages; default 1.
     pub ttl: u8,
+    /// Start although a destination is of another family than its service, which messages cannot tell: the kernel
+    /// does not look when a socket option asks (seen). Not part of what listings show.
+    pub mixed: bool,
 }
 
 /// Default multicast group.
@@ -78,16 +81,21 @@ impl SyncDaemons {
         self.master.is_some() || self.backup.is_some()
     }
 
-    /// Starts the daemon of the kernel's number `role`, with the kernel's checks in the kernel's order.
+    /// Starts the daemon of the kernel's number `role`; `mixed`: whether a destination is of another family than its service. With the kernel's checks in the kernel's order.
     ///
     /// # Errors
-    /// [`Error::NoSuchInterface`], [`Error::SyncDaemonRuns`], [`Error::InvalidSyncRole`].
+    /// [`Error::MixedFamily`], [`Error::NoSuchInterface`], [`Error::SyncDaemonRuns`], [`Error::InvalidSyncRole`].
     pub(crate) fn start(
         &mut self,
         host: &dyn Host,
         role: u32,
         mut config: SyncDaemonConfig,
+        mixed: bool,
     ) -> Result<(), Error> {
+        if mixed && !config.mixed {
+            return Err(Error::MixedFamily);
+        }
+        config.mixed = false;
         let mtu = host.interface_mtu(&config.interface).ok_or(Error::NoSuchInterface)?;
         let role = SyncRole::from_number(role);
         let slot = match role {

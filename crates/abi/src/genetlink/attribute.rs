@@ -36,7 +36,8 @@ pub(super) enum Policy {
     AtMost(usize),
     /// Attributes: empty or at least one header long.
     Nested,
-    /// A text of at most this many bytes and a NUL; what follows the NUL is ignored.
+    /// A text of at most this many bytes and a NUL; what follows the NUL is ignored, but the whole value, without a
+    /// NUL at its end, is no longer than that either (seen).
     Text(usize),
 }
 
@@ -48,6 +49,7 @@ impl Policy {
             Self::AtMost(length) if value.len() > length => Err(Errno::ERANGE),
             Self::Nested if matches!(value.len(), 1..4) => Err(Errno::ERANGE),
             Self::Text(most) if !value.iter().take(most + 1).any(|&byte| byte == 0) => Err(Errno::EINVAL),
+            Self::Text(most) if value.strip_suffix(&[0]).unwrap_or(value).len() > most => Err(Errno::ERANGE),
             _ => Ok(()),
         }
     }

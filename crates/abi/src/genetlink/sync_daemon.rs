@@ -47,6 +47,7 @@ pub(super) fn read_start(nest: Option<&[u8]>) -> Result<Command, Errno> {
         group,
         port: table.u16(number::MCAST_PORT).unwrap_or(0),
         ttl: table.u8(number::MCAST_TTL).unwrap_or(0),
+        mixed: false,
     };
     Ok(Command::StartSyncDaemon(state, config))
 }

@@ -164,6 +164,7 @@ pub(super) fn read_daemon(bytes: &[u8]) -> Option<SyncDaemonConfig> {
         group: None,
         port: 0,
         ttl: 0,
+        mixed: true,
     })
 }
 
@@ -212,9 +213,9 @@ pub(super) fn write_service_entry(out: &mut Vec<u8>, info: &ServiceInfo) {
 }
 
 /// Puts back into the `entry` of a single service what the kernel leaves of the caller's bytes: padding, and the
-/// scheduler's field after the eight-byte word that holds the name's NUL (seen).
+/// scheduler's field after the name's NUL (seen).
 pub(super) fn keep_unwritten(entry: &mut [u8], given: &[u8], scheduler: &str) {
-    let name_end = SCHEDULER + (scheduler.len() + 1).next_multiple_of(8);
+    let name_end = SCHEDULER + scheduler.len() + 1;
     for range in [2..4, 10..12, name_end..SCHEDULER + NAME, 60..64, 100..104] {
         if let (Some(to), Some(from)) = (entry.get_mut(range.clone()), given.get(range)) {
             to.copy_from_slice(from);

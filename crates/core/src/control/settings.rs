@@ -24,7 +24,7 @@ impl Director {
         role: u32,
         config: SyncDaemonConfig,
     ) -> Result<Reply, Error> {
-        self.sync_daemons.start(host, role, config)?;
+        self.sync_daemons.start(host, role, config, self.destinations.any_mixed())?;
         Ok(Reply::Done)
     }
 

@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
-"""Records what a kernel's IPVS family answers to hand-made generic netlink requests.
+"""Records what a kernel's IPVS family answers to hand-made generic netlink messages.
 
-Run as root on a machine with ip_vs:  modprobe ip_vs; python3 record.py > kernel.rec
-Lines: "# name", "> request datagram in hex", "< answer datagram in hex" (any number). "? note" is a remark.
-The kernel's family id is replaced by 0x4950 so that recordings compare; the port id is always 4242.
+Run as root with ip_vs and ip_vs_pe_sip loaded, after setup.sh:  python3 netlink.py > netlink.txt
+Lines: "# name", "> request datagram in hex", "< answer datagram in hex" (any number); "~ NUMBER HEX" is a socket option
+set in between. Names: "user: ..." is sent without capabilities; "socket: ..." needs options of the netlink socket that a
+Unix socket has not, or shows a difference listed in docs/compatibility.md; what follows END OF REPLAY is read and written
+again, not replayed.
+What differs from run to run is replaced: the family's id by 0x4950; the port id is always 4242. Of a dump of all
+families only IPVS's message and the end are kept. Services that are listed together lie in one bucket of the kernel's
+table, whose order is known.
 """
-import socket, struct, sys, os
+import os, socket, struct, sys, time
 
 PORT, FAKE, NLCTRL = 4242, 0x4950, 0x10
 REQUEST, MULTI, ACK, ECHO, DUMP = 1, 2, 4, 8, 0x300
@@ -30,6 +35,9 @@ def connect():
 sock = connect()
 
 def exchange(data):
+    # Stopping a daemon may take the kernel seconds; what is asked properly is always answered.
+    asked = [(t, f) for at, l, t, f in headers(data) if at + l <= len(data)]
+    sock.settimeout(20 if len(asked) == 1 and asked[0][1] & REQUEST and asked[0][1] & (ACK | DUMP) else 0.3)
     sock.send(data)
     out = []
     while True:
@@ -63,13 +71,13 @@ def normal(d):
             inner, = struct.unpack_from("=H", d, at + 24)
             if inner == family: struct.pack_into("=H", d, at + 24, FAKE)
         if NLCTRL in (t, struct.unpack_from("=H", d, at + 24)[0] if t == 2 and len(d) >= at + 36 else 0):
-            key = struct.pack("=HH", 6, 1) + struct.pack("=H", family)
-            i = bytes(d).find(key, at)
-            if i >= 0: struct.pack_into("=H", d, i + 4, FAKE)
+            for typ in (1, 0x8001):
+                i = bytes(d).find(struct.pack("=HHH", 6, typ, family), at)
+                if i >= 0: struct.pack_into("=H", d, i + 4, FAKE)
     return bytes(d)
 
-def show(name, request):
-    answers = exchange(request)
+def show(name, request, select=lambda answers: answers):
+    answers = select(exchange(request))
     print("#", name)
     print(">", normal(request).hex())
     for a in answers: print("<", normal(a).hex())
@@ -85,6 +93,13 @@ def find_family():
         if t == 1: family = struct.unpack_from("=H", d, at + 4)[0]
         at += (l + 3) & ~3
 find_family()
+
+options = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+def sockopt(number, data):
+    """Sets a socket option of IPVS, which may fail."""
+    print("~", number, data.hex())
+    try: options.setsockopt(0, number, data)
+    except OSError: pass
 
 def do(name, cmd, attrs=b"", flags=ACK, **kw): return show(name, message(family, REQUEST | flags, cmd, attrs, **kw))
 def dump(name, cmd, attrs=b"", **kw): return show(name, message(family, REQUEST | DUMP, cmd, attrs, **kw))
@@ -344,6 +359,190 @@ do("stop daemon without state", 10, attr(3, b""))
 do("stop daemon state 3", 10, attr(3, u32(1, 3)))
 do("stop daemon not running", 10, attr(3, u32(1, 1)))
 do("set daemon with SERVICE only", 9, S)
+
+# -- families, once more
+def only_ipvs(answers):
+    """The messages of a dump of families that describe IPVS or end it, each as a datagram."""
+    return [d[at:at + l] for d in answers for at, l, typ, _ in headers(d) if typ == 3 or b"IPVS\0" in d[at:at + l]]
+show("dump of families", message(NLCTRL, REQUEST | DUMP, 3), select=only_ipvs)
+show("dump of families with a name", message(NLCTRL, REQUEST | DUMP, 3, text(2, "NOSUCH")), select=only_ipvs)
+show("family by empty name", message(NLCTRL, REQUEST | ACK, 3, text(2, "")))
+show("family in lower case", message(NLCTRL, REQUEST | ACK, 3, text(2, "ipvs")))
+show("family name with junk attributes", message(NLCTRL, REQUEST | ACK, 3, u32(77, 1) + text(2, "IPVS") + b"\1\2\3"))
+show("family id with the nested bit", message(NLCTRL, REQUEST | ACK, 3, u16(1 | 0x8000, family)))
+show("family of id 0", message(NLCTRL, REQUEST | ACK, 3, u16(1, 0)))
+show("family command 0", message(NLCTRL, REQUEST | ACK, 0))
+show("family NEWFAMILY", message(NLCTRL, REQUEST | ACK, 1, text(2, "IPVS")))
+for n in (4, 5, 6, 15, 16, 17, 40): show(f"family name with NULs to {n} bytes", message(NLCTRL, REQUEST | ACK, 3, attr(2, b"IPVS".ljust(n, b"\0"))))
+show("family name of 17 bytes, the last no NUL", message(NLCTRL, REQUEST | ACK, 3, attr(2, b"IPVS\0".ljust(16, b"\0") + b"x")))
+show("family name of 16 bytes, the last no NUL", message(NLCTRL, REQUEST | ACK, 3, attr(2, b"IPVS\0".ljust(15, b"\0") + b"x")))
+show("family without REQUEST", message(NLCTRL, ACK, 3, text(2, "IPVS")))
+
+# -- every attribute of every nest, cut short and long
+do("flush for the cuts", 17)
+do("service for the cuts", 1, svc(sid() + FULL))
+WHOLE = {1: struct.pack("=H", 2), 2: struct.pack("=H", 6), 3: A4("10.0.0.1"), 4: struct.pack(">H", 80), 5: struct.pack("=I", 9),
+         6: b"rr\0", 7: struct.pack("=II", 0, 0), 8: struct.pack("=I", 9), 9: struct.pack("=I", 9), 10: b"", 11: b"\0", 12: b""}
+for t, value in WHOLE.items():
+    rest = b"".join(attr(k, v) for k, v in WHOLE.items() if k not in (t, 5))
+    for n in sorted({0, 1, max(len(value) - 1, 0), len(value) + 1, len(value) + 16}):
+        do(f"edit with attribute {t} of {n} bytes", 2, svc(rest + attr(t, (value + b"\0" * 17)[:n])))
+dump("service after the cuts", 4)
+DWHOLE = {1: A4("10.9.0.2"), 2: struct.pack(">H", 80), 3: struct.pack("=I", 2), 4: struct.pack("=I", 1), 5: struct.pack("=I", 0), 6: struct.pack("=I", 0),
+          7: struct.pack("=I", 5), 8: struct.pack("=I", 6), 9: struct.pack("=I", 7), 10: b"", 11: struct.pack("=H", 2), 12: b"", 13: b"\2", 14: struct.pack(">H", 9), 15: struct.pack("=H", 1)}
+do("dest for the cuts", 5, S + dst(did(port=80) + dfull(fwd=2)))
+for t, value in DWHOLE.items():
+    rest = b"".join(attr(k, v) for k, v in DWHOLE.items() if k != t)
+    for n in sorted({0, 1, max(len(value) - 1, 0), len(value) + 1, len(value) + 16}):
+        do(f"edit dest with attribute {t} of {n} bytes", 6, S + dst(rest + attr(t, (value + b"\0" * 17)[:n])))
+dump("dests after the cuts", 8, S)
+do("dest with attributes 16 and 300", 6, S + dst(did(port=80) + dfull(fwd=2) + u32(16, 1) + u32(300, 1)))
+do("service nest within a service nest", 4, svc(svc(sid())))
+do("two SERVICE nests, the last counts", 4, svc(sid(port=99)) + svc(sid()))
+do("two DEST nests, the last counts", 7, S + dst(did(port=99)) + dst(did(port=80)))
+do("top-level attribute 7", 15, u32(7, 1))
+do("top-level attribute 0x3fff", 15, u32(0x3fff, 1))
+
+# -- sync daemons that run
+def begin():
+    """Lets a daemon's thread begin: one that has not yet is stopped with EINTR."""
+    time.sleep(0.3)
+def conf(state=None, ifn=None, sync=None, maxlen=None, group=None, group6=None, port=None, ttl=None):
+    parts = []
+    if state is not None: parts.append(u32(1, state))
+    if ifn is not None: parts.append(text(2, ifn))
+    if sync is not None: parts.append(u32(3, sync))
+    if maxlen is not None: parts.append(u16(4, maxlen))
+    if group is not None: parts.append(attr(5, A4(group)))
+    if group6 is not None: parts.append(attr(6, A6(group6)))
+    if port is not None: parts.append(u16(7, port))
+    if ttl is not None: parts.append(u8(8, ttl))
+    return attr(3, b"".join(parts))
+def daemon(name, **kw):
+    do("start daemon, " + name, 9, conf(**{"state": 1, "ifn": "ve0", "sync": 7, **kw}))
+    begin()
+    dump("daemons, " + name, 11)
+    do("stop daemon, " + name, 10, conf(state=kw.get("state", 1)))
+daemon("defaults")
+daemon("backup", state=2)
+daemon("backup, large MTU", state=2, ifn="big")
+daemon("master, large MTU", ifn="big")
+daemon("name of 15", ifn="a" * 15)
+daemon("empty name", ifn="")
+for sync in (0, 255, 256, 0xffffffff): daemon(f"id {sync}", sync=sync)
+for maxlen in (0, 1, 100, 1023, 1472, 1473, 9000, 65507, 65508, 65535):
+    daemon(f"maxlen {maxlen}", maxlen=maxlen)
+    daemon(f"backup maxlen {maxlen}", maxlen=maxlen, state=2, ifn="big")
+for group in ("224.0.0.81", "239.255.255.255", "223.255.255.255", "240.0.0.0", "0.0.0.0"): daemon("group " + group, group=group)
+for group in ("ff02::81", "ff05::1", "fe80::1", "::", "2001:db8::1"): daemon("group " + group, group6=group)
+daemon("IPv6 group and maxlen", group6="ff02::81", maxlen=65535)
+daemon("IPv6 group, backup", group6="ff02::81", state=2)
+daemon("both groups", group="224.0.0.82", group6="ff02::81")
+daemon("both groups, the IPv4 one bad", group="10.0.0.1", group6="ff02::81")
+daemon("both groups, the IPv6 one bad", group="224.0.0.82", group6="fe80::1")
+for port in (0, 1, 8848, 65535): daemon(f"port {port}", port=port)
+for ttl in (0, 1, 255): daemon(f"ttl {ttl}", ttl=ttl)
+daemon("state 0", state=0)
+daemon("state 3", state=3)
+daemon("state 3, unknown interface", state=3, ifn="nosuch")
+for t, value in {1: struct.pack("=I", 1), 2: b"ve0\0", 3: struct.pack("=I", 1), 4: struct.pack("=H", 100), 5: A4("224.0.0.9"), 6: A6("ff02::9"), 7: struct.pack("=H", 9), 8: b"\5"}.items():
+    whole = u32(1, 1) + text(2, "ve0") + u32(3, 1)
+    for n in sorted({0, max(len(value) - 1, 0), len(value) + 1}):
+        do(f"start daemon with attribute {t} of {n} bytes", 9, attr(3, whole + attr(t, (value + b"\0" * 2)[:n])))
+        begin()
+        do(f"stop after attribute {t} of {n} bytes", 10, conf(state=1))
+do("start master", 9, conf(1, "ve0", 1))
+do("start master again", 9, conf(1, "big", 2))
+do("start master again, unknown interface", 9, conf(1, "nosuch", 2))
+do("start backup", 9, conf(2, "big", 3))
+dump("both daemons", 11)
+do("get daemon as a single request", 11)
+begin()
+do("stop with name and id", 10, conf(1, "other", 9))
+dump("the backup alone", 11)
+
+# -- destinations of the other family, and sync daemons
+six = u16(11, 10)
+nine = did(addr=A6("2001:db8::9"), port=80)
+do("mixed dest while a daemon runs", 5, S + dst(nine + dfull(fwd=2) + six))
+do("mixed edit while a daemon runs", 6, S + dst(nine + dfull(fwd=2) + six))
+do("mixed delete while a daemon runs", 7, S + dst(nine + six))
+do("stop backup", 10, conf(2))
+do("mixed dest", 5, S + dst(nine + dfull(fwd=2) + six))
+for fwd in (0, 1, 3, 4): do(f"mixed edit to method {fwd}", 6, S + dst(nine + dfull(fwd=fwd) + six))
+do("start master while a mixed dest is there", 9, conf(1, "ve0", 1))
+do("start backup while a mixed dest is there", 9, conf(2, "ve0", 1))
+do("start unknown interface while a mixed dest is there", 9, conf(1, "nosuch", 1))
+do("start state 3 while a mixed dest is there", 9, conf(3, "ve0", 1))
+sockopt(1163, struct.pack("=I16si", 1, b"ve0", 1))
+dump("daemons after a socket option's start with a mixed dest", 11)
+begin()
+do("stop master", 10, conf(1))
+do("mixed delete", 7, S + dst(nine + six))
+do("start master after the mixed dest", 9, conf(1, "ve0", 1))
+begin()
+do("stop master after that", 10, conf(1))
+do("mixed dest in a mark service", 1, svc(mid(8, 10) + FULL6))
+do("mixed dest to that", 5, svc(mid(8, 10)) + dst(did() + dfull(fwd=2) + u16(11, 2)))
+do("start master with that", 9, conf(1, "ve0", 1))
+begin()
+do("delete that service", 3, svc(mid(8, 10)))
+do("start master while the mixed dest is in the trash", 9, conf(1, "ve0", 1))
+begin()
+do("stop master at last", 10, conf(1))
+do("flush with mixed dests", 17)
+
+# -- what socket options made
+def user(addr="10.0.0.1", port=80, proto=6, mark=0, sched=b"rr"):
+    return struct.pack("=HH4s", proto, 0, A4(addr)) + struct.pack(">HH", port, 0) + struct.pack("=I16sII", mark, sched, 0, 0) + b"\xff" * 4
+sockopt(1154, user("10.0.0.7", 70, 17, 6))
+do("mark of UDP", 4, svc(mid(6)))
+do("edit mark of UDP", 2, svc(mid(6) + FULL))
+do("add mark of UDP", 1, svc(mid(6) + FULL))
+do("zero mark of UDP", 16, svc(mid(6)))
+do("dest of mark of UDP", 5, svc(mid(6)) + dst(did() + dfull()))
+sockopt(1159, user("10.0.0.7", 70, 17, 6) + A4("10.9.0.3") + struct.pack(">HH", 80, 0) + struct.pack("=IiII", 0xffffffff, 1, 0, 0))
+sockopt(1159, user("10.0.0.7", 70, 17, 6) + A4("10.9.0.4") + struct.pack(">HH", 80, 0) + struct.pack("=IiII", 0x12003, 1, 0, 0))
+dump("dests with flags of socket options", 8, svc(mid(6)))
+do("delete mark of UDP", 3, svc(mid(6)))
+sockopt(1154, user("0.0.0.0", 0, 6, 0))
+do("mark 0 is the service of address 0 and port 0", 4, svc(mid(0)))
+do("flush what socket options made", 17)
+
+# -- datagrams of several messages
+def m(cmd, attrs=b"", flags=ACK, seq=7): return message(family, REQUEST | flags, cmd, attrs, seq=seq)
+show("add, add again, get, delete in one datagram", m(1, svc(sid() + FULL), seq=1) + m(1, svc(sid() + FULL), seq=2) + m(4, svc(sid()), seq=3) + m(3, svc(sid()), seq=4))
+show("without ACK but errors", m(1, svc(sid() + FULL), 0, 1) + m(1, svc(sid() + FULL), 0, 2) + m(3, svc(sid()), 0, 3) + m(3, svc(sid()), 0, 4))
+show("a good one and half of another", m(13, seq=1) + m(15, seq=2)[:18])
+show("a good one and a length of 15", m(13, seq=1) + struct.pack("=IHHII", 15, family, REQUEST | ACK, 2, PORT) + m(15, seq=3))
+show("an unaligned length, then another", message(family, REQUEST | ACK, 12, attr(4, struct.pack("=I", 900)) + b"\0", length=29)[:29] + b"\0\0\0" + m(15, seq=2))
+show("other families in between", m(13, seq=1) + message(0x3ff, REQUEST | ACK, 1, seq=2) + message(NLCTRL, REQUEST, 3, text(2, "IPVS"), seq=3) + m(15, seq=4))
+show("control messages in between", m(13, seq=1) + message(1, REQUEST | ACK, 0, seq=2) + message(3, REQUEST | ACK, 0, seq=3) + m(15, seq=4))
+show("fifty in one datagram", b"".join(m(15, seq=i) for i in range(50)))
+show("socket: two dumps in one datagram", m(4, flags=DUMP, seq=1) + m(11, flags=DUMP, seq=2))
+for flags in (0x10, 0x20, 0x100, 0x200, 0x400, 0x800, 0xfcff): do(f"info with flags {flags:#x}", 15, flags=flags | ACK)
+for cmd in range(1, 18): show(f"command {cmd} without a generic header", struct.pack("=IHHII", 16, family, REQUEST | ACK, 7, PORT))
+for cmd in (1, 2, 3, 4, 5, 6, 7, 9, 10, 16):
+    do(f"command {cmd} with 4000 bytes of ones", cmd, b"\xff" * 4000)
+    do(f"command {cmd} with an attribute of 60000 bytes", cmd, attr(1, b"\0" * 60000))
+dump("nothing is left", 4)
+
+# -- options of the netlink socket
+SOL_NETLINK, EXT_ACK, CAP_ACK = 270, 11, 10
+sock.setsockopt(SOL_NETLINK, CAP_ACK, 1)
+do("socket: CAP_ACK, error", 3, svc(sid()))
+do("socket: CAP_ACK, acknowledged", 17)
+show("socket: CAP_ACK, unknown family", message(0x3ff, REQUEST | ACK, 1))
+sock.setsockopt(SOL_NETLINK, EXT_ACK, 1)
+do("socket: CAP_ACK and EXT_ACK, error", 3, svc(sid()))
+do("socket: CAP_ACK and EXT_ACK, short attribute", 12, attr(4, b"a"))
+sock.setsockopt(SOL_NETLINK, CAP_ACK, 0)
+do("socket: EXT_ACK, error", 3, svc(sid()))
+do("socket: EXT_ACK, short attribute", 12, attr(4, b"a"))
+do("socket: EXT_ACK, short attribute in a nest", 4, svc(attr(1, b"a")))
+do("socket: EXT_ACK, unknown command", 77)
+do("socket: EXT_ACK, acknowledged", 17)
+sock.close(); sock = connect()
 
 # -- unprivileged
 do("flush with junk attribute", 17, u32(99, 1) + b"\1\2")
