@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod relay;
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use ipvs_client::{DEFAULT_SOCKET, SOCKET_VARIABLE};
 use ipvsd::logging::LogFormat;
 use ipvsd::run;
 
-use crate::lab;
+use crate::{exec, lab};
 
 /// IPVS, the Linux Virtual Server's transport-layer load balancer, outside the kernel.
 #[derive(Debug, Parser)]
@@ -22,10 +22,11 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-// `run` and `lab` are described at their arguments: a description here would replace that one.
+// These are described at their arguments: a description here would replace that one.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Run),
+    Exec(exec::Arguments),
     Lab(lab::Arguments),
     /// Print the version
     Version,

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod exec;
 mod lab;
 
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
                 }
             }
         }
+        cli::Command::Exec(arguments) => exec::exec(arguments),
         cli::Command::Lab(arguments) => lab::lab(&arguments),
         cli::Command::Version => {
             println!("ipvsd {}", env!("CARGO_PKG_VERSION"));
