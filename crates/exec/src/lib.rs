@@ -25,7 +25,6 @@ mod notification;
 mod privilege;
 mod process;
 mod sockopt_call;
-mod sockopt_shim;
 mod supervisor;
 mod syscall;
 mod window;

@@ -1,12 +1,13 @@
 //! getsockopt and setsockopt of IPVS: the kernel's checks and copies in its order, the rest in the daemon.
 
 use ipvs_abi::errno::Errno;
+use ipvs_abi::sockopt::{Operation, check};
 
 use crate::daemon::{CallError, Daemon};
 use crate::memory::Memory;
 use crate::notification::{Notification, Outcome};
 use crate::process::Thread;
-use crate::sockopt_shim::{Operation, Sockopts, check};
+
 use crate::supervisor::Supervisor;
 use crate::syscall;
 
