@@ -33,11 +33,11 @@ conformance: test-prerequisites
 	cargo build --release --locked -p ipvsd -p xtask
 	$(SUDO) target/release/xtask conformance check --bin-dir target/release
 
-# Tests make network namespaces with ip(8).
+# Tests make network namespaces with ip(8), and run Debian's ipvsadm on ours.
 test-prerequisites: prerequisites
-	@if ! command -v ip >/dev/null || ! command -v ping >/dev/null; then \
-		echo "== Installing ip and ping (apt-get install iproute2 iputils-ping)"; \
-		$(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends iproute2 iputils-ping; \
+	@if ! command -v ip >/dev/null || ! command -v ping >/dev/null || ! [ -x /usr/sbin/ipvsadm ]; then \
+		echo "== Installing ip, ping and ipvsadm (apt-get install iproute2 iputils-ping ipvsadm)"; \
+		$(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends iproute2 iputils-ping ipvsadm; \
 	fi
 
 # A C linker and Rust are all that a build needs. A linker that is missing is installed, and said.

@@ -7,6 +7,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::sys::signal::Signal;
@@ -21,8 +22,8 @@ use crate::notification::Listener;
 use crate::supervisor::{self, Preparation};
 use crate::syscall::{self, Fork};
 
-/// What ps(1) shows.
-const TITLE: &str = "ipvsd-exec";
+/// What ps(1) shows, and after it the daemon's socket.
+const TITLE: &[u8] = b"ipvsd-exec ";
 
 /// Signals that end or stop programs, sent to all processes of a terminal or a service: meant for the program. The
 /// supervisor must be there while the program cleans up.
@@ -110,7 +111,7 @@ impl Supervision {
 
 /// The supervisor's whole life; `channel` leads to the program's process until that executes the program.
 fn run(socket: &Path, channel: OwnedFd) {
-    let prepared = part(&channel).and_then(|()| Preparation::new(socket));
+    let prepared = part(socket, &channel).and_then(|()| Preparation::new(socket));
     let greeting = match &prepared {
         Ok(preparation) => {
             let process = rustix::process::getpid().as_raw_nonzero().get();
@@ -129,7 +130,7 @@ fn run(socket: &Path, channel: OwnedFd) {
 }
 
 /// Parts from everything that was the program's.
-fn part(channel: &OwnedFd) -> io::Result<()> {
+fn part(socket: &Path, channel: &OwnedFd) -> io::Result<()> {
     for signal in IGNORED {
         syscall::ignore_signal(signal)?;
     }
@@ -140,7 +141,7 @@ fn part(channel: &OwnedFd) -> io::Result<()> {
     drop(nothing);
     syscall::close_all_from(3, channel.as_fd())?;
     std::env::set_current_dir("/")?;
-    syscall::overwrite_command_line(TITLE.as_bytes());
+    syscall::overwrite_command_line(&[TITLE, socket.as_os_str().as_bytes()].concat());
     rustix::thread::set_name(c"ipvsd-exec")?;
     Ok(())
 }
