@@ -7,22 +7,20 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal};
 
+use super::client::Client;
 use super::recording::Recording;
 use super::script::Script;
 
 /// How long the daemon may take to answer, and to end.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Makes the namespaces and the link, starts ipvsd, runs the script with our ipvsadm and returns what it printed.
-pub(crate) fn run(script: &Script, binaries: &Path) -> Result<Recording> {
-    for name in ["ipvsd", "ipvsadm"] {
-        ensure!(binaries.join(name).is_file(), "no {name} in {}", binaries.display());
-    }
-    let place = Place::new(script, binaries)?;
-    let (out, err) = place.bash("link")?;
+/// Makes the namespaces and the link, starts ipvsd, runs the script with `client` and returns what it printed.
+pub(crate) fn run(script: &Script, client: Client, binaries: &Path) -> Result<Recording> {
+    let place = Place::new(script, client, binaries)?;
+    let (out, err) = place.bash(Client::Ours, "link")?;
     ensure!(err.is_empty() && out.is_empty(), "making the link: {out}{err}");
     let mut daemon = Daemon::start(&place)?;
-    let outcome = place.bash(&format!(". \"$LIBRARY\"/{}.sh", script.name));
+    let outcome = place.bash(client, &format!(". \"$LIBRARY\"/{}.sh", script.name));
     daemon.stop()?;
     let (out, err) = outcome?;
     ensure!(err.is_empty(), "the script wrote to its standard error:\n{err}");
@@ -38,8 +36,8 @@ struct Place {
 }
 
 impl Place {
-    fn new(script: &Script, binaries: &Path) -> Result<Self> {
-        let director = format!("ipvsd-cf-{}-{}", std::process::id(), script.name);
+    fn new(script: &Script, client: Client, binaries: &Path) -> Result<Self> {
+        let director = format!("ipvsd-cf-{}-{}-{}", std::process::id(), client.name(), script.name);
         let client = format!("{director}-cl");
         let folder = std::env::temp_dir().join(&director);
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -55,16 +53,18 @@ impl Place {
         self.folder.join("ipvsd.sock")
     }
 
-    /// Runs bash text in the director's namespace, the library loaded; its output and its errors.
-    fn bash(&self, text: &str) -> Result<(String, String)> {
-        let path = std::env::var("PATH").unwrap_or_default();
+    /// Runs bash text in the director's namespace, the library loaded, its `ipvsadm` being `client`; its output and
+    /// its errors.
+    fn bash(&self, client: Client, text: &str) -> Result<(String, String)> {
         let output = Command::new("ip")
-            .args(["netns", "exec", &self.director, "bash", "-c"])
+            .args(["netns", "exec", &self.director])
+            .args(client.wrapper(&self.binaries))
+            .args(["bash", "-c"])
             .arg(format!(". \"$LIBRARY\"/lib.sh; {text}"))
             .env("LIBRARY", Script::folder())
             .env("CLIENT", &self.client)
             .env("IPVSD_SOCKET", self.socket())
-            .env("PATH", format!("{}:{path}", self.binaries.display()))
+            .env("PATH", client.path(&self.binaries))
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .output()
@@ -108,7 +108,7 @@ impl Daemon {
             if let Some(status) = daemon.child.try_wait()? {
                 bail!("ipvsd ended at once, {status}:\n{}", daemon.log());
             }
-            let (_, errors) = place.bash("ipvsadm -Ln >/dev/null")?;
+            let (_, errors) = place.bash(Client::Ours, "ipvsadm -Ln >/dev/null")?;
             if errors.is_empty() {
                 return Ok(daemon);
             }

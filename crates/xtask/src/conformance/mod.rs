@@ -4,13 +4,16 @@
 //! `conformance/README.md`.
 
 mod candidate;
+mod client;
 mod recording;
 mod reference;
 mod script;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use anyhow::{Context, Result, bail};
+use client::{Client, Interface};
 use recording::Recording;
 use script::Script;
 
@@ -28,6 +31,9 @@ enum Action {
         /// Write nothing: compare with the recordings, and fail when they drift.
         #[arg(long)]
         verify: bool,
+        /// What the clients speak (repeatable); both by default.
+        #[arg(long = "interface", value_enum)]
+        interfaces: Vec<Interface>,
         /// Scripts; all if none is named.
         names: Vec<String>,
     },
@@ -42,6 +48,12 @@ enum Action {
         /// Print the whole output of each script, not only what differs.
         #[arg(long)]
         show: bool,
+        /// Clients to run the scripts with (repeatable); all by default.
+        #[arg(long = "client", value_enum)]
+        clients: Vec<Client>,
+        /// Scripts at once; by default as many as there are processors.
+        #[arg(long)]
+        jobs: Option<std::num::NonZeroUsize>,
         /// Scripts; all if none is named.
         names: Vec<String>,
     },
@@ -50,50 +62,84 @@ enum Action {
 /// Does it; whether all scripts agreed.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     match &arguments.action {
-        Action::Record { verify, names } => record(&Script::find(names)?, *verify),
-        Action::Check { profile, bin_dir, show, names } => {
+        Action::Record { verify, interfaces, names } => {
+            let interfaces = if interfaces.is_empty() { &Interface::ALL[..] } else { interfaces };
+            record(&Script::find(names)?, interfaces, *verify)
+        }
+        Action::Check { profile, bin_dir, show, clients, jobs, names } => {
             let scripts = Script::find(names)?;
             let binaries = match bin_dir {
                 Some(dir) => dir.canonicalize().with_context(|| format!("no folder {}", dir.display()))?,
                 None => crate::workspace::build_ipvsd(profile)?,
             };
-            check(&scripts, &binaries, *show)
+            let clients = if clients.is_empty() { &Client::ALL[..] } else { clients };
+            let jobs = jobs.map_or_else(std::thread::available_parallelism, Ok)?;
+            check(&scripts, clients, &binaries, jobs.get(), *show)
         }
     }
 }
 
-fn record(scripts: &[Script], verify: bool) -> Result<bool> {
+fn record(scripts: &[Script], interfaces: &[Interface], verify: bool) -> Result<bool> {
     let mut tally = Tally::default();
     for script in scripts {
-        let new = reference::run(script)?;
-        if !verify {
-            new.save(script)?;
-            println!("recorded {}", script.name);
-            continue;
+        for &interface in interfaces {
+            let label = format!("{} ({})", script.name, interface.name());
+            let new = reference::run(script, interface)?;
+            if verify {
+                let old = Recording::load(script, interface)?;
+                tally.count(&label, &old.difference(&new, "recorded", "now"));
+            } else {
+                new.save(script, interface)?;
+                println!("recorded {label}");
+            }
         }
-        tally.count(&script.name, &Recording::load(script)?.difference(&new, "recorded", "now"));
     }
     Ok(!verify || tally.finish())
 }
 
-fn check(scripts: &[Script], binaries: &std::path::Path, show: bool) -> Result<bool> {
+fn check(scripts: &[Script], clients: &[Client], binaries: &Path, jobs: usize, show: bool) -> Result<bool> {
     if !rustix::process::geteuid().is_root() {
         bail!("network namespaces need root: run it as root");
     }
-    let mut tally = Tally::default();
-    for script in scripts {
-        let expected = Recording::load(script)?;
-        match candidate::run(script, binaries) {
-            Ok(got) => {
-                if show {
-                    println!("{}", got.text());
-                }
-                tally.count(&script.name, &expected.difference(&got, "kernel", "ipvsd"));
+    let mut runs = Vec::new();
+    for &client in clients {
+        client.check(binaries)?;
+        for script in scripts {
+            if script.is_for(client)? {
+                runs.push((script, client));
             }
-            Err(error) => tally.count(&script.name, &Some(format!("{error:#}\n"))),
         }
     }
-    Ok(tally.finish())
+    // Each run has namespaces of its own, and most of its time is spent waiting.
+    let (runs, tally) = (Mutex::new(runs.into_iter()), Mutex::new(Tally::default()));
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let next = runs.lock().ok().and_then(|mut runs| runs.next());
+                    let Some((script, client)) = next else { return };
+                    let outcome = check_one(script, client, binaries, show);
+                    if let Ok(mut tally) = tally.lock() {
+                        tally.count(&format!("{} ({})", script.name, client.name()), &outcome);
+                    }
+                }
+            });
+        }
+    });
+    Ok(tally.lock().is_ok_and(|tally| tally.finish()))
+}
+
+/// Runs a script; what differs, or what went wrong.
+fn check_one(script: &Script, client: Client, binaries: &Path, show: bool) -> Option<String> {
+    let run = || -> Result<Option<String>> {
+        let expected = Recording::load(script, client.interface())?;
+        let got = candidate::run(script, client, binaries)?;
+        if show {
+            println!("{}", got.text());
+        }
+        Ok(expected.difference(&got, "kernel", "ipvsd"))
+    };
+    run().unwrap_or_else(|error| Some(format!("{error:#}\n")))
 }
 
 /// How many scripts agreed.

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use similar::TextDiff;
 
+use super::client::Interface;
 use super::script::Script;
 
 /// What a script printed, normalised, and where.
@@ -27,10 +28,14 @@ impl Recording {
     }
 
     /// Writes the recording's file.
-    pub(crate) fn save(&self, script: &Script) -> Result<()> {
-        let path = script.recording();
+    pub(crate) fn save(&self, script: &Script, interface: Interface) -> Result<()> {
+        let path = script.recording(interface);
+        let option = match interface {
+            Interface::Netlink => "",
+            Interface::Sockopt => "--interface sockopt ",
+        };
         let header = format!(
-            "# cargo xtask conformance record {}\n# on the reference: {}\n\n",
+            "# cargo xtask conformance record {option}{}\n# on the reference: {}\n\n",
             script.name, self.source
         );
         if let Some(folder) = path.parent() {
@@ -40,8 +45,8 @@ impl Recording {
     }
 
     /// Reads the recording's file.
-    pub(crate) fn load(script: &Script) -> Result<Self> {
-        let path = script.recording();
+    pub(crate) fn load(script: &Script, interface: Interface) -> Result<Self> {
+        let path = script.recording(interface);
         let file = std::fs::read_to_string(&path)
             .with_context(|| format!("{} is not recorded: cannot read {}", script.name, path.display()))?;
         let (header, text) =

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use super::client::Interface;
 use super::recording::Recording;
 use super::script::Script;
 
@@ -20,15 +21,25 @@ fn tools() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Boots the reference kernel, runs the script there and returns what it printed.
-pub(crate) fn run(script: &Script) -> Result<Recording> {
+/// Longest time for a script, in seconds: the kernel is emulated.
+const LIMIT: &str = "600";
+
+/// Boots the reference kernel, runs the script there with clients that speak `interface`, and returns what it printed.
+pub(crate) fn run(script: &Script, interface: Interface) -> Result<Recording> {
     let file = std::env::temp_dir().join(format!("ipvsd-conformance-{}.sh", std::process::id()));
+    // Without generic netlink, every client falls back to socket options, as on a kernel that lacks the family.
+    let wrapper = match interface {
+        Interface::Netlink => "",
+        Interface::Sockopt => "python3 /in/without_genetlink.py",
+    };
     let payload = format!(
-        "export CLIENT=client; echo \"kernel $(uname -r), $(ipvsadm -v)\"; . /in/lib.sh; ip netns add $CLIENT; link; . /in/{}.sh\n",
+        "export CLIENT=client; echo \"kernel $(uname -r), $(ipvsadm -v)\"; . /in/lib.sh; ip netns add $CLIENT; link; \
+         exec {wrapper} bash -c '. /in/lib.sh; . /in/{}.sh'\n",
         script.name
     );
     std::fs::write(&file, payload).with_context(|| format!("cannot write {}", file.display()))?;
-    let output = Command::new(tools()?.join("run")).arg("-d").arg(Script::folder()).arg(&file).output();
+    let output =
+        Command::new(tools()?.join("run")).arg("-d").arg(Script::folder()).arg(&file).arg(LIMIT).output();
     let _ = std::fs::remove_file(&file);
     let output = output.context("cannot run the reference kernel")?;
     let errors = String::from_utf8_lossy(&output.stderr);

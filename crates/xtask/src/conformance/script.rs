@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use super::client::{Client, Interface};
+
 /// One script: `conformance/control/NAME.sh`.
 pub(crate) struct Script {
     /// Its name, without folder and ending.
@@ -17,8 +19,17 @@ impl Script {
     }
 
     /// The recording's file.
-    pub(crate) fn recording(&self) -> PathBuf {
-        crate::workspace::root().join("conformance/recordings").join(format!("{}.txt", self.name))
+    pub(crate) fn recording(&self, interface: Interface) -> PathBuf {
+        let folder = crate::workspace::root().join("conformance/recordings").join(interface.folder());
+        folder.join(format!("{}.txt", self.name))
+    }
+
+    /// Whether it is for this client: all scripts but those with a line `# unmodified clients only`.
+    pub(crate) fn is_for(&self, client: Client) -> Result<bool> {
+        let path = Self::folder().join(format!("{}.sh", self.name));
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(client.is_debian() || !text.lines().any(|line| line == "# unmodified clients only"))
     }
 
     /// The scripts of these names, or all in order of name.
