@@ -1,0 +1,26 @@
+//! Debian's unmodified ipvsadm and keepalived under `ipvsd exec`: keepalived with real traffic through the director that
+//! it keeps, scripts beside one another, and clients that come in hundreds or are killed. Needs root.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+mod crowd;
+mod failover;
+mod health;
+mod namespace;
+mod program;
+mod server;
+mod side_by_side;
+mod traffic;
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Polls until `condition` holds; `what` says what is waited for, when it never does.
+fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "waited {} s for this: {what}", PATIENCE.as_secs());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
