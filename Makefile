@@ -33,11 +33,17 @@ conformance: test-prerequisites
 	cargo build --release --locked -p ipvsd -p xtask
 	$(SUDO) target/release/xtask conformance check --bin-dir target/release
 
-# Tests make network namespaces with ip(8), and run Debian's ipvsadm on ours.
+# What tests run: ip(8) to make network namespaces, and clients that must work unmodified, Debian's. They lie in sbin, which is
+# not in everybody's PATH. None of the packages starts anything before it is configured.
+TEST_PROGRAMS := ip:iproute2 ping:iputils-ping ipvsadm:ipvsadm keepalived:keepalived
+
 test-prerequisites: prerequisites
-	@if ! command -v ip >/dev/null || ! command -v ping >/dev/null || ! [ -x /usr/sbin/ipvsadm ]; then \
-		echo "== Installing ip, ping and ipvsadm (apt-get install iproute2 iputils-ping ipvsadm)"; \
-		$(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends iproute2 iputils-ping ipvsadm; \
+	@missing=; for program in $(TEST_PROGRAMS); do \
+		PATH=$$PATH:/usr/sbin:/sbin command -v "$${program%:*}" >/dev/null || missing="$$missing $${program#*:}"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		echo "== Installing what the tests run (apt-get install$$missing)"; \
+		$(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $$missing; \
 	fi
 
 # A C linker and Rust are all that a build needs. A linker that is missing is installed, and said.

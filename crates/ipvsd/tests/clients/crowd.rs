@@ -90,26 +90,31 @@ fn two_hundred_clients_at_once() {
     director.ipvsadm(&["-a", "-t", "10.86.0.1:80", "-r", "10.86.1.1:80", "-m"]).unwrap();
     let expected = director.ipvsadm(&["-Ln"]).unwrap();
     let before = director.daemon_memory();
-    let most = AtomicUsize::new(0);
-    with_bystander(&director, || {
-        let clients: Vec<Child> = (0..200)
+    let clients = with_bystander(&director, || {
+        let mut clients: Vec<Child> = (0..200)
             .map(|number| {
                 let mode = ["auto", "netlink", "sockopt"][number % 3];
-                let mut command = director.exec(mode, &["ipvsadm", "-Ln"]);
-                command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+                // Waits for the end of its input, so that all are there when the first one asks.
+                let mut command = director.exec(mode, &["bash", "-c", "read; exec ipvsadm -Ln"]);
+                command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
             })
             .collect();
-        most.fetch_max(director.clients().len(), Ordering::SeqCst);
+        let waiting = || director.clients().iter().filter(|name| name.trim() == "bash").count();
+        wait_for("two hundred clients", || waiting() == 200);
+        let all = director.clients().len();
+        for client in &mut clients {
+            drop(client.stdin.take());
+        }
         for client in clients {
             let output = client.wait_with_output().unwrap();
             let error = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success() && error.is_empty(), "{}: {error}", output.status);
             assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
         }
+        all
     });
     director.wait_for_no_clients();
     let after = director.daemon_memory();
     assert!(after < before + GROWTH, "{before} KiB before, {after} KiB after");
-    let most = most.load(Ordering::SeqCst);
-    eprintln!("{most} processes of clients at a time; daemon {before} KiB before, {after} KiB after");
+    eprintln!("{clients} processes of clients at a time; daemon {before} KiB before, {after} KiB after");
 }
