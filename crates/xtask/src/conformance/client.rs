@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 /// One of the two interfaces of the kernel's IPVS. What a client prints depends on which of them it speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -95,12 +95,8 @@ impl Client {
             ensure!(binaries.join(name).is_file(), "no {name} in {}", binaries.display());
         }
         if self.is_debian() {
-            let dpkg = std::process::Command::new("dpkg-query").args(["-S", DEBIAN]).output();
-            let owner = dpkg.context("cannot run dpkg-query: the clients debian-* need Debian")?;
-            ensure!(
-                owner.status.success(),
-                "no {DEBIAN} of Debian's: apt-get install ipvsadm, or --client ours"
-            );
+            let there = Path::new(DEBIAN).is_file();
+            ensure!(there, "no {DEBIAN}: apt-get install ipvsadm (on Debian), or --client ours");
         }
         Ok(())
     }
