@@ -1,10 +1,11 @@
-//! The connections: the shared table, and the wheel that ends them.
+//! The connections: the shared table, the wheel that ends them, and which template controls which of them.
 
-use ipvs_flow::{EntryIndex, HeapTable, InsertError, NewConnection, Tick, Wheel, nanos};
+use ipvs_flow::{EntryIndex, EntryRef, HeapTable, InsertError, NewConnection, Tick, Wheel, nanos, ticks};
 
 use std::time::Duration;
 
 use crate::destination::{Bound, DestinationIndex, Destinations};
+use crate::persistence::is_assured;
 use crate::time::Instant;
 
 /// Connection flags: the kernel's bits (spec section 2.6), as far as they are kept in the table's 16.
@@ -22,6 +23,7 @@ pub(crate) mod flag {
 pub(crate) struct Connections {
     pub(crate) table: HeapTable,
     wheel: Wheel,
+    control: Control,
     /// When [`Connections::expire`] was last called.
     visited: Instant,
 }
@@ -29,10 +31,14 @@ pub(crate) struct Connections {
 /// At most this many timers are looked at in one call of [`Connections::expire`], so that packets never wait long.
 const EXPIRY_BUDGET: u32 = 4096;
 
+/// A template whose time has come while it controls connections lives on for so many seconds.
+const POSTPONEMENT: u32 = 60;
+
 impl Connections {
     pub(crate) fn new(table: HeapTable, now: Instant) -> Self {
         let wheel = Wheel::new(table.capacity(), tick(now));
-        Self { table, wheel, visited: now }
+        let control = Control(vec![0; table.capacity() as usize]);
+        Self { table, wheel, control, visited: now }
     }
 
     /// Enters a connection and starts its timer.
@@ -57,19 +63,38 @@ impl Connections {
     /// Ends one connection now.
     pub(crate) fn remove(&mut self, destinations: &mut Destinations, index: EntryIndex) {
         self.wheel.cancel(index);
-        Self::release(&self.table, destinations, index);
+        release(&self.table, &mut self.control, destinations, index);
+    }
+
+    /// Ends one that the defence picked. Its template goes with it if that controls no other connection and none was
+    /// ever established.
+    pub(crate) fn end(&mut self, destinations: &mut Destinations, index: EntryIndex) {
+        let template = self.template_of(index);
+        self.remove(destinations, index);
+        if let Some(template) = template
+            && self.controlled(template) == 0
+            && self.table.entry(template).is_some_and(|entry| !is_assured(entry.state()))
+        {
+            self.remove(destinations, template);
+        }
     }
 
     /// Ends those whose time has come, at most [`EXPIRY_BUDGET`] of them.
     pub(crate) fn expire(&mut self, destinations: &mut Destinations, now: Instant) {
         self.visited = now;
-        let (table, now) = (&self.table, tick(now));
-        self.wheel.advance(now, EXPIRY_BUDGET, |index| {
+        let Self { table, wheel, control, .. } = self;
+        let now = tick(now);
+        wheel.advance(now, EXPIRY_BUDGET, |index| {
             let entry = table.entry(index)?;
             if now.since(entry.last_seen()) < entry.timeout() {
                 return Some(entry.deadline());
             }
-            Self::release(table, destinations, index);
+            if control.count(&entry, index) > 0 {
+                entry.set_timeout(ticks(POSTPONEMENT));
+                entry.touch(now);
+                return Some(entry.deadline());
+            }
+            release(table, control, destinations, index);
             None
         });
     }
@@ -81,13 +106,72 @@ impl Connections {
         Some(self.visited + Duration::from_nanos(nanos(wait)))
     }
 
-    fn release(table: &HeapTable, destinations: &mut Destinations, index: EntryIndex) {
-        let Some(entry) = table.entry(index) else { return };
-        let (destination, flags) = (DestinationIndex(entry.destination()), entry.flags());
-        if table.remove(index) {
-            let bound = if flags & flag::INACTIVE == 0 { Bound::Active } else { Bound::Inactive };
-            destinations.unbind(destination, bound);
+    /// Puts a connection under the control of the template that it was made by.
+    pub(crate) fn put_under(&mut self, connection: EntryIndex, template: EntryIndex) {
+        self.control.set(connection, template);
+    }
+
+    /// The template that controls a connection.
+    pub(crate) fn template_of(&self, connection: EntryIndex) -> Option<EntryIndex> {
+        self.control.template_of(&self.table.entry(connection)?, connection)
+    }
+
+    /// How many connections the template or connection `entry` controls.
+    pub(crate) fn controlled(&self, index: EntryIndex) -> u32 {
+        self.table.entry(index).map_or(0, |entry| self.control.count(&entry, index))
+    }
+}
+
+/// Takes a connection or template out, with what is counted of it.
+fn release(table: &HeapTable, control: &mut Control, destinations: &mut Destinations, index: EntryIndex) {
+    let Some(entry) = table.entry(index) else { return };
+    let destination = DestinationIndex(entry.destination());
+    let bound = match entry.flags() & flag::INACTIVE {
+        _ if entry.is_template() => Bound::Template,
+        0 => Bound::Active,
+        _ => Bound::Inactive,
+    };
+    if table.remove(index) {
+        control.clear(index, bound == Bound::Template);
+        destinations.unbind(destination, bound);
+    }
+}
+
+/// Who controls whom, beside the table: by entry, of a connection the index of its template plus one, of a template the
+/// number of its connections.
+#[derive(Debug)]
+struct Control(Vec<u32>);
+
+impl Control {
+    fn set(&mut self, connection: EntryIndex, template: EntryIndex) {
+        self.clear(connection, false);
+        if let Some(word) = self.0.get_mut(connection.0 as usize) {
+            *word = template.0 + 1;
         }
+        if let Some(count) = self.0.get_mut(template.0 as usize) {
+            *count += 1;
+        }
+    }
+
+    fn clear(&mut self, index: EntryIndex, is_template: bool) {
+        let word = self.0.get_mut(index.0 as usize).map_or(0, std::mem::take);
+        if !is_template
+            && let Some(template) = word.checked_sub(1)
+            && let Some(count) = self.0.get_mut(template as usize)
+        {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    fn template_of(&self, entry: &EntryRef<'_>, connection: EntryIndex) -> Option<EntryIndex> {
+        if entry.is_template() {
+            return None;
+        }
+        self.0.get(connection.0 as usize)?.checked_sub(1).map(EntryIndex)
+    }
+
+    fn count(&self, entry: &EntryRef<'_>, index: EntryIndex) -> u32 {
+        if entry.is_template() { self.0.get(index.0 as usize).copied().unwrap_or(0) } else { 0 }
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Destination {
     pub(crate) service_serial: u64,
     /// Identity of that service.
     pub(crate) service_id: ServiceId,
+    /// Which destination object this is: never used again, unlike its index.
+    pub(crate) created: u64,
     /// Place in the service's list: the list is sorted by it, the greatest first.
     pub(crate) serial: u64,
     /// Active connections.
@@ -125,6 +127,7 @@ pub(crate) struct Destinations {
     /// How many available ones are of another family than their service.
     mixed: usize,
     last_serial: u64,
+    last_created: u64,
 }
 
 impl Destinations {
@@ -145,10 +148,6 @@ impl Destinations {
 
     /// An available masquerading destination with exactly this address and port, of a service of `protocol` or of
     /// a mark service: whose reply a packet without a connection may be.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for replies without a connection: nat_icmp_send, later")
-    )]
     pub(crate) fn find_any(&self, protocol: u16, address: IpAddr, port: u16) -> Option<DestinationIndex> {
         [Some(protocol), None].into_iter().find_map(|protocol| {
             let key: RealServer = (protocol, address, port);
@@ -165,6 +164,7 @@ impl Destinations {
         service_id: ServiceId,
     ) -> Result<DestinationIndex, Error> {
         let index = u32::try_from(self.slab.vacant_key()).map_err(|_| Error::OutOfMemory)?;
+        self.last_created += 1;
         self.slab.insert(Destination {
             id,
             config,
@@ -172,6 +172,7 @@ impl Destinations {
             service: None,
             service_serial: 0,
             service_id,
+            created: self.last_created,
             serial: 0,
             active: 0,
             inactive: 0,

@@ -3,11 +3,14 @@
 use ipvs_flow::{CapacityError, HeapTable};
 
 use crate::connections::Connections;
+use crate::defence::Defence;
 use crate::destination::{DestinationIndex, Destinations};
+use crate::drop_entry::DropEntries;
 use crate::drops::Drops;
 use crate::estimator::{self, Estimated};
 use crate::fragments::Fragments;
 use crate::interest::{Interest, InterestChange, Interests};
+use crate::orphans::Orphans;
 use crate::service::Services;
 use crate::stats::{Counters, Stats};
 use crate::sync_daemon::SyncDaemons;
@@ -56,6 +59,9 @@ pub struct Director {
     pub(crate) connections: Connections,
     pub(crate) fragments: Fragments,
     drops: Drops,
+    pub(crate) defence: Defence,
+    pub(crate) drop_entries: DropEntries,
+    pub(crate) orphans: Orphans,
 }
 
 impl Director {
@@ -81,6 +87,9 @@ impl Director {
             connections: Connections::new(table, now),
             fragments: Fragments::default(),
             drops: Drops::default(),
+            defence: Defence::default(),
+            drop_entries: DropEntries::new(config.seed),
+            orphans: Orphans::default(),
             last_period: None,
         })
     }
@@ -92,6 +101,9 @@ impl Director {
         self.connections.expire(&mut self.destinations, now);
         self.estimate(now);
         self.empty_trash(now);
+        self.services.keep_up(now, &self.sysctls);
+        self.end_orphans();
+        self.defend(now);
     }
 
     /// When [`Director::poll`] has something to do.
@@ -99,7 +111,15 @@ impl Director {
         let period = estimator::PERIOD.as_nanos() as u64;
         let estimate = self.last_period.map_or(0, |last| last.saturating_add(1).saturating_mul(period));
         let estimate = Instant::from_nanos(estimate);
-        [Some(estimate), self.trash.next_tick(), self.connections.next_expiry()].into_iter().flatten().min()
+        let due = [
+            Some(estimate),
+            self.trash.next_tick(),
+            self.connections.next_expiry(),
+            self.services.next_upkeep(),
+            self.orphans.is_due().then_some(Instant::default()),
+            self.next_defence(),
+        ];
+        due.into_iter().flatten().min()
     }
 
     /// Dropped packets by reason.

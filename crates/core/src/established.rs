@@ -2,17 +2,21 @@
 
 use ipvs_flow::EntryIndex;
 use ipvs_flow::tcp::{self, Direction};
+use ipvs_wire::Ports;
 
-use crate::command::ForwardingMethod;
 use crate::connections::{flag, tick};
 use crate::destination::DestinationIndex;
 use crate::director::Director;
 use crate::forward::{self, Ends};
 use crate::packet::Packet;
-use crate::protocol::{Signal, TCP};
+use crate::protocol::Signal;
 use crate::receive::Arrival;
+use crate::sysctl::Sysctl;
 use crate::time::Instant;
 use crate::verdict::{Reason, Verdict};
+
+/// Bit of `conn_reuse_mode`: also connections in FIN_WAIT whose server's packets do not pass here.
+const REUSE_FIN_WAIT: i64 = 2;
 
 impl Director {
     /// A packet from the client.
@@ -20,12 +24,13 @@ impl Director {
         &mut self,
         arrival: Arrival<'_>,
         packet: &mut Packet<'_>,
+        ports: Ports,
         signal: Signal,
         index: EntryIndex,
     ) -> Verdict {
         let Some(ends) = self.ends(index) else { return Verdict::Drop(Reason::DestinationUnavailable) };
         if !ends.available {
-            return Verdict::Drop(Reason::DestinationUnavailable);
+            return self.without_destination(arrival, packet, ports, signal, index);
         }
         let bytes = packet.len() as u64;
         self.count(ends.destination, |counters| {
@@ -38,12 +43,24 @@ impl Director {
         if let Some(entry) = self.connections.table.entry(index) {
             entry.count_packet_in();
         }
-        match ForwardingMethod((ends.flags & flag::METHOD) as u8) {
-            ForwardingMethod::MASQUERADE => forward::masquerade::to_server(arrival, packet, &ends),
-            ForwardingMethod::DIRECT => forward::direct::to_server(arrival, packet, &ends),
-            ForwardingMethod::LOCAL => Verdict::Deliver,
-            _ => Verdict::Drop(Reason::MethodNotSupported),
+        forward::to_server(arrival, packet, &ends)
+    }
+
+    /// A packet from the client of a connection whose destination was removed: dropped, or with `expire_nodest_conn`
+    /// the connection ends and the packet is judged anew.
+    fn without_destination(
+        &mut self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        ports: Ports,
+        signal: Signal,
+        index: EntryIndex,
+    ) -> Verdict {
+        if self.sysctls.value(Sysctl::ExpireNodestConn) == 0 {
+            return Verdict::Drop(Reason::DestinationUnavailable);
         }
+        self.connections.remove(&mut self.destinations, index);
+        self.schedule(arrival, packet, ports, signal)
     }
 
     /// A packet from the destination of a masqueraded connection.
@@ -86,19 +103,35 @@ impl Director {
         })
     }
 
-    /// Whether this packet starts anew on an entry whose connection has ended: a SYN in TIME_WAIT or CLOSE
-    /// (`conn_reuse_mode` 1, the kernel's default; spec section 9).
+    /// Whether this packet, a SYN, starts anew in the place of its connection (spec section 9): that of a destination of
+    /// weight 0 with `expire_nodest_conn`; with `conn_reuse_mode` one that has ended and has no template.
     pub(crate) fn replaces(&self, index: EntryIndex, signal: Signal) -> bool {
         let Signal::Tcp(flags) = signal else { return false };
         let Some(entry) = self.connections.table.entry(index) else { return false };
-        let ended = |state| state == tcp::State::TimeWait as u8 || state == tcp::State::Close as u8;
-        flags.syn() && entry.key().protocol == TCP && ended(entry.state())
+        if !flags.syn() {
+            return false;
+        }
+        let quiescent = || {
+            let destination = self.destinations.get(DestinationIndex(entry.destination()));
+            destination.is_some_and(|destination| destination.config.weight == 0)
+        };
+        if self.sysctls.value(Sysctl::ExpireNodestConn) != 0 && quiescent() {
+            return true;
+        }
+        let mode = self.sysctls.value(Sysctl::ConnReuseMode);
+        let ended = match tcp::State::from_number(entry.state()) {
+            Some(tcp::State::TimeWait | tcp::State::Close) => true,
+            // The server's FIN was not seen: it may have come.
+            Some(tcp::State::FinWait) => mode & REUSE_FIN_WAIT != 0 && entry.flags() & flag::NO_OUTPUT != 0,
+            _ => false,
+        };
+        mode != 0 && ended && self.connections.template_of(index).is_none()
     }
 
     /// Moves a connection to the state that follows, restarts its timer and keeps the destination's counts.
     fn advance(&mut self, now: Instant, index: EntryIndex, signal: Signal, direction: Direction) {
         let Some(entry) = self.connections.table.entry(index) else { return };
-        let next = signal.next(entry.state(), direction, &self.timeouts);
+        let next = signal.next(entry.state(), direction, self.defence.secure_tcp, &self.timeouts);
         let inactive = entry.flags() & flag::INACTIVE != 0;
         if next.state != entry.state() {
             entry.set_state(next.state);
@@ -111,6 +144,9 @@ impl Director {
                     self.destinations.deactivate(destination);
                 }
             }
+        }
+        if next.assures {
+            self.assure(index);
         }
         self.connections.restart(index, tick(now), next.timeout);
     }

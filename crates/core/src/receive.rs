@@ -93,9 +93,12 @@ impl Director {
                 self.connections.remove(&mut self.destinations, index);
                 self.schedule(arrival, packet, ports, signal)
             }
-            Some(Match::Inbound(index)) => self.inbound(arrival, packet, signal, index),
+            Some(Match::Inbound(index)) => self.inbound(arrival, packet, ports, signal, index),
             Some(Match::Outbound(index)) => self.outbound(arrival, packet, signal, index),
-            None => self.schedule(arrival, packet, ports, signal),
+            None => match self.refuse_stray(arrival, packet, ports, signal) {
+                Some(verdict) => verdict,
+                None => self.schedule(arrival, packet, ports, signal),
+            },
         }
     }
 

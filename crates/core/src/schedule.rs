@@ -4,17 +4,18 @@ use ipvs_flow::{Address, EntryIndex, InsertError, Key, NewConnection, ticks};
 use ipvs_wire::Ports;
 use ipvs_wire::icmp_error::ErrorKind;
 
-use crate::command::ForwardingMethod;
+use crate::command::{ForwardingMethod, ServiceFlags};
 use crate::connections::{flag, tick};
 use crate::destination::{Bound, DestinationIndex};
 use crate::director::Director;
+use crate::forward::{self, Ends};
 use crate::icmp;
 use crate::packet::Packet;
-use crate::protocol::Signal;
+use crate::protocol::{Signal, UDP};
 use crate::receive::Arrival;
 use crate::scheduler::Flow;
 use crate::service::ServiceIndex;
-use crate::time::Instant;
+use crate::sysctl::Sysctl;
 use crate::verdict::{Reason, Verdict};
 
 /// Source port of FTP data connections: a packet from it is never scheduled, not even a datagram (seen).
@@ -22,6 +23,38 @@ const FTP_DATA: u16 = 20;
 
 /// Timeout of an entry until its first packet sets its state's: the kernel's 3 seconds.
 const UNSET_TIMEOUT: u32 = 3;
+
+/// Where a new connection goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) destination: DestinationIndex,
+    /// The destination's port for this connection.
+    pub(crate) port: u16,
+    /// The template that keeps the client there.
+    pub(crate) template: Option<EntryIndex>,
+    /// For one packet alone.
+    pub(crate) one_packet: bool,
+}
+
+/// Why a packet starts no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The scheduler finds no destination.
+    NoDestination,
+    /// The connection table is full.
+    TableFull,
+    /// One client port has too many connections.
+    ChainFull,
+}
+
+impl From<InsertError> for Refusal {
+    fn from(error: InsertError) -> Self {
+        match error {
+            InsertError::ChainFull => Self::ChainFull,
+            InsertError::TableFull | InsertError::Exists => Self::TableFull,
+        }
+    }
+}
 
 impl Director {
     /// Gives a packet that belongs to no connection to a destination, if it is for a virtual service and may start
@@ -34,57 +67,64 @@ impl Director {
         signal: Signal,
     ) -> Verdict {
         let headers = arrival.headers;
-        if !signal.starts_connection() || ports.source == FTP_DATA {
+        if !signal.starts_connection(self.sysctls.value(Sysctl::SloppyTcp) != 0) || ports.source == FTP_DATA {
             return Verdict::Pass;
         }
         let protocol = u16::from(headers.protocol);
         let Some(service) = self.services.find(protocol, headers.destination, ports.destination, 0) else {
             return Verdict::Pass;
         };
-        if !self.services.get(service).is_some_and(|service| service.serves_port(ports.destination)) {
-            return Verdict::Pass;
-        }
         let flow = Flow {
+            now: arrival.now,
             source: headers.source,
             source_port: ports.source,
             destination: headers.destination,
             destination_port: ports.destination,
         };
-        let Some(destination) = self.choose(service, &flow) else {
-            return icmp::answer(
-                packet,
-                headers.destination,
-                ErrorKind::PortUnreachable,
-                Reason::NoDestination,
-            );
-        };
-        match self.connect(arrival.now, headers.protocol, &flow, destination) {
-            Ok(index) => self.inbound(arrival, packet, signal, index),
-            Err(InsertError::ChainFull) => Verdict::Drop(Reason::ClientPortFull),
-            Err(_) => Verdict::Drop(Reason::TableFull),
+        let Some(route) = self.route(service, headers.protocol, &flow) else { return Verdict::Pass };
+        let outcome = route.and_then(|route| {
+            if route.one_packet {
+                return Ok(self.forward_once(arrival, packet, &flow, &route));
+            }
+            let index = self.connect(headers.protocol, &flow, &route)?;
+            Ok(self.inbound(arrival, packet, ports, signal, index))
+        });
+        outcome.unwrap_or_else(|refusal| match refusal {
+            Refusal::NoDestination => {
+                icmp::answer(packet, headers.destination, ErrorKind::PortUnreachable, Reason::NoDestination)
+            }
+            Refusal::ChainFull => Verdict::Drop(Reason::ClientPortFull),
+            Refusal::TableFull => Verdict::Drop(Reason::TableFull),
+        })
+    }
+
+    /// Where a new connection goes; `None` if the service does not serve the packet's port.
+    fn route(&mut self, index: ServiceIndex, protocol: u8, flow: &Flow) -> Option<Result<Route, Refusal>> {
+        let service = self.services.get(index)?;
+        if !service.serves_port(flow.destination_port) {
+            return None;
         }
+        let one_packet = service.flags.contains(ServiceFlags::ONE_PACKET) && protocol == UDP;
+        Some(match service.is_persistent() {
+            true => self.persist(index, protocol, flow).map(|it| Route { one_packet, ..it }),
+            false => self.choose(index, flow).map_or(Err(Refusal::NoDestination), |destination| {
+                let port = self.destinations.get(destination).map_or(0, |destination| destination.id.port);
+                let port = if port == 0 { flow.destination_port } else { port };
+                Ok(Route { destination, port, template: None, one_packet })
+            }),
+        })
     }
 
     /// Asks the service's scheduler.
-    fn choose(&mut self, service: ServiceIndex, flow: &Flow) -> Option<DestinationIndex> {
+    pub(crate) fn choose(&mut self, service: ServiceIndex, flow: &Flow) -> Option<DestinationIndex> {
         let service = self.services.get_mut(service)?;
-        service.schedule(&self.destinations, flow)
+        service.schedule(&self.destinations, &self.sysctls, flow)
     }
 
-    /// Enters a new connection to `destination` and counts it.
-    fn connect(
-        &mut self,
-        now: Instant,
-        protocol: u8,
-        flow: &Flow,
-        index: DestinationIndex,
-    ) -> Result<EntryIndex, InsertError> {
-        let destination = self.destinations.get(index).ok_or(InsertError::TableFull)?;
-        let method = destination.config.forwarding;
-        let output = if method == ForwardingMethod::MASQUERADE { 0 } else { flag::NO_OUTPUT };
-        let port = destination.id.port;
+    /// Enters a new connection and counts it.
+    fn connect(&mut self, protocol: u8, flow: &Flow, route: &Route) -> Result<EntryIndex, Refusal> {
         let entry = self.connections.insert(
-            tick(now),
+            tick(flow.now),
             &NewConnection {
                 key: Key {
                     ipv6: flow.source.is_ipv6(),
@@ -95,15 +135,58 @@ impl Director {
                     virtual_address: Address::from(flow.destination),
                     virtual_port: flow.destination_port,
                 },
-                destination: index.0,
-                destination_port: if port == 0 { flow.destination_port } else { port },
-                flags: u16::from(method.0) & flag::METHOD | output | flag::INACTIVE,
+                destination: route.destination.0,
+                destination_port: route.port,
+                flags: self.connection_flags(route.destination),
                 state: 0,
                 timeout: ticks(UNSET_TIMEOUT),
             },
         )?;
-        self.destinations.bind(index, Bound::Inactive);
-        self.count(index, |counters| counters.connections += 1);
+        self.destinations.bind(route.destination, Bound::Inactive);
+        if let Some(template) = route.template {
+            self.connections.put_under(entry, template);
+        }
+        self.count(route.destination, |counters| counters.connections += 1);
         Ok(entry)
+    }
+
+    /// Forwards a datagram of a one-packet service: a connection that ends at once, so it is only counted.
+    fn forward_once(
+        &mut self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        flow: &Flow,
+        route: &Route,
+    ) -> Verdict {
+        let Some(server) = self.destinations.get(route.destination) else {
+            return Verdict::Drop(Reason::DestinationUnavailable);
+        };
+        let ends = Ends {
+            destination: route.destination,
+            available: server.available,
+            flags: self.connection_flags(route.destination),
+            virtual_address: flow.destination,
+            virtual_port: flow.destination_port,
+            server_address: server.id.address,
+            server_port: route.port,
+        };
+        let bytes = packet.len() as u64;
+        // Counting it there and back lets thresholds judge, as the kernel does.
+        self.destinations.bind(route.destination, Bound::Inactive);
+        self.count(route.destination, |counters| {
+            counters.connections += 1;
+            counters.packets_in += 1;
+            counters.bytes_in += bytes;
+        });
+        let verdict = forward::to_server(arrival, packet, &ends);
+        self.destinations.unbind(route.destination, Bound::Inactive);
+        verdict
+    }
+
+    /// The flags of a new connection to a destination.
+    fn connection_flags(&self, index: DestinationIndex) -> u16 {
+        let method = self.destinations.get(index).map_or(0, |destination| destination.config.forwarding.0);
+        let output = if method == ForwardingMethod::MASQUERADE.0 { 0 } else { flag::NO_OUTPUT };
+        u16::from(method) & flag::METHOD | output | flag::INACTIVE
     }
 }

@@ -1,6 +1,6 @@
 //! Virtual services: what one knows, and the registry that finds them by identity and by packet.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 
 use slab::Slab;
@@ -11,6 +11,8 @@ use crate::error::Error;
 use crate::estimator::Estimated;
 use crate::scheduler::{Change, Flow, Scheduler, View};
 use crate::stats::Counters;
+use crate::sysctl::Sysctls;
+use crate::time::Instant;
 
 /// Position of a service in [`Services`], valid until the service is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +35,8 @@ pub(crate) struct Service {
     pub(crate) target: MarkTarget,
     /// Scheduler with its state; `None` for "none".
     pub(crate) scheduler: Option<Box<dyn Scheduler>>,
+    /// When the scheduler's upkeep is due, if it has one.
+    pub(crate) upkeep: Option<Instant>,
     /// Persistence engine name.
     pub(crate) persistence_engine: Option<String>,
     /// Destinations, newest first: the order that schedulers walk and listings show.
@@ -56,15 +60,28 @@ impl Service {
         }
     }
 
+    /// The port of an address service; 0: all ports.
+    pub(crate) fn own_port(&self) -> Option<u16> {
+        match self.id {
+            ServiceId::Mark { .. } => None,
+            ServiceId::Address { port, .. } => Some(port),
+        }
+    }
+
     /// Asks the scheduler for a destination for a new connection.
-    pub(crate) fn schedule(&mut self, destinations: &Destinations, flow: &Flow) -> Option<DestinationIndex> {
-        let view = View { list: &self.destinations, destinations, flags: self.flags };
+    pub(crate) fn schedule(
+        &mut self,
+        destinations: &Destinations,
+        sysctls: &Sysctls,
+        flow: &Flow,
+    ) -> Option<DestinationIndex> {
+        let view = View { list: &self.destinations, destinations, flags: self.flags, sysctls };
         self.scheduler.as_mut()?.schedule(view, flow)
     }
 
     /// Tells the scheduler of a change.
-    pub(crate) fn changed(&mut self, destinations: &Destinations, change: Change) {
-        let view = View { list: &self.destinations, destinations, flags: self.flags };
+    pub(crate) fn changed(&mut self, destinations: &Destinations, sysctls: &Sysctls, change: Change) {
+        let view = View { list: &self.destinations, destinations, flags: self.flags, sysctls };
         if let Some(scheduler) = &mut self.scheduler {
             scheduler.changed(view, change);
         }
@@ -100,7 +117,7 @@ impl Service {
 }
 
 const TCP: u16 = 6;
-const FTP: u16 = 21;
+pub(crate) const FTP: u16 = 21;
 const FTP_DATA: u16 = 20;
 /// Ports from here on are unprivileged: passive FTP data connections go there.
 const UNPRIVILEGED: u16 = 1024;
@@ -116,6 +133,8 @@ pub(crate) struct Services {
     estimated: Vec<(ServiceIndex, u64)>,
     /// How many are of IPv4.
     ipv4: u32,
+    /// When the schedulers with upkeep want theirs.
+    upkeeps: BTreeSet<(Instant, ServiceIndex)>,
     last_serial: u64,
 }
 
@@ -173,6 +192,9 @@ impl Services {
     pub(crate) fn remove(&mut self, index: ServiceIndex) -> Option<Service> {
         let service = self.slab.try_remove(index.0 as usize)?;
         self.by_id.remove(&service.id);
+        if let Some(due) = service.upkeep {
+            self.upkeeps.remove(&(due, index));
+        }
         self.ordered.remove(&order(&service.id, service.serial));
         self.ipv4 -= u32::from(!service.id.is_ipv6());
         Some(service)
@@ -196,6 +218,36 @@ impl Services {
     /// Number of IPv4 services.
     pub(crate) const fn ipv4(&self) -> u32 {
         self.ipv4
+    }
+
+    /// Starts the timer of the scheduler's upkeep, if it has one, in place of the one before.
+    pub(crate) fn start_upkeep(&mut self, index: ServiceIndex, now: Instant) {
+        let Some(service) = self.slab.get_mut(index.0 as usize) else { return };
+        if let Some(before) = service.upkeep.take() {
+            self.upkeeps.remove(&(before, index));
+        }
+        let interval = service.scheduler.as_ref().and_then(|scheduler| scheduler.upkeep_interval());
+        if let Some(interval) = interval {
+            service.upkeep = Some(now + interval);
+            self.upkeeps.insert((now + interval, index));
+        }
+    }
+
+    /// When [`Services::keep_up`] has something to do.
+    pub(crate) fn next_upkeep(&self) -> Option<Instant> {
+        self.upkeeps.first().map(|(due, _)| *due)
+    }
+
+    /// Runs the upkeep of the schedulers that are due.
+    pub(crate) fn keep_up(&mut self, now: Instant, sysctls: &Sysctls) {
+        while let Some((_, index)) = self.upkeeps.first().copied().filter(|(due, _)| *due <= now) {
+            if let Some(service) = self.slab.get_mut(index.0 as usize)
+                && let Some(scheduler) = &mut service.scheduler
+            {
+                scheduler.upkeep(now, sysctls);
+            }
+            self.start_upkeep(index, now);
+        }
     }
 
     /// Counts at a service and tells the estimator.

@@ -1,5 +1,7 @@
 //! The settings of /proc/sys/net/ipv4/vs: names, defaults and what each accepts (spec section 5).
 
+use core::time::Duration;
+
 use crate::error::Error;
 
 /// A setting, in the order in which the kernel lists them.
@@ -202,6 +204,21 @@ impl Sysctls {
     /// The value of `sysctl`, [`Sysctl::width`] integers.
     pub(crate) fn get(&self, sysctl: Sysctl) -> &[i64] {
         &self.0[sysctl as usize][..sysctl.width()]
+    }
+
+    /// The first value of `sysctl`.
+    pub(crate) fn value(&self, sysctl: Sysctl) -> i64 {
+        self.0[sysctl as usize][0]
+    }
+
+    /// The value of a setting in seconds; a negative one counts as 0.
+    pub(crate) fn seconds(&self, sysctl: Sysctl) -> Duration {
+        Duration::from_secs(u64::try_from(self.value(sysctl)).unwrap_or(0))
+    }
+
+    /// Sets the first value of `sysctl`, unchecked: where the director itself changes it.
+    pub(crate) fn put(&mut self, sysctl: Sysctl, value: i64) {
+        self.0[sysctl as usize][0] = value;
     }
 
     /// Sets `sysctl` to `values`; where fewer are given, the others stay.

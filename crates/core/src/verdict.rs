@@ -57,6 +57,11 @@ reasons! {
     /// For a virtual address that is not the host's, but for no service and no connection there: answered as a host
     /// would, with a reset or ICMP port unreachable.
     NotServed = "not-served",
+    /// From a real server but of no connection, with `nat_icmp_send`; the server got an ICMP port unreachable where that
+    /// could be sent.
+    NoConnection = "no-connection",
+    /// The defence dropped it instead of starting a connection (`drop_packet`).
+    Defence = "defence",
     /// The connection's destination was removed or is not available.
     DestinationUnavailable = "destination-unavailable",
     /// TTL or hop limit ran out and no ICMP error could be sent.

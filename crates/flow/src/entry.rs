@@ -11,7 +11,7 @@
 
 use crate::{
     Key, NewConnection, Tick,
-    key::KEY_OF_WORD_9,
+    key::{KEY_OF_WORD_9, is_template},
     line::Line,
     sync::{AtomicU32, Ordering, fence},
 };
@@ -112,6 +112,11 @@ impl<'t> EntryRef<'t> {
     /// What identifies the connection.
     pub fn key(&self) -> Key {
         Key::from_words(key_words(self.line))
+    }
+
+    /// Whether it is a persistence template rather than a connection with packets.
+    pub fn is_template(&self) -> bool {
+        is_template(self.word_9())
     }
 
     /// Index of the connection's destination.
@@ -263,6 +268,15 @@ pub(crate) fn retire(line: &Line) {
 pub(crate) fn write_client_port(line: &Line, port: u16) {
     let ports = line.word::<8>();
     ports.store(ports.load(Ordering::Relaxed) & 0xffff_0000 | u32::from(port), Ordering::Relaxed);
+}
+
+/// Changes virtual and destination port of a retired entry.
+pub(crate) fn write_service_ports(line: &Line, port: u16) {
+    let port = u32::from(port);
+    let ports = line.word::<8>();
+    ports.store(ports.load(Ordering::Relaxed) & 0xffff | port << 16, Ordering::Relaxed);
+    let rest = line.word::<9>();
+    rest.store(rest.load(Ordering::Relaxed) & KEY_OF_WORD_9 | port, Ordering::Relaxed);
 }
 
 /// The word that links free entries. No setter writes it, so a reference that outlived its connection cannot break the

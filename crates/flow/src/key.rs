@@ -59,7 +59,7 @@ impl Key {
         let [a, b, c, d, e, f, g, h, ports, word_9] = words;
         Key {
             ipv6: word_9 >> 24 & IPV6 != 0,
-            template: word_9 >> 24 & TEMPLATE != 0,
+            template: is_template(word_9),
             protocol: (word_9 >> 16) as u8,
             client: Address::from_words([a, b, c, d]),
             client_port: ports as u16,
@@ -75,6 +75,11 @@ impl Key {
     fn word_9(self) -> u32 {
         kind_and_protocol(self.ipv6, self.template, self.protocol)
     }
+}
+
+/// Whether entry word 9 is a template's.
+pub(crate) fn is_template(word_9: u32) -> bool {
+    word_9 >> 24 & TEMPLATE != 0
 }
 
 /// Protocol and kind at their place in entry word 9.

@@ -183,6 +183,11 @@ impl<M: Memory> Table<M> {
         self.layout
     }
 
+    /// Entries from this index on were never used.
+    pub fn extent(&self) -> u32 {
+        self.allocation().map_or(0, |allocation| allocation.entry_mark())
+    }
+
     /// The connections in entries `position` and up, by index. A listing in pages goes on from [`Entries::position`];
     /// connections that come and go meanwhile may be missed, others appear once.
     pub fn entries_from(&self, position: u32) -> Entries<'_, M> {
@@ -192,8 +197,7 @@ impl<M: Memory> Table<M> {
     /// The connections in entries `position` up to but not including `end`, by index: a caller that must not look at
     /// too many entries at a time, free ones included, sets an end.
     pub fn entries_between(&self, position: u32, end: u32) -> Entries<'_, M> {
-        let mark = self.allocation().map_or(0, |allocation| allocation.entry_mark());
-        Entries { table: self, position, end: end.min(mark) }
+        Entries { table: self, position, end: end.min(self.extent()) }
     }
 
     pub(crate) fn entry_line(&self, index: EntryIndex) -> Option<&Line> {

@@ -96,6 +96,30 @@ impl<M: Memory> Table<M> {
         false
     }
 
+    /// Takes a connection out of the hash but leaves it in its entry, virtual and destination port set to 65535 (so the kernel
+    /// shows a template that is no longer valid): no lookup finds it any more, listings and [`Table::remove`] do.
+    /// `false`: there is none.
+    pub fn unhook(&self, index: EntryIndex) -> bool {
+        let Some(line) = self.entry_line(index) else { return false };
+        while let Some(entry) = self.entry(index) {
+            let Some(chain) = self.chain(&entry.key()) else { return false };
+            chain.lock();
+            // As in `remove`.
+            let current = entry.is_current();
+            if current {
+                entry::retire(line);
+                self.take_out(&chain, index);
+                entry::write_service_ports(line, u16::MAX);
+                entry::publish(line);
+            }
+            chain.unlock();
+            if current {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Changes the client port of the connection in an entry, and so its place in the hash. Other threads do not find
     /// the connection for a moment meanwhile.
     ///

@@ -265,3 +265,30 @@ fn indices_past_the_capacity_hold_nothing() {
         assert!(table.entry(EntryIndex(index)).is_none() && !table.remove(EntryIndex(index)));
     }
 }
+
+/// What is out of the hash is listed and removed, but not found, and its key is free.
+#[test]
+fn an_unhooked_connection_stays_in_its_entry_alone() {
+    let table = HeapTable::allocate(8, [1, 2]).unwrap();
+    let key = Key {
+        ipv6: false,
+        template: true,
+        protocol: 6,
+        client: Address::from([10, 0, 0, 0]),
+        client_port: 0,
+        virtual_address: Address::from([198, 51, 100, 1]),
+        virtual_port: 80,
+    };
+    let first = table.insert(&connection(key, 1), Tick(5)).unwrap();
+    assert!(table.unhook(first));
+    assert_eq!(table.find_in(&key), None);
+    let shown = table.entry(first).and_then(|entry| entry.snapshot()).unwrap();
+    assert_eq!((shown.key.client_port, shown.key.virtual_port, shown.destination_port), (0, 65535, 65535));
+    assert_eq!((shown.key.template, shown.key.client, shown.destination), (true, key.client, 1));
+    let second = table.insert(&connection(key, 2), Tick(6)).unwrap();
+    assert_eq!(table.find_in(&key), Some(second));
+    assert!(table.unhook(second), "two of the same key");
+    assert_eq!(table.entries_from(0).collect::<Vec<_>>(), [first, second]);
+    assert!(table.remove(first) && table.remove(second));
+    assert!(!table.unhook(first) && table.is_empty());
+}

@@ -6,8 +6,8 @@ use crate::command::{ConnectionInfo, Reply};
 use crate::connections::tick;
 use crate::destination::DestinationIndex;
 use crate::director::Director;
-use crate::protocol;
 use crate::time::Instant;
+use crate::{persistence, protocol};
 
 /// At most this many entries of the table are looked at for one page, free ones included.
 const WINDOW: u32 = 1 << 16;
@@ -40,7 +40,10 @@ impl Director {
             virtual_port: key.virtual_port,
             destination: destination.id.address,
             destination_port: connection.destination_port,
-            state: protocol::state_name(key.protocol, connection.state),
+            state: match key.template {
+                true => persistence::state_name(connection.state),
+                false => protocol::state_name(key.protocol, connection.state),
+            },
             expires: seconds(now.until(entry.deadline())),
         })
     }

@@ -51,7 +51,7 @@ impl Director {
         self.renew_server_interest(index);
         if let Some(service) = self.services.get_mut(service_index) {
             service.destinations.push_front(index);
-            service.changed(&self.destinations, Change::Added);
+            service.changed(&self.destinations, &self.sysctls, Change::Added);
         }
         Ok(Reply::Done)
     }
@@ -67,7 +67,7 @@ impl Director {
         self.destinations.configure(index, config);
         self.renew_server_interest(index);
         if let Some(service) = self.services.get_mut(service) {
-            service.changed(&self.destinations, Change::Edited);
+            service.changed(&self.destinations, &self.sysctls, Change::Edited);
         }
         Ok(Reply::Done)
     }
@@ -85,8 +85,9 @@ impl Director {
             && let Some(position) = service.position(&self.destinations, index)
         {
             service.destinations.remove(position);
-            service.changed(&self.destinations, Change::Removed { position });
+            service.changed(&self.destinations, &self.sysctls, Change::Removed { position });
         }
+        self.seek_orphans();
         Ok(Reply::Done)
     }
 

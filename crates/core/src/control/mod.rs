@@ -25,8 +25,8 @@ impl Director {
     /// Why it was refused; then nothing has changed.
     pub fn execute(&mut self, now: Instant, host: &dyn Host, command: Command) -> Result<Reply, Error> {
         match command {
-            Command::AddService(id, config) => self.add_service(canonical(id), config),
-            Command::EditService(id, config) => self.edit_service(canonical(id), config),
+            Command::AddService(id, config) => self.add_service(now, canonical(id), config),
+            Command::EditService(id, config) => self.edit_service(now, canonical(id), config),
             Command::DeleteService(id) => self.delete_service(now, canonical(id)),
             Command::Flush => self.flush(now),
             Command::Zero(id) => self.zero(id.map(canonical)),

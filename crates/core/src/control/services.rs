@@ -10,6 +10,7 @@ use crate::estimator::Estimated;
 use crate::interest::Interest;
 use crate::scheduler::{self, Scheduler, View};
 use crate::service::{Service, ServiceIndex};
+use crate::sysctl::Sysctls;
 use crate::time::Instant;
 
 /// The kernel keeps the persistence timeout as 32 bits of clock ticks, 250 a second: greater ones wrap (seen:
@@ -17,7 +18,12 @@ use crate::time::Instant;
 const KERNEL_HZ: u32 = 250;
 
 impl Director {
-    pub(super) fn add_service(&mut self, id: ServiceId, config: ServiceConfig) -> Result<Reply, Error> {
+    pub(super) fn add_service(
+        &mut self,
+        now: Instant,
+        id: ServiceId,
+        config: ServiceConfig,
+    ) -> Result<Reply, Error> {
         if self.services.find_id(&id).is_some() {
             return Err(Error::ServiceExists);
         }
@@ -31,32 +37,43 @@ impl Director {
             netmask: config.netmask,
             target: config.target,
             scheduler: None,
+            upkeep: None,
             persistence_engine,
             destinations: VecDeque::new(),
             stats: Estimated::default(),
         };
-        service.scheduler = bound(&service, &self.destinations, scheduler)?;
-        self.services.insert(service)?;
+        service.scheduler = bound(&service, &self.destinations, &self.sysctls, scheduler)?;
+        let index = self.services.insert(service)?;
+        self.services.start_upkeep(index, now);
         if let Some(interest) = Interest::of_service(&id) {
             self.interests.hold(interest);
         }
         Ok(Reply::Done)
     }
 
-    pub(super) fn edit_service(&mut self, id: ServiceId, config: ServiceConfig) -> Result<Reply, Error> {
+    pub(super) fn edit_service(
+        &mut self,
+        now: Instant,
+        id: ServiceId,
+        config: ServiceConfig,
+    ) -> Result<Reply, Error> {
         let index = self.services.find_id(&id).ok_or(Error::NoSuchService)?;
         let scheduler = scheduler::by_name(&config.scheduler, self.next_seed())?;
         let persistence_engine = check(&id, &config)?;
         let service = self.services.get_mut(index).ok_or(Error::NoSuchService)?;
         // The scheduler keeps its state when it stays the same.
         let name = |scheduler: &Option<Box<dyn Scheduler>>| scheduler.as_ref().map(|it| it.name());
-        if name(&scheduler) != name(&service.scheduler) {
-            service.scheduler = bound(service, &self.destinations, scheduler)?;
+        let changes = name(&scheduler) != name(&service.scheduler);
+        if changes {
+            service.scheduler = bound(service, &self.destinations, &self.sysctls, scheduler)?;
         }
         service.flags = flags(service.flags, &config);
         service.timeout = timeout(config.timeout);
         service.netmask = config.netmask;
         service.persistence_engine = persistence_engine;
+        if changes {
+            self.services.start_upkeep(index, now);
+        }
         Ok(Reply::Done)
     }
 
@@ -108,6 +125,7 @@ impl Director {
         for destination in &service.destinations {
             self.discard(now, *destination);
         }
+        self.seek_orphans();
         if let Some(interest) = Interest::of_service(&service.id) {
             self.interests.release(interest);
         }
@@ -135,10 +153,11 @@ fn check(id: &ServiceId, config: &ServiceConfig) -> Result<Option<String>, Error
 fn bound(
     service: &Service,
     destinations: &Destinations,
+    sysctls: &Sysctls,
     scheduler: Option<Box<dyn Scheduler>>,
 ) -> Result<Option<Box<dyn Scheduler>>, Error> {
     let Some(mut scheduler) = scheduler else { return Ok(None) };
-    scheduler.bind(View { list: &service.destinations, destinations, flags: service.flags })?;
+    scheduler.bind(View { list: &service.destinations, destinations, flags: service.flags, sysctls })?;
     Ok(Some(scheduler))
 }
 

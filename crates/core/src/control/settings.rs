@@ -14,7 +14,12 @@ impl Director {
     }
 
     pub(super) fn set_sysctl(&mut self, sysctl: Sysctl, values: &[i64]) -> Result<Reply, Error> {
+        let before = self.sysctls.value(sysctl);
         self.sysctls.set(sysctl, values)?;
+        let of_defence = matches!(sysctl, Sysctl::DropEntry | Sysctl::DropPacket | Sysctl::SecureTcp);
+        if of_defence && self.sysctls.value(sysctl) != before {
+            self.judge_defence();
+        }
         Ok(Reply::Done)
     }
 

@@ -8,6 +8,8 @@ use std::net::IpAddr;
 use ipvs_wire::icmp_error::ErrorKind;
 use ipvs_wire::rewrite;
 
+use crate::command::ForwardingMethod;
+use crate::connections::flag;
 use crate::destination::DestinationIndex;
 use crate::host::{AddressKind, Host};
 use crate::icmp;
@@ -27,6 +29,16 @@ pub(crate) struct Ends {
     pub(crate) virtual_port: u16,
     pub(crate) server_address: IpAddr,
     pub(crate) server_port: u16,
+}
+
+/// Towards the server, by the connection's method.
+pub(crate) fn to_server(arrival: Arrival<'_>, packet: &mut Packet<'_>, ends: &Ends) -> Verdict {
+    match ForwardingMethod((ends.flags & flag::METHOD) as u8) {
+        ForwardingMethod::MASQUERADE => masquerade::to_server(arrival, packet, ends),
+        ForwardingMethod::DIRECT => direct::to_server(arrival, packet, ends),
+        ForwardingMethod::LOCAL => Verdict::Deliver,
+        _ => Verdict::Drop(Reason::MethodNotSupported),
+    }
 }
 
 /// Whether `address` is this host's own.
@@ -87,7 +99,7 @@ fn towards_server(
 
 /// What the host's forwarding checks before IPVS sees a server's packet: hop limit and route, with errors from the
 /// host's own address that quote the packet as it came.
-fn towards_client(
+pub(crate) fn towards_client(
     arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
     next: IpAddr,

@@ -10,6 +10,7 @@ pub(crate) const ICMP: u8 = 1;
 pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
 pub(crate) const ICMPV6: u8 = 58;
+pub(crate) const SCTP: u8 = 132;
 
 /// The protocols of services that packets can match: TCP, UDP, SCTP.
 pub(crate) const BALANCED: [u16; 3] = [6, 17, 132];
@@ -33,29 +34,47 @@ impl Signal {
         }
     }
 
-    /// Whether a packet without a connection may start one: any datagram, a SYN without RST.
-    pub(crate) fn starts_connection(self) -> bool {
+    /// Whether a packet without a connection may start one: any datagram, a SYN without RST, with `sloppy` any segment
+    /// without RST.
+    pub(crate) fn starts_connection(self, sloppy: bool) -> bool {
         match self {
-            Self::Tcp(flags) => flags.syn() && !flags.rst(),
+            Self::Tcp(flags) => (flags.syn() || sloppy) && !flags.rst(),
             Self::Udp => true,
         }
     }
 
+    /// Whether it resets a connection.
+    pub(crate) fn is_reset(self) -> bool {
+        matches!(self, Self::Tcp(flags) if flags.rst())
+    }
+
     /// State and timeout (ticks) that follow `state`, and whether that state counts as active.
-    pub(crate) fn next(self, state: u8, direction: tcp::Direction, timeouts: &StateTimeouts) -> Next {
+    /// `secure`: by the tables for floods.
+    pub(crate) fn next(
+        self,
+        state: u8,
+        direction: tcp::Direction,
+        secure: bool,
+        timeouts: &StateTimeouts,
+    ) -> Next {
         match self {
             Self::Tcp(flags) => {
+                let before = tcp::State::from_number(state).unwrap_or(tcp::State::None);
                 let event = tcp::Event::from_flags(flags.0);
-                // Secure mode comes with the defence.
-                let state = tcp::next_state(
-                    false,
-                    direction,
-                    event,
-                    tcp::State::from_number(state).unwrap_or(tcp::State::None),
-                );
-                Next { state: state as u8, timeout: timeouts.tcp(state), active: state.is_active() }
+                let state = tcp::next_state(secure, direction, event, before);
+                Next {
+                    state: state as u8,
+                    timeout: timeouts.tcp(state),
+                    active: state.is_active(),
+                    assures: state == tcp::State::Established && before != state,
+                }
             }
-            Self::Udp => Next { state: udp::STATE, timeout: timeouts.udp(), active: false },
+            Self::Udp => Next {
+                state: udp::STATE,
+                timeout: timeouts.udp(),
+                active: false,
+                assures: direction == tcp::Direction::Output,
+            },
         }
     }
 }
@@ -68,6 +87,8 @@ pub(crate) struct Next {
     pub(crate) timeout: u32,
     /// Counts as active (else as inactive).
     pub(crate) active: bool,
+    /// Shows that the server answers: the connection's template becomes ASSURED.
+    pub(crate) assures: bool,
 }
 
 /// The state's name as the kernel prints it.

@@ -3,9 +3,12 @@
 //! The rules are those of spec section 10. The list of destinations has the newest first; all comparisons are strict,
 //! so the first of equals in list order wins.
 
+mod cache;
 mod dh;
 mod fo;
 mod hash;
+mod lblc;
+mod lblcr;
 mod lc;
 mod mh;
 mod nq;
@@ -22,16 +25,21 @@ mod wlc;
 mod wrr;
 
 use core::fmt::Debug;
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::command::ServiceFlags;
 use crate::destination::{Destination, DestinationIndex, Destinations};
 use crate::error::Error;
+use crate::sysctl::Sysctls;
+use crate::time::Instant;
 
-/// What a scheduler may look at besides the service: the packet's addresses and ports.
+/// What a scheduler may look at besides the service: the packet's addresses and ports, and when it came.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Flow {
+    /// When the packet came.
+    pub(crate) now: Instant,
     /// Source address of the packet (the client).
     pub(crate) source: IpAddr,
     /// Source port.
@@ -51,6 +59,8 @@ pub(crate) struct View<'a> {
     pub(crate) destinations: &'a Destinations,
     /// The service's flags (SCHED1..3 configure some schedulers).
     pub(crate) flags: ServiceFlags,
+    /// The settings.
+    pub(crate) sysctls: &'a Sysctls,
 }
 
 impl<'a> View<'a> {
@@ -68,6 +78,13 @@ impl<'a> View<'a> {
     /// The usable ones in list order.
     fn usable(self) -> impl Iterator<Item = (DestinationIndex, &'a Destination)> {
         self.iter().filter(|(_, destination)| destination.usable())
+    }
+
+    /// Whether a destination has more active connections than weight while another has fewer than half of its own.
+    fn is_crowded(self, destination: &Destination) -> bool {
+        let weight = |it: &Destination| u64::from(it.config.weight.unsigned_abs());
+        u64::from(destination.active) > weight(destination)
+            && self.iter().any(|(_, other)| 2 * u64::from(other.active) < weight(other))
     }
 
     /// The usable destination with the least `load` per weight, the first of equals.
@@ -119,6 +136,16 @@ pub(crate) trait Scheduler: Debug + Send {
         let _ = (view, change);
     }
 
+    /// How often [`Scheduler::upkeep`] is due; `None`: never.
+    fn upkeep_interval(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Drops what need not be remembered any longer.
+    fn upkeep(&mut self, now: Instant, sysctls: &Sysctls) {
+        let _ = (now, sysctls);
+    }
+
     /// Chooses a destination for a new connection; `None` if there is no usable one.
     fn schedule(&mut self, view: View<'_>, flow: &Flow) -> Option<DestinationIndex>;
 }
@@ -144,9 +171,36 @@ pub(crate) fn by_name(name: &str, seed: u64) -> Result<Option<Box<dyn Scheduler>
         "dh" => Box::<dh::DestinationHashing>::default(),
         "sh" => Box::<sh::SourceHashing>::default(),
         "mh" => Box::<mh::MaglevHashing>::default(),
+        "lblc" => Box::<lblc::LocalityLeastConnection>::default(),
+        "lblcr" => Box::<lblcr::ReplicatedLocality>::default(),
         "twos" => Box::new(twos::PowerOfTwo::new(seed)),
         _ => return Err(Error::NoSuchScheduler),
     }))
+}
+
+/// A destination that a scheduler remembers over changes of the list. Its index may meanwhile be another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cached {
+    index: DestinationIndex,
+    /// [`Destination::created`].
+    created: u64,
+}
+
+impl Cached {
+    fn new(view: View<'_>, index: DestinationIndex) -> Option<Self> {
+        Some(Self { index, created: view.destinations.get(index)?.created })
+    }
+
+    /// The destination, in the trash perhaps.
+    fn existing<'a>(&self, view: View<'a>) -> Option<&'a Destination> {
+        view.destinations.get(self.index).filter(|destination| destination.created == self.created)
+    }
+
+    /// The destination, if it is not in the trash.
+    fn available<'a>(&self, view: View<'a>) -> Option<(DestinationIndex, &'a Destination)> {
+        let destination = self.existing(view).filter(|destination| destination.available)?;
+        Some((self.index, destination))
+    }
 }
 
 /// The load that lc, wlc, twos and others compare: active connections count 257-fold (the kernel adds the total, not

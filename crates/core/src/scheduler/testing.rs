@@ -176,16 +176,21 @@ impl Bench {
         client: IpAddr,
         bound: Bound,
     ) -> Option<DestinationIndex> {
-        let flow =
-            Flow { source: client, source_port: 1024, destination: ip("10.9.0.1"), destination_port: 80 };
+        let flow = Flow {
+            now: self.now,
+            source: client,
+            source_port: 1024,
+            destination: ip("10.9.0.1"),
+            destination_port: 80,
+        };
         self.connect(id, &flow, bound)
     }
 
     /// Schedules one connection and counts it.
     pub(crate) fn connect(&mut self, id: ServiceId, flow: &Flow, bound: Bound) -> Option<DestinationIndex> {
         let index = self.find(id);
-        let Director { services, destinations, .. } = &mut self.director;
-        let chosen = services.get_mut(index)?.schedule(destinations, flow)?;
+        let Director { services, destinations, sysctls, .. } = &mut self.director;
+        let chosen = services.get_mut(index)?.schedule(destinations, sysctls, flow)?;
         destinations.bind(chosen, bound);
         self.director.count(chosen, |counters| counters.connections += 1);
         Some(chosen)

@@ -266,6 +266,7 @@ fn hashed(scheduler: &str, flags: u32, weights: &[i32], quiescent: &[u8], expect
     let chosen: String = (1..=64)
         .map(|i| {
             let flow = Flow {
+                now: bench.now,
                 source: IpAddr::from(Ipv4Addr::new(10, 1, 0, if ports { 1 } else { i })),
                 source_port: if ports { 4999 + u16::from(i) } else { 2000 },
                 destination: IpAddr::from(Ipv4Addr::new(10, 6, 0, i)),

@@ -10,7 +10,7 @@ use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use ipvs_core::{
     AddressKind, Command, Config, ConnectionFlags, ConnectionInfo, DestinationConfig, DestinationId,
     DestinationInfo, Director, ForwardingMethod, Host, Instant, MarkTarget, Packet, Reply, ServiceConfig,
-    ServiceId, Tunnel, Verdict,
+    ServiceId, Sysctl, Tunnel, Verdict,
 };
 
 /// Client, virtual address and servers, in both families by the same names.
@@ -188,6 +188,29 @@ pub fn seen(packet: &[u8]) -> Seen {
     }
 }
 
+/// Settings of a masquerading destination.
+fn masquerading(weight: i32) -> DestinationConfig {
+    DestinationConfig {
+        forwarding: ForwardingMethod::MASQUERADE,
+        weight,
+        upper_threshold: 0,
+        lower_threshold: 0,
+        tunnel: Tunnel::default(),
+    }
+}
+
+/// Settings of a service by round robin with these flags; persistent ones for 300 s and each client.
+pub fn round_robin(flags: u32) -> ServiceConfig {
+    ServiceConfig {
+        scheduler: "rr".into(),
+        persistence_engine: None,
+        flags,
+        flags_mask: u32::MAX,
+        timeout: 300,
+        netmask: u32::MAX,
+    }
+}
+
 /// A director under test.
 pub struct Rig {
     pub director: Director,
@@ -223,6 +246,55 @@ impl Rig {
             },
         ));
         id
+    }
+
+    /// A service with two masquerading servers of that port, of which server 2 comes first in the list.
+    pub fn pair(&mut self, id: ServiceId, config: ServiceConfig, server_port: u16) {
+        self.execute(Command::AddService(id, config));
+        let family = if id.is_ipv6() { Family::V6 } else { Family::V4 };
+        for number in [1, 2] {
+            self.add(id, DestinationId { address: family.server(number), port: server_port }, 1);
+        }
+    }
+
+    /// A masquerading destination.
+    pub fn add(&mut self, service: ServiceId, id: DestinationId, weight: i32) {
+        self.execute(Command::AddDestination(service, id, masquerading(weight)));
+    }
+
+    /// Gives a masquerading destination another weight.
+    pub fn weigh(&mut self, service: ServiceId, id: DestinationId, weight: i32) {
+        self.execute(Command::EditDestination(service, id, masquerading(weight)));
+    }
+
+    pub fn set(&mut self, sysctl: Sysctl, value: i64) {
+        self.execute(Command::SetSysctl(sysctl, vec![value]));
+    }
+
+    /// The number of the server that a packet goes to, or what else becomes of it.
+    pub fn server_for(&mut self, packet: &[u8]) -> String {
+        match self.receive(packet).0 {
+            Verdict::Forward { next: IpAddr::V4(next) } => next.octets()[3].to_string(),
+            Verdict::Forward { next: IpAddr::V6(next) } => next.octets()[15].to_string(),
+            Verdict::Drop(reason) | Verdict::Reply(reason) => reason.name().to_owned(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    /// The connections as `client>virtual>server state`, addresses by their last group; sorted.
+    pub fn shown(&mut self) -> Vec<String> {
+        let short = |address: IpAddr, port: u16| match address {
+            IpAddr::V4(address) => format!("{}:{port}", address.octets()[3]),
+            IpAddr::V6(address) => format!("{:x}:{port}", address.segments()[7]),
+        };
+        let row = |it: &ConnectionInfo| {
+            let (client, server) =
+                (short(it.client, it.client_port), short(it.destination, it.destination_port));
+            format!("{client}>{}>{server} {}", short(it.virtual_address, it.virtual_port), it.state)
+        };
+        let mut rows: Vec<_> = self.connections().iter().map(row).collect();
+        rows.sort();
+        rows
     }
 
     pub fn destination(

@@ -13,8 +13,10 @@ use crate::error::Error;
 use crate::interest::{Interest, InterestChange};
 use crate::scheduler::testing::{Bench, ip, settings};
 
-const SCHEDULERS: [&str; 14] =
-    ["rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf", "dh", "sh", "mh", "twos", "none", "nope"];
+const SCHEDULERS: [&str; 16] = [
+    "rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf", "dh", "sh", "mh", "twos", "lblc", "lblcr", "none",
+    "nope",
+];
 
 #[derive(Clone, Debug)]
 enum Step {

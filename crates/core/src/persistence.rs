@@ -1,0 +1,160 @@
+//! Persistence: templates, which keep a client (or its network) on one destination (spec section 9).
+//!
+//! A template is an entry of the connection table without packets. It names the destination for what its key says: one
+//! port of a virtual address, or all ports of it (FTP, services for all ports), or all that has a firewall mark.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipvs_flow::{Address, EntryIndex, InsertError, Key, NewConnection, ticks};
+
+use crate::command::ServiceId;
+use crate::connections::tick;
+use crate::destination::{Bound, DestinationIndex};
+use crate::director::Director;
+use crate::schedule::{Refusal, Route};
+use crate::scheduler::Flow;
+use crate::service::{FTP, Service, ServiceIndex};
+use crate::sysctl::Sysctl;
+use crate::time::Instant;
+
+/// State of a template: nothing came through yet.
+const NONE: u8 = 0;
+/// State of a template: one of its connections was established.
+const ASSURED: u8 = 1;
+
+/// The protocol in the templates of mark services, for they serve all.
+const ANY_PROTOCOL: u8 = 0;
+
+/// The longest life of a template in ticks: the connection table compares times over 104 days.
+const LONGEST: u32 = i32::MAX as u32 / 2;
+
+/// The state's name as the kernel prints it.
+pub(crate) fn state_name(state: u8) -> &'static str {
+    if state == NONE { "NONE" } else { "ASSURED" }
+}
+
+/// Whether a template's state says that one of its connections was established.
+pub(crate) fn is_assured(state: u8) -> bool {
+    state != NONE
+}
+
+impl Director {
+    /// Where a packet to a persistent service goes: where the template of its client says, or a new one to the
+    /// destination that the scheduler chooses. The template's timer starts again. An overloaded destination keeps its clients.
+    pub(crate) fn persist(
+        &mut self,
+        service: ServiceIndex,
+        protocol: u8,
+        flow: &Flow,
+    ) -> Result<Route, Refusal> {
+        let settings = self.services.get(service).ok_or(Refusal::NoDestination)?;
+        let key = template_key(settings, protocol, flow);
+        // The server's own port, where the packet is to the service's own.
+        let (own_port, timeout) = (settings.own_port(), lifetime(settings.timeout));
+        let template = match self.valid_template(&key) {
+            Some(template) => template,
+            None => {
+                let destination = self.choose(service, flow).ok_or(Refusal::NoDestination)?;
+                self.enter_template(flow.now, key, own_port, destination, timeout)?
+            }
+        };
+        let entry = self.connections.table.entry(template).ok_or(Refusal::NoDestination)?;
+        let (destination, timeout) = (DestinationIndex(entry.destination()), entry.timeout());
+        self.connections.restart(template, tick(flow.now), timeout);
+        let server_port = self.destinations.get(destination).map_or(0, |destination| destination.id.port);
+        let to_own = own_port == Some(flow.destination_port) && server_port != 0;
+        let port = if to_own { server_port } else { flow.destination_port };
+        Ok(Route { destination, port, template: Some(template), one_packet: false })
+    }
+
+    /// The template with that key, if its destination still serves. One that is no longer valid is taken out of the
+    /// hash: it lives on until the connections that it controls have ended.
+    fn valid_template(&mut self, key: &Key) -> Option<EntryIndex> {
+        let (index, entry) = self.connections.table.lookup_in(key)?;
+        let quiescent_expire = self.sysctls.value(Sysctl::ExpireQuiescentTemplate) != 0;
+        let destination = self.destinations.get(DestinationIndex(entry.destination()));
+        let valid = destination.is_some_and(|destination| {
+            destination.available && !(quiescent_expire && destination.config.weight == 0)
+        });
+        if valid {
+            return Some(index);
+        }
+        self.connections.table.unhook(index);
+        None
+    }
+
+    fn enter_template(
+        &mut self,
+        now: Instant,
+        key: Key,
+        own_port: Option<u16>,
+        index: DestinationIndex,
+        timeout: u32,
+    ) -> Result<EntryIndex, InsertError> {
+        let destination = self.destinations.get(index).ok_or(InsertError::TableFull)?;
+        let is_for_one_port = own_port.is_some_and(|port| port != 0 && port == key.virtual_port);
+        let template = self.connections.insert(
+            tick(now),
+            &NewConnection {
+                key,
+                destination: index.0,
+                destination_port: if is_for_one_port { destination.id.port } else { 0 },
+                flags: u16::from(destination.config.forwarding.0),
+                state: NONE,
+                timeout,
+            },
+        )?;
+        self.destinations.bind(index, Bound::Template);
+        Ok(template)
+    }
+
+    /// Notes at a connection's template that the connection was established.
+    pub(crate) fn assure(&mut self, connection: EntryIndex) {
+        if let Some(template) = self.connections.template_of(connection)
+            && let Some(entry) = self.connections.table.entry(template)
+        {
+            entry.set_state(ASSURED);
+        }
+    }
+}
+
+/// The key of the template for a packet to `service`.
+fn template_key(service: &Service, protocol: u8, flow: &Flow) -> Key {
+    let (protocol, virtual_address, virtual_port) = match service.id {
+        ServiceId::Mark { ipv6, mark } => (ANY_PROTOCOL, mark_address(ipv6, mark), 0),
+        ServiceId::Address { port, .. } => {
+            let one_port = port == flow.destination_port && port != FTP;
+            (protocol, Address::from(flow.destination), if one_port { port } else { 0 })
+        }
+    };
+    Key {
+        ipv6: flow.source.is_ipv6(),
+        template: true,
+        protocol,
+        client: Address::from(network(flow.source, service.netmask)),
+        client_port: 0,
+        virtual_address,
+        virtual_port,
+    }
+}
+
+/// A firewall mark in the place of a virtual address.
+fn mark_address(ipv6: bool, mark: u32) -> Address {
+    if ipv6 { Ipv6Addr::from_bits(u128::from(mark) << 96).into() } else { Ipv4Addr::from_bits(mark).into() }
+}
+
+/// A client's network: by mask for IPv4, by prefix length for IPv6.
+fn network(client: IpAddr, netmask: u32) -> IpAddr {
+    match client {
+        IpAddr::V4(client) => Ipv4Addr::from_bits(client.to_bits() & netmask).into(),
+        IpAddr::V6(client) => {
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(netmask)).unwrap_or(0);
+            Ipv6Addr::from_bits(client.to_bits() & mask).into()
+        }
+    }
+}
+
+/// A template's timeout in ticks.
+fn lifetime(seconds: u32) -> u32 {
+    if seconds < LONGEST / 239 { ticks(seconds) } else { LONGEST }
+}

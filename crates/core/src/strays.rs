@@ -1,0 +1,42 @@
+//! Packets from real servers that belong to no connection, which `nat_icmp_send` refuses (spec section 5).
+
+use ipvs_wire::Ports;
+use ipvs_wire::icmp_error::ErrorKind;
+
+use crate::director::Director;
+use crate::forward;
+use crate::host::AddressKind;
+use crate::icmp;
+use crate::packet::Packet;
+use crate::protocol::Signal;
+use crate::receive::Arrival;
+use crate::sysctl::Sysctl;
+use crate::verdict::{Reason, Verdict};
+
+impl Director {
+    /// Refuses a packet from a masquerading destination's address and port with an ICMP port unreachable, as one that
+    /// the host was about to forward; not a reset. `None`: it is no such packet, or passes.
+    pub(crate) fn refuse_stray(
+        &self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        ports: Ports,
+        signal: Signal,
+    ) -> Option<Verdict> {
+        let (host, headers) = (arrival.host, arrival.headers);
+        if self.sysctls.value(Sysctl::NatIcmpSend) == 0 || signal.is_reset() {
+            return None;
+        }
+        self.destinations.find_any(u16::from(headers.protocol), headers.source, ports.source)?;
+        let own = host.source_address(headers.source);
+        if host.address_kind(headers.destination) != AddressKind::Local
+            && let Err(verdict) = forward::towards_client(arrival, packet, headers.destination, own)
+        {
+            return Some(verdict);
+        }
+        Some(match own {
+            Some(own) => icmp::answer(packet, own, ErrorKind::PortUnreachable, Reason::NoConnection),
+            None => Verdict::Drop(Reason::NoConnection),
+        })
+    }
+}

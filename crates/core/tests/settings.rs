@@ -1,0 +1,172 @@
+//! Settings that decide about connections, as in `conformance/experiments/settings.py` on the reference kernel.
+
+mod rig;
+
+use std::time::Duration;
+
+use ipvs_core::{Command, DestinationId, ForwardingMethod, ServiceFlags, ServiceId, Sysctl};
+use rig::{Family, Rig, round_robin, tcp, udp};
+
+const V4: Family = Family::V4;
+const NOBODY: [&str; 0] = [];
+
+fn service(protocol: u16) -> ServiceId {
+    ServiceId::Address { protocol, address: V4.vip(), port: 80 }
+}
+
+fn server(number: u8) -> DestinationId {
+    DestinationId { address: V4.server(number), port: 80 }
+}
+
+fn segment(flags: &str) -> Vec<u8> {
+    tcp((V4.client(), 4001), (V4.vip(), 80), flags, b"", 64)
+}
+
+fn datagram() -> Vec<u8> {
+    udp((V4.client(), 4001), (V4.vip(), 80), b"x", 64)
+}
+
+fn rig(flags: u32) -> Rig {
+    let mut rig = Rig::new(100);
+    rig.pair(service(6), round_robin(flags), 80);
+    rig.pair(service(17), round_robin(flags), 80);
+    rig
+}
+
+fn delete(rig: &mut Rig) {
+    for protocol in [6, 17] {
+        rig.execute(Command::DeleteDestination(service(protocol), server(2)));
+    }
+}
+
+#[test]
+fn connections_end_with_their_server_if_so_set() {
+    for flags in [0, ServiceFlags::PERSISTENT] {
+        let mut rig = rig(flags);
+        rig.set(Sysctl::ExpireNodestConn, 1);
+        for packet in [segment("S"), segment("A"), datagram()] {
+            assert_eq!(rig.server_for(&packet), "2");
+        }
+        delete(&mut rig);
+        rig.advance(Duration::ZERO);
+        assert_eq!(rig.shown(), NOBODY, "the templates too");
+        assert_eq!(rig.server_for(&segment("A")), "not-served");
+        assert_eq!(rig.server_for(&datagram()), "1");
+        assert_eq!(rig.server_for(&segment("S")), "1");
+    }
+}
+
+/// Set after the server was removed: each packet of such a connection is judged anew.
+#[test]
+fn a_packet_of_a_connection_without_server_is_scheduled_anew() {
+    for (packet, expected) in
+        [(segment("A"), "not-served"), (segment("F"), "not-served"), (segment("S"), "1"), (datagram(), "1")]
+    {
+        let mut rig = rig(0);
+        for packet in [segment("S"), segment("A"), datagram()] {
+            rig.receive(&packet);
+        }
+        delete(&mut rig);
+        rig.advance(Duration::from_secs(1));
+        assert_eq!(rig.server_for(&packet), "destination-unavailable");
+        rig.set(Sysctl::ExpireNodestConn, 1);
+        rig.advance(Duration::from_secs(1));
+        assert_eq!(rig.connections().len(), 2);
+        assert_eq!(rig.server_for(&packet), expected);
+        assert_eq!(rig.connections().len(), if expected == "1" { 2 } else { 1 });
+    }
+}
+
+/// A SYN to a server of weight 0 starts anew; one with RST then starts nothing.
+#[test]
+fn a_syn_leaves_a_quiescent_server() {
+    for (set, flags, expected) in [
+        (0, "S", "2"),
+        (0, "SA", "2"),
+        (1, "S", "1"),
+        (1, "SA", "1"),
+        (1, "SF", "1"),
+        (1, "A", "2"),
+        (1, "SR", "not-served"),
+    ] {
+        for before in [&["S"][..], &["S", "A"]] {
+            let mut rig = rig(0);
+            rig.set(Sysctl::ExpireNodestConn, set);
+            for flags in before {
+                rig.receive(&segment(flags));
+            }
+            rig.receive(&datagram());
+            rig.weigh(service(6), server(2), 0);
+            rig.weigh(service(17), server(2), 0);
+            assert_eq!(rig.server_for(&segment(flags)), expected, "{set} {before:?} {flags}");
+            assert_eq!(rig.server_for(&datagram()), "2");
+        }
+    }
+}
+
+/// Under a template the SYN starts anew too, and comes to the same server unless the template goes as well.
+#[test]
+fn a_syn_and_a_template() {
+    for (quiescent, expected) in [(0, "2"), (1, "1")] {
+        let mut rig = rig(ServiceFlags::PERSISTENT);
+        rig.set(Sysctl::ExpireNodestConn, 1);
+        rig.set(Sysctl::ExpireQuiescentTemplate, quiescent);
+        rig.receive(&segment("S"));
+        rig.weigh(service(6), server(2), 0);
+        assert_eq!(rig.server_for(&segment("S")), expected);
+        assert_eq!(
+            rig.destinations(service(6))[usize::from(quiescent == 1)].stats.counters.connections,
+            if quiescent == 1 { 1 } else { 2 }
+        );
+    }
+}
+
+#[test]
+fn sloppy_tcp_starts_with_any_segment_but_a_reset() {
+    for (sloppy, flags, starts) in [
+        (0, "S", true),
+        (0, "SA", true),
+        (0, "A", false),
+        (0, "", false),
+        (1, "S", true),
+        (1, "A", true),
+        (1, "F", true),
+        (1, "", true),
+        (1, "R", false),
+        (1, "SR", false),
+        (1, "AR", false),
+    ] {
+        let mut rig = rig(0);
+        rig.set(Sysctl::SloppyTcp, sloppy);
+        assert_eq!(rig.server_for(&segment(flags)) == "2", starts, "{sloppy} {flags}");
+    }
+}
+
+/// Direct routing, where the server's FIN is not seen.
+#[test]
+fn reuse_by_mode() {
+    for (mode, flags, anew) in [
+        (0, "R", false),
+        (1, "R", true),
+        (2, "R", true),
+        (3, "R", true),
+        (4, "R", true),
+        (0, "F", false),
+        (1, "F", false),
+        (2, "F", true),
+        (3, "F", true),
+        (4, "F", false),
+        (3, "A", false),
+    ] {
+        let mut rig = Rig::new(100);
+        let id = rig.service(V4, 6, "rr");
+        for number in [1, 2] {
+            rig.destination(id, V4.server(number), ForwardingMethod::DIRECT, 1);
+        }
+        rig.set(Sysctl::ConnReuseMode, mode);
+        for flags in ["S", "A", flags] {
+            assert_eq!(rig.server_for(&segment(flags)), "2");
+        }
+        assert_eq!(rig.server_for(&segment("S")) == "1", anew, "{mode} {flags}");
+    }
+}
