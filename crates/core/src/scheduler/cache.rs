@@ -61,7 +61,7 @@ impl<T> Cache<T> {
     /// The timer, each [`UPKEEP`]. `expiration` is the setting.
     pub(super) fn upkeep(&mut self, now: Instant, expiration: Duration) {
         self.upkeeps += 1;
-        if self.upkeeps % FULL_CHECK == 0 {
+        if self.upkeeps.is_multiple_of(FULL_CHECK) {
             self.entries.retain(|_, entry| now.saturating_since(entry.used) <= expiration);
         } else if self.entries.len() > MOST {
             self.shrink(now);

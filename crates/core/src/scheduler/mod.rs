@@ -4,6 +4,8 @@
 //! so the first of equals in list order wins.
 
 mod cache;
+#[cfg(test)]
+mod cache_tests;
 mod dh;
 mod fo;
 mod hash;
