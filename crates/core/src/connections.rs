@@ -37,8 +37,7 @@ const POSTPONEMENT: u32 = 60;
 impl Connections {
     pub(crate) fn new(table: HeapTable, now: Instant) -> Self {
         let wheel = Wheel::new(table.capacity(), tick(now));
-        let control = Control(vec![0; table.capacity() as usize]);
-        Self { table, wheel, control, visited: now }
+        Self { table, wheel, control: Control::default(), visited: now }
     }
 
     /// Enters a connection and starts its timer.
@@ -106,6 +105,14 @@ impl Connections {
         Some(self.visited + Duration::from_nanos(nanos(wait)))
     }
 
+    /// Makes room for templates, before the first persistent service gets a packet.
+    pub(crate) fn expect_templates(&mut self) {
+        let capacity = self.table.capacity() as usize;
+        if self.control.0.len() < capacity {
+            self.control.0 = vec![0; capacity];
+        }
+    }
+
     /// Puts a connection under the control of the template that it was made by.
     pub(crate) fn put_under(&mut self, connection: EntryIndex, template: EntryIndex) {
         self.control.set(connection, template);
@@ -138,8 +145,8 @@ fn release(table: &HeapTable, control: &mut Control, destinations: &mut Destinat
 }
 
 /// Who controls whom, beside the table: by entry, of a connection the index of its template plus one, of a template the
-/// number of its connections.
-#[derive(Debug)]
+/// number of its connections. Empty while no service was ever persistent.
+#[derive(Debug, Default)]
 struct Control(Vec<u32>);
 
 impl Control {

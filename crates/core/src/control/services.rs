@@ -43,7 +43,11 @@ impl Director {
             stats: Estimated::default(),
         };
         service.scheduler = bound(&service, &self.destinations, &self.sysctls, scheduler)?;
+        let persistent = service.is_persistent();
         let index = self.services.insert(service)?;
+        if persistent {
+            self.connections.expect_templates();
+        }
         self.services.start_upkeep(index, now);
         if let Some(interest) = Interest::of_service(&id) {
             self.interests.hold(interest);
@@ -71,6 +75,9 @@ impl Director {
         service.timeout = timeout(config.timeout);
         service.netmask = config.netmask;
         service.persistence_engine = persistence_engine;
+        if service.is_persistent() {
+            self.connections.expect_templates();
+        }
         if changes {
             self.services.start_upkeep(index, now);
         }

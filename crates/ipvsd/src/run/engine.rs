@@ -10,6 +10,7 @@ use super::clock::now;
 use super::control::Control;
 use super::front::{Due, Front};
 use super::limitation::{self, Limitations};
+use super::memory::Memory;
 use super::poller::{Poller, Readiness};
 use super::report::{self, ReportSignal};
 
@@ -33,6 +34,7 @@ pub struct Engine<F> {
     /// When the datapath wants its next turn.
     due: Due,
     limitations: Limitations,
+    memory: Memory,
     report: Option<ReportSignal>,
 }
 
@@ -55,6 +57,7 @@ impl<F: Front> Engine<F> {
             poller,
             due: Due::Now,
             limitations: Limitations::default(),
+            memory: Memory::default(),
             report: None,
         })
     }
@@ -114,13 +117,17 @@ impl<F: Front> Engine<F> {
 
     /// Does a bounded piece of everything; returns whether there is more.
     fn turn(&mut self, now: Instant) -> bool {
-        let Self { director, front, control, poller, due, limitations, .. } = self;
+        let Self { director, front, control, poller, due, limitations, memory, .. } = self;
         *due = front.turn(now, director);
         if director.poll_timeout().is_some_and(|due| due <= now) {
+            memory.refresh(now, director);
             director.poll(now);
         }
         let execute = &mut |command: Command| -> Result<Reply, Error> {
             let limits = limitation::of(&command);
+            if matches!(command, Command::SetSysctl(..)) {
+                memory.tell(now, director);
+            }
             let outcome = director.execute(now, front.host(), command);
             if outcome.is_ok() {
                 limitations.tell(limits);

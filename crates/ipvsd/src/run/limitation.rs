@@ -1,6 +1,6 @@
 //! Settings that are stored and shown but do not have their effect yet: whoever sets one shall know.
 
-use ipvs_core::{Command, ForwardingMethod, ServiceFlags, ServiceId};
+use ipvs_core::{Command, ForwardingMethod, ServiceId, Sysctl};
 use tracing::warn;
 
 /// What was said already: each limitation is logged once.
@@ -30,10 +30,7 @@ pub(super) fn of(command: &Command) -> Vec<&'static str> {
         }
     };
     match command {
-        Command::AddService(id, config) | Command::EditService(id, config) => {
-            let flags = config.flags & config.flags_mask;
-            add(flags & ServiceFlags::PERSISTENT != 0, "persistence; each connection is scheduled by itself");
-            add(flags & ServiceFlags::ONE_PACKET != 0, "one-packet scheduling; datagrams make connections");
+        Command::AddService(id, _) | Command::EditService(id, _) => {
             add(matches!(id, ServiceId::Mark { .. }), "services by firewall mark; no packet matches them");
             add(
                 matches!(id, ServiceId::Address { protocol: 132, .. }),
@@ -46,9 +43,30 @@ pub(super) fn of(command: &Command) -> Vec<&'static str> {
                 "tunneling; packets for such servers are dropped",
             );
         }
+        Command::SetSysctl(sysctl, _) => add(!is_effective(*sysctl), "this setting; it is only kept"),
         _ => {}
     }
     limitations
+}
+
+/// Whether a setting has its effect.
+fn is_effective(sysctl: Sysctl) -> bool {
+    matches!(
+        sysctl,
+        Sysctl::Amemthresh
+            | Sysctl::AmDroprate
+            | Sysctl::DropEntry
+            | Sysctl::DropPacket
+            | Sysctl::SecureTcp
+            | Sysctl::ExpireNodestConn
+            | Sysctl::SloppyTcp
+            | Sysctl::ExpireQuiescentTemplate
+            | Sysctl::NatIcmpSend
+            | Sysctl::ConnReuseMode
+            | Sysctl::ScheduleIcmp
+            | Sysctl::LblcExpiration
+            | Sysctl::LblcrExpiration
+    )
 }
 
 #[cfg(test)]
@@ -77,6 +95,8 @@ mod tests {
         assert_eq!(of(&destination(ForwardingMethod::DIRECT)), [] as [&str; 0]);
         assert_eq!(of(&destination(ForwardingMethod::TUNNEL)).len(), 1);
         assert_eq!(of(&Command::Flush), [] as [&str; 0]);
+        assert_eq!(of(&Command::SetSysctl(Sysctl::DropEntry, vec![1])), [] as [&str; 0]);
+        assert_eq!(of(&Command::SetSysctl(Sysctl::SyncRetries, vec![1])).len(), 1);
     }
 
     #[test]

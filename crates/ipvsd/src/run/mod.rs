@@ -13,6 +13,7 @@ mod failure;
 mod front;
 mod instance;
 mod limitation;
+mod memory;
 mod namespace;
 mod poller;
 mod report;
