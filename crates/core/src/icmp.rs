@@ -46,12 +46,12 @@ impl Director {
                 let Some(ends) = self.ends(index) else { return Verdict::Pass };
                 self.icmp_outbound(arrival, packet, &quote, &ends)
             }
-            None => Verdict::Pass,
+            None => self.schedule_icmp(arrival, packet, &quote),
         }
     }
 
     /// About a packet from the virtual address to the client: goes to the server.
-    fn icmp_inbound(
+    pub(crate) fn icmp_inbound(
         &mut self,
         arrival: Arrival<'_>,
         packet: &mut Packet<'_>,
@@ -134,7 +134,7 @@ impl Quote {
     }
 
     /// Source and destination, as quoted.
-    fn ends(&self) -> ((IpAddr, u16), (IpAddr, u16)) {
+    pub(crate) fn ends(&self) -> ((IpAddr, u16), (IpAddr, u16)) {
         ((self.headers.source, self.ports.source), (self.headers.destination, self.ports.destination))
     }
 

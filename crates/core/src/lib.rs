@@ -31,6 +31,7 @@ mod protocol;
 mod random;
 mod receive;
 mod schedule;
+mod schedule_icmp;
 mod scheduler;
 mod service;
 mod stats;

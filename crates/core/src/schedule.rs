@@ -19,7 +19,7 @@ use crate::sysctl::Sysctl;
 use crate::verdict::{Reason, Verdict};
 
 /// Source port of FTP data connections: a packet from it is never scheduled, not even a datagram (seen).
-const FTP_DATA: u16 = 20;
+pub(crate) const FTP_DATA: u16 = 20;
 
 /// Timeout of an entry until its first packet sets its state's: the kernel's 3 seconds.
 const UNSET_TIMEOUT: u32 = 3;
@@ -47,6 +47,17 @@ pub(crate) enum Refusal {
     ChainFull,
 }
 
+impl Refusal {
+    /// Why the packet is dropped.
+    pub(crate) fn reason(self) -> Reason {
+        match self {
+            Self::NoDestination => Reason::NoDestination,
+            Self::TableFull => Reason::TableFull,
+            Self::ChainFull => Reason::ClientPortFull,
+        }
+    }
+}
+
 impl From<InsertError> for Refusal {
     fn from(error: InsertError) -> Self {
         match error {
@@ -67,13 +78,20 @@ impl Director {
         signal: Signal,
     ) -> Verdict {
         let headers = arrival.headers;
-        if !signal.starts_connection(self.sysctls.value(Sysctl::SloppyTcp) != 0) || ports.source == FTP_DATA {
+        if !signal.starts_connection(self.sysctls.value(Sysctl::SloppyTcp) != 0) {
             return Verdict::Pass;
         }
         let protocol = u16::from(headers.protocol);
         let Some(service) = self.services.find(protocol, headers.destination, ports.destination, 0) else {
             return Verdict::Pass;
         };
+        // Also what would not be scheduled (seen: a SYN from port 20).
+        if self.defence.drops_packet() {
+            return Verdict::Drop(Reason::Defence);
+        }
+        if ports.source == FTP_DATA {
+            return Verdict::Pass;
+        }
         let flow = Flow {
             now: arrival.now,
             source: headers.source,
@@ -93,13 +111,17 @@ impl Director {
             Refusal::NoDestination => {
                 icmp::answer(packet, headers.destination, ErrorKind::PortUnreachable, Reason::NoDestination)
             }
-            Refusal::ChainFull => Verdict::Drop(Reason::ClientPortFull),
-            Refusal::TableFull => Verdict::Drop(Reason::TableFull),
+            refusal => Verdict::Drop(refusal.reason()),
         })
     }
 
     /// Where a new connection goes; `None` if the service does not serve the packet's port.
-    fn route(&mut self, index: ServiceIndex, protocol: u8, flow: &Flow) -> Option<Result<Route, Refusal>> {
+    pub(crate) fn route(
+        &mut self,
+        index: ServiceIndex,
+        protocol: u8,
+        flow: &Flow,
+    ) -> Option<Result<Route, Refusal>> {
         let service = self.services.get(index)?;
         if !service.serves_port(flow.destination_port) {
             return None;
@@ -122,7 +144,12 @@ impl Director {
     }
 
     /// Enters a new connection and counts it.
-    fn connect(&mut self, protocol: u8, flow: &Flow, route: &Route) -> Result<EntryIndex, Refusal> {
+    pub(crate) fn connect(
+        &mut self,
+        protocol: u8,
+        flow: &Flow,
+        route: &Route,
+    ) -> Result<EntryIndex, Refusal> {
         let entry = self.connections.insert(
             tick(flow.now),
             &NewConnection {
@@ -158,17 +185,8 @@ impl Director {
         flow: &Flow,
         route: &Route,
     ) -> Verdict {
-        let Some(server) = self.destinations.get(route.destination) else {
+        let Some(ends) = self.route_ends(flow, route) else {
             return Verdict::Drop(Reason::DestinationUnavailable);
-        };
-        let ends = Ends {
-            destination: route.destination,
-            available: server.available,
-            flags: self.connection_flags(route.destination),
-            virtual_address: flow.destination,
-            virtual_port: flow.destination_port,
-            server_address: server.id.address,
-            server_port: route.port,
         };
         let bytes = packet.len() as u64;
         // Counting it there and back lets thresholds judge, as the kernel does.
@@ -181,6 +199,20 @@ impl Director {
         let verdict = forward::to_server(arrival, packet, &ends);
         self.destinations.unbind(route.destination, Bound::Inactive);
         verdict
+    }
+
+    /// The ends of a connection that is not entered.
+    pub(crate) fn route_ends(&self, flow: &Flow, route: &Route) -> Option<Ends> {
+        let server = self.destinations.get(route.destination)?;
+        Some(Ends {
+            destination: route.destination,
+            available: server.available,
+            flags: self.connection_flags(route.destination),
+            virtual_address: flow.destination,
+            virtual_port: flow.destination_port,
+            server_address: server.id.address,
+            server_port: route.port,
+        })
     }
 
     /// The flags of a new connection to a destination.

@@ -15,7 +15,7 @@ use crate::verdict::{Reason, Verdict};
 
 impl Director {
     /// Refuses a packet from a masquerading destination's address and port with an ICMP port unreachable, as one that
-    /// the host was about to forward; not a reset. `None`: it is no such packet, or passes.
+    /// the host was about to forward, or that was for the director; not a reset. `None`: it is no such packet, or passes.
     pub(crate) fn refuse_stray(
         &self,
         arrival: Arrival<'_>,
@@ -28,13 +28,17 @@ impl Director {
             return None;
         }
         self.destinations.find_any(u16::from(headers.protocol), headers.source, ports.source)?;
-        let own = host.source_address(headers.source);
-        if host.address_kind(headers.destination) != AddressKind::Local
-            && let Err(verdict) = forward::towards_client(arrival, packet, headers.destination, own)
-        {
-            return Some(verdict);
-        }
-        Some(match own {
+        let to = headers.destination;
+        let reporter = if host.address_kind(to) == AddressKind::Local || self.interests.is_virtual(to) {
+            Some(to)
+        } else {
+            let own = host.source_address(headers.source);
+            if let Err(verdict) = forward::towards_client(arrival, packet, to, own) {
+                return Some(verdict);
+            }
+            own
+        };
+        Some(match reporter {
             Some(own) => icmp::answer(packet, own, ErrorKind::PortUnreachable, Reason::NoConnection),
             None => Verdict::Drop(Reason::NoConnection),
         })

@@ -5,7 +5,7 @@ mod rig;
 use std::time::Duration;
 
 use ipvs_core::{Command, DestinationId, ForwardingMethod, ServiceFlags, ServiceId, Sysctl};
-use rig::{Family, Rig, round_robin, tcp, udp};
+use rig::{Family, Rig, round_robin, tcp, udp, unreachable};
 
 const V4: Family = Family::V4;
 const NOBODY: [&str; 0] = [];
@@ -169,4 +169,40 @@ fn reuse_by_mode() {
         }
         assert_eq!(rig.server_for(&segment("S")) == "1", anew, "{mode} {flags}");
     }
+}
+
+/// As in `conformance/experiments/schedule_icmp.py`: an error about a packet of no connection makes one, of no state.
+#[test]
+fn errors_about_unknown_packets_are_scheduled_if_so_set() {
+    let router = [198, 51, 100, 1].into();
+    let (vip, client) = ((V4.vip(), 80), (V4.client(), 4001));
+    let error = |quoted: &[u8]| unreachable(router, V4.vip(), quoted);
+    for set in [0, 1] {
+        let mut rig = rig(0);
+        rig.set(Sysctl::ScheduleIcmp, set);
+        for (packet, server) in [
+            (error(&tcp(vip, client, "A", b"", 64)), "2"),
+            (error(&udp(vip, client, b"x", 64)), "2"),
+            (error(&udp(vip, (V4.client(), 20), b"x", 64)), "not-served"),
+            (error(&tcp((V4.vip(), 81), client, "A", b"", 64)), "not-served"),
+        ] {
+            let expected = if set == 1 { server } else { "not-served" };
+            assert_eq!(rig.server_for(&packet), expected);
+        }
+        if set == 1 {
+            assert_eq!(rig.shown(), ["7:4001>1:80>2:80 NONE", "7:4001>1:80>2:80 UDP"]);
+            let counters = rig.destinations(service(6))[0].stats.counters;
+            assert_eq!((counters.connections, counters.packets_in, counters.bytes_in), (1, 1, 68));
+            rig.advance(Duration::from_secs(4));
+            assert_eq!(rig.shown(), NOBODY);
+        }
+    }
+    let mut rig = rig(ServiceFlags::PERSISTENT | ServiceFlags::ONE_PACKET);
+    rig.set(Sysctl::ScheduleIcmp, 1);
+    assert_eq!(rig.server_for(&error(&udp(vip, client, b"x", 64))), "2");
+    assert_eq!(rig.shown(), ["7:0>1:80>2:80 NONE"]);
+    rig.weigh(service(17), server(1), 0);
+    rig.weigh(service(17), server(2), 0);
+    let other = ([192, 0, 2, 8].into(), 4001);
+    assert_eq!(rig.server_for(&error(&udp(vip, other, b"x", 64))), "no-destination");
 }
