@@ -113,6 +113,11 @@ impl Connections {
         }
     }
 
+    /// Whether there may be templates.
+    pub(crate) fn has_templates(&self) -> bool {
+        !self.control.0.is_empty()
+    }
+
     /// Puts a connection under the control of the template that it was made by.
     pub(crate) fn put_under(&mut self, connection: EntryIndex, template: EntryIndex) {
         self.control.set(connection, template);

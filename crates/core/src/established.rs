@@ -48,6 +48,7 @@ impl Director {
 
     /// A packet from the client of a connection whose destination was removed: dropped, or with `expire_nodest_conn`
     /// the connection ends and the packet is judged anew.
+    #[cold]
     fn without_destination(
         &mut self,
         arrival: Arrival<'_>,
@@ -106,11 +107,13 @@ impl Director {
     /// Whether this packet, a SYN, starts anew in the place of its connection (spec section 9): that of a destination of
     /// weight 0 with `expire_nodest_conn`; with `conn_reuse_mode` one that has ended and has no template.
     pub(crate) fn replaces(&self, index: EntryIndex, signal: Signal) -> bool {
-        let Signal::Tcp(flags) = signal else { return false };
+        matches!(signal, Signal::Tcp(flags) if flags.syn()) && self.is_replaceable(index)
+    }
+
+    /// Whether a SYN takes the place of this TCP connection.
+    #[cold]
+    fn is_replaceable(&self, index: EntryIndex) -> bool {
         let Some(entry) = self.connections.table.entry(index) else { return false };
-        if !flags.syn() {
-            return false;
-        }
         let quiescent = || {
             let destination = self.destinations.get(DestinationIndex(entry.destination()));
             destination.is_some_and(|destination| destination.config.weight == 0)
@@ -145,7 +148,7 @@ impl Director {
                 }
             }
         }
-        if next.assures {
+        if next.assures && self.connections.has_templates() {
             self.assure(index);
         }
         self.connections.restart(index, tick(now), next.timeout);

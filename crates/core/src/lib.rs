@@ -10,6 +10,8 @@
 
 mod command;
 mod connections;
+#[cfg(test)]
+mod consistency;
 mod control;
 mod defence;
 mod destination;

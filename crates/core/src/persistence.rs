@@ -109,6 +109,7 @@ impl Director {
     }
 
     /// Notes at a connection's template that the connection was established.
+    #[cold]
     pub(crate) fn assure(&mut self, connection: EntryIndex) {
         if let Some(template) = self.connections.template_of(connection)
             && let Some(entry) = self.connections.table.entry(template)
@@ -157,4 +158,30 @@ fn network(client: IpAddr, netmask: u32) -> IpAddr {
 /// A template's timeout in ticks.
 fn lifetime(seconds: u32) -> u32 {
     if seconds < LONGEST / 239 { ticks(seconds) } else { LONGEST }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As listings of the reference kernel showed them.
+    #[test]
+    fn marks_and_networks() {
+        let shown = |ipv6| mark_address(ipv6, 258).to_ip(ipv6).to_string();
+        assert_eq!([shown(false), shown(true)], ["0.0.1.2", "0:102::"]);
+        let network = |client: &str, mask| network(client.parse().unwrap(), mask).to_string();
+        assert_eq!(network("10.1.2.3", 0xffff_ff00), "10.1.2.0");
+        assert_eq!(network("10.1.2.3", 0), "0.0.0.0");
+        assert_eq!(network("2001:db8:1:2:3::4", 64), "2001:db8:1:2::");
+        assert_eq!(network("2001:db8:1:2:3::4", 128), "2001:db8:1:2:3::4");
+        assert_eq!(network("2001:db8:1:2:3::4", 0), "::");
+        assert_eq!(network("2001:db8:1:2:3::4", 200), "2001:db8:1:2:3::4");
+    }
+
+    #[test]
+    fn the_longest_life() {
+        assert_eq!(lifetime(300), ticks(300));
+        assert_eq!([lifetime(17_179_868), lifetime(u32::MAX)], [LONGEST; 2]);
+        assert!(lifetime(4_000_000) < LONGEST);
+    }
 }

@@ -70,6 +70,7 @@ impl From<InsertError> for Refusal {
 impl Director {
     /// Gives a packet that belongs to no connection to a destination, if it is for a virtual service and may start
     /// a connection.
+    #[inline(never)] // the way of established packets stays short
     pub(crate) fn schedule(
         &mut self,
         arrival: Arrival<'_>,

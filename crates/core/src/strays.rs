@@ -16,6 +16,7 @@ use crate::verdict::{Reason, Verdict};
 impl Director {
     /// Refuses a packet from a masquerading destination's address and port with an ICMP port unreachable, as one that
     /// the host was about to forward, or that was for the director; not a reset. `None`: it is no such packet, or passes.
+    #[inline(never)] // as for `schedule`
     pub(crate) fn refuse_stray(
         &self,
         arrival: Arrival<'_>,

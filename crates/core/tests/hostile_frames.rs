@@ -4,8 +4,10 @@ mod rig;
 
 use std::time::Duration;
 
-use ipvs_core::{ForwardingMethod, Packet, Verdict};
-use rig::{Family, Rig, tcp, udp, unreachable};
+use ipvs_core::{
+    Command, DestinationId, ForwardingMethod, Packet, ServiceConfig, ServiceFlags, ServiceId, Sysctl, Verdict,
+};
+use rig::{Family, Rig, round_robin, tcp, udp, unreachable};
 
 /// Packets for each of the tests below.
 const PACKETS: u64 = 2_000_000;
@@ -44,6 +46,56 @@ fn corpus() -> Vec<Vec<u8>> {
     packets
 }
 
+/// A director with all that can be set, set.
+fn armed() -> Rig {
+    let mut rig = Rig::new(500);
+    for family in Family::BOTH {
+        for protocol in [6, 17] {
+            let flags = ServiceFlags::PERSISTENT | if protocol == 17 { ServiceFlags::ONE_PACKET } else { 0 };
+            let id = ServiceId::Address { protocol, address: family.vip(), port: 80 };
+            rig.pair(
+                id,
+                ServiceConfig { netmask: 100, scheduler: "lblcr".into(), ..round_robin(flags) },
+                8080,
+            );
+            let id = ServiceId::Address { protocol, address: family.vip(), port: 0 };
+            let flags = ServiceFlags::PERSISTENT;
+            rig.pair(id, ServiceConfig { netmask: 64, scheduler: "lblc".into(), ..round_robin(flags) }, 0);
+        }
+    }
+    for sysctl in [
+        Sysctl::ScheduleIcmp,
+        Sysctl::NatIcmpSend,
+        Sysctl::SloppyTcp,
+        Sysctl::ExpireNodestConn,
+        Sysctl::ExpireQuiescentTemplate,
+    ] {
+        rig.set(sysctl, 1);
+    }
+    for sysctl in [Sysctl::ConnReuseMode, Sysctl::DropEntry, Sysctl::DropPacket, Sysctl::SecureTcp] {
+        rig.set(sysctl, 3);
+    }
+    rig
+}
+
+/// Takes a server away, or brings it back.
+fn change(rig: &mut Rig, random: &mut Random) {
+    let family = Family::BOTH[random.below(2)];
+    let protocol = [6, 17][random.below(2)];
+    let service = ServiceId::Address { protocol, address: family.vip(), port: 80 };
+    let id = DestinationId { address: family.server(1), port: 8080 };
+    let listed = rig.destinations(service);
+    if random.below(2) == 0 {
+        if listed.iter().any(|destination| destination.id == id) {
+            rig.weigh(service, id, random.below(2) as i32);
+        }
+    } else if listed.iter().any(|destination| destination.id == id) {
+        rig.execute(Command::DeleteDestination(service, id));
+    } else {
+        rig.add(service, id, 1);
+    }
+}
+
 fn rig() -> Rig {
     let mut rig = Rig::new(500);
     for family in Family::BOTH {
@@ -57,7 +109,16 @@ fn rig() -> Rig {
 }
 
 fn run(seed: u64, mut make: impl FnMut(&mut Random, &mut [u8; 2048]) -> usize) {
-    let mut rig = rig();
+    run_on(rig(), seed, |_, _| {}, &mut make);
+    run_on(armed(), seed, change, &mut make);
+}
+
+fn run_on(
+    mut rig: Rig,
+    seed: u64,
+    change: impl Fn(&mut Rig, &mut Random),
+    make: &mut impl FnMut(&mut Random, &mut [u8; 2048]) -> usize,
+) {
     let mut random = Random(seed);
     let mut buffer = [0; 2048];
     let (mut dropped, mut forwarded) = (0, 0);
@@ -71,11 +132,20 @@ fn run(seed: u64, mut make: impl FnMut(&mut Random, &mut [u8; 2048]) -> usize) {
         }
         if round % 1000 == 0 {
             rig.advance(Duration::from_secs(random.next() % 8));
+            change(&mut rig, &mut random);
         }
     }
     assert_eq!(rig.director.drops().map(|(_, count)| count).sum::<u64>(), dropped);
-    rig.advance(Duration::from_secs(4000));
+    // Templates go after their connections.
+    for _ in 0..3 {
+        rig.advance(Duration::from_secs(4000));
+    }
     assert_eq!(rig.connections(), [], "after {forwarded} forwarded packets all connections must expire");
+    for (family, protocol) in Family::BOTH.into_iter().flat_map(|family| [(family, 6), (family, 17)]) {
+        for it in rig.destinations(ServiceId::Address { protocol, address: family.vip(), port: 80 }) {
+            assert_eq!((it.active, it.inactive, it.persistent), (0, 0, 0));
+        }
+    }
 }
 
 fn damaged(seed: u64, damage: impl Fn(&mut Random, &mut [u8; 2048], usize) -> usize) {

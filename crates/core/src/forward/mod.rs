@@ -32,6 +32,7 @@ pub(crate) struct Ends {
 }
 
 /// Towards the server, by the connection's method.
+#[inline]
 pub(crate) fn to_server(arrival: Arrival<'_>, packet: &mut Packet<'_>, ends: &Ends) -> Verdict {
     match ForwardingMethod((ends.flags & flag::METHOD) as u8) {
         ForwardingMethod::MASQUERADE => masquerade::to_server(arrival, packet, ends),

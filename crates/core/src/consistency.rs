@@ -1,0 +1,194 @@
+//! Random packets, changes, settings and time: whatever happens, what is counted at destinations and templates is what
+//! the connection table holds.
+
+use std::collections::HashMap;
+
+use etherparse::PacketBuilder;
+use ipvs_flow::EntryIndex;
+use proptest::prelude::*;
+
+use crate::command::{Command, ServiceConfig, ServiceFlags, ServiceId};
+use crate::connections::flag;
+use crate::packet::Packet;
+use crate::scheduler::testing::{Bench, TestHost, ip, server, settings, weight};
+use crate::sysctl::Sysctl;
+
+const CLIENTS: u8 = 4;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A segment with these flags, or a datagram without.
+    Inbound(u8, u16, u16, Option<u8>),
+    /// From that server.
+    Outbound(u8, u8, u16, u16, Option<u8>),
+    Weigh(u16, u8, i32),
+    Add(u16, u8),
+    Delete(u16, u8),
+    /// New flags and timeout of a service.
+    Edit(u16, u32, u32),
+    DeleteService(u16),
+    Set(Sysctl, i64),
+    Pass(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let flags = || prop::option::of(prop::sample::select(vec![0x02, 0x10, 0x12, 0x11, 0x04, 0x00]));
+    let service = || prop::sample::select(vec![80_u16, 0, 21]);
+    let port = || prop::sample::select(vec![80_u16, 21, 443, 30_000]);
+    let sysctl = prop::sample::select(vec![
+        Sysctl::ExpireNodestConn,
+        Sysctl::ExpireQuiescentTemplate,
+        Sysctl::ConnReuseMode,
+        Sysctl::SloppyTcp,
+        Sysctl::DropEntry,
+        Sysctl::SecureTcp,
+    ]);
+    let service_flags = prop::sample::select(vec![
+        0,
+        ServiceFlags::PERSISTENT,
+        ServiceFlags::PERSISTENT | ServiceFlags::ONE_PACKET,
+    ]);
+    prop_oneof![
+        12 => (0..CLIENTS, 0..3u16, port(), flags()).prop_map(|(c, p, v, f)| Step::Inbound(c, p, v, f)),
+        4 => (1..4u8, 0..CLIENTS, 0..3u16, port(), flags()).prop_map(|(s, c, p, v, f)| Step::Outbound(s, c, p, v, f)),
+        1 => (service(), 1..4u8, 0..3).prop_map(|(service, i, weight)| Step::Weigh(service, i, weight)),
+        2 => (service(), 1..4u8).prop_map(|(service, i)| Step::Add(service, i)),
+        1 => (service(), 1..4u8).prop_map(|(service, i)| Step::Delete(service, i)),
+        1 => (service(), service_flags, 1..400u32).prop_map(|(service, flags, t)| Step::Edit(service, flags, t)),
+        1 => service().prop_map(Step::DeleteService),
+        2 => (sysctl, 0..4i64).prop_map(|(sysctl, value)| Step::Set(sysctl, value)),
+        3 => prop::sample::select(vec![0, 1, 7, 61, 200]).prop_map(Step::Pass),
+    ]
+}
+
+fn services(port: u16) -> [ServiceId; 2] {
+    [6, 17].map(|protocol| ServiceId::Address { protocol, address: ip("10.9.0.1"), port })
+}
+
+fn run(bench: &mut Bench, step: Step) {
+    let client = |number: u8| [10, 1, 0, number];
+    let virtual_address = [10, 9, 0, 1];
+    match step {
+        Step::Inbound(c, p, port, flags) => {
+            send(bench, (client(c), 4000 + p), (virtual_address, port), flags)
+        }
+        Step::Outbound(s, c, p, port, flags) => {
+            send(bench, ([10, 8, 0, s], port), (client(c), 4000 + p), flags)
+        }
+        Step::Weigh(port, i, value) => {
+            for id in services(port) {
+                let _ = bench.edit(id, i, weight(value));
+            }
+        }
+        Step::Add(port, i) => {
+            for id in services(port) {
+                let _ = bench.add(id, i, weight(1));
+            }
+        }
+        Step::Delete(port, i) => {
+            for id in services(port) {
+                let _ = bench.delete(id, i);
+            }
+        }
+        Step::Edit(port, flags, timeout) => {
+            for id in services(port) {
+                let config = ServiceConfig { flags, timeout, ..settings("wlc") };
+                if bench.run(Command::EditService(id, config.clone())).is_err() {
+                    bench.run(Command::AddService(id, config)).unwrap();
+                }
+            }
+        }
+        Step::DeleteService(port) => {
+            for id in services(port) {
+                let _ = bench.run(Command::DeleteService(id));
+            }
+        }
+        Step::Set(sysctl, value) => assert!(bench.run(Command::SetSysctl(sysctl, vec![value])).is_ok()),
+        Step::Pass(seconds) => bench.pass(seconds),
+    }
+}
+
+fn send(bench: &mut Bench, from: ([u8; 4], u16), to: ([u8; 4], u16), flags: Option<u8>) {
+    let mut bytes = Vec::new();
+    let builder = PacketBuilder::ipv4(from.0, to.0, 64);
+    match flags {
+        Some(flags) => {
+            builder.tcp(from.1, to.1, 1, 1).write(&mut bytes, b"").unwrap();
+            // No flag is set: the checksum follows the change.
+            bytes[33] |= flags;
+            let sum = u32::from(u16::from_be_bytes([bytes[36], bytes[37]])) + 0xffff - u32::from(flags);
+            bytes[36..38].copy_from_slice(&((sum & 0xffff) as u16 + (sum >> 16) as u16).to_be_bytes());
+        }
+        None => builder.udp(from.1, to.1).write(&mut bytes, b"x").unwrap(),
+    }
+    let len = bytes.len();
+    bytes.resize(1500, 0);
+    bench.director.receive(bench.now, &TestHost, &mut Packet::new(&mut bytes, 0, len));
+}
+
+/// Counts the table's entries again.
+fn check(bench: &Bench) {
+    let director = &bench.director;
+    let connections = &director.connections;
+    let mut counts: HashMap<u32, [u32; 3]> = HashMap::new();
+    let mut controlled: HashMap<EntryIndex, u32> = HashMap::new();
+    for index in connections.table.entries_from(0) {
+        let entry = connections.table.entry(index).unwrap();
+        let kind = match entry.flags() & flag::INACTIVE {
+            _ if entry.is_template() => 2,
+            0 => 0,
+            _ => 1,
+        };
+        counts.entry(entry.destination()).or_default()[kind] += 1;
+        if let Some(template) = connections.template_of(index) {
+            assert!(connections.table.entry(template).is_some_and(|template| template.is_template()));
+            *controlled.entry(template).or_default() += 1;
+        }
+    }
+    for (index, destination) in director.destinations.iter() {
+        let counted = [destination.active, destination.inactive, destination.persistent];
+        assert_eq!(counted, counts.remove(&index.0).unwrap_or_default(), "{:?}", destination.id);
+        assert_eq!(destination.references, counted.iter().sum::<u32>());
+    }
+    assert!(counts.is_empty(), "connections of no destination: {counts:?}");
+    for index in connections.table.entries_from(0) {
+        assert_eq!(connections.controlled(index), controlled.get(&index).copied().unwrap_or(0));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn counts_are_what_the_table_holds(steps in prop::collection::vec(step(), 1..150)) {
+        let mut bench = Bench::new();
+        for (port, i) in [(80, 1), (80, 2), (0, 1), (21, 3)] {
+            run(&mut bench, Step::Edit(port, ServiceFlags::PERSISTENT, 60));
+            run(&mut bench, Step::Add(port, i));
+        }
+        for step in steps {
+            run(&mut bench, step);
+            check(&bench);
+        }
+        for _ in 0..10 {
+            bench.pass(1000);
+        }
+        check(&bench);
+        prop_assert!(bench.director.connections.table.is_empty());
+    }
+}
+
+/// The packets of the test above are good ones.
+#[test]
+fn packets_are_valid() {
+    let mut bench = Bench::new();
+    run(&mut bench, Step::Edit(80, 0, 0));
+    run(&mut bench, Step::Add(80, 1));
+    for flags in [Some(0x02), None] {
+        run(&mut bench, Step::Inbound(1, 1, 80, flags));
+    }
+    assert_eq!(bench.director.connections.table.len(), 2);
+    run(&mut bench, Step::Inbound(1, 1, 80, Some(0x10)));
+    let listed = bench.listed(services(80)[0]);
+    assert_eq!((listed[0].id, listed[0].active), (server(1), 1));
+}
