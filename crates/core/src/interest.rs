@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use crate::command::ServiceId;
 use crate::protocol;
+use crate::service::{FTP, TCP};
 
 /// Packets that the director must see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,20 +35,32 @@ impl Interest {
     /// What an address service needs. Mark services name no packet by its addresses.
     pub(crate) fn of_service(id: &ServiceId) -> Option<Self> {
         match *id {
-            ServiceId::Address { protocol, address, port } => Some(Self::Virtual { protocol, address, port }),
+            ServiceId::Address { protocol, address, .. } => {
+                Some(Self::Virtual { protocol, address, port: served_port(id) })
+            }
             ServiceId::Mark { .. } => None,
         }
     }
 
-    /// What the replies of a masquerading destination of `service` need. Port 0 stands for the packet's port, which
-    /// is the service's unless that is 0 as well.
+    /// What the replies of a masquerading destination of `service` need. Port 0 stands for the packet's port: that of
+    /// the service, or for one that serves all ports any, whichever port the destination has.
     pub(crate) fn of_server(service: &ServiceId, address: IpAddr, port: u16) -> Option<Self> {
-        match *service {
-            ServiceId::Address { protocol, port: virtual_port, .. } => {
-                Some(Self::Server { protocol, address, port: if port == 0 { virtual_port } else { port } })
+        match (*service, served_port(service)) {
+            (ServiceId::Address { protocol, .. }, 0) => Some(Self::Server { protocol, address, port: 0 }),
+            (ServiceId::Address { protocol, .. }, served) => {
+                Some(Self::Server { protocol, address, port: if port == 0 { served } else { port } })
             }
-            ServiceId::Mark { .. } => None,
+            (ServiceId::Mark { .. }, _) => None,
         }
+    }
+}
+
+/// The one port that an address service serves; 0 for all: a service for all ports, and FTP, whose data connections go
+/// to other ports (with persistence they are scheduled like the control connection).
+fn served_port(id: &ServiceId) -> u16 {
+    match *id {
+        ServiceId::Address { protocol: TCP, port: FTP, .. } | ServiceId::Mark { .. } => 0,
+        ServiceId::Address { port, .. } => port,
     }
 }
 
@@ -140,6 +153,25 @@ mod tests {
 
     fn interest(port: u16) -> Interest {
         Interest::Virtual { protocol: 6, address: Ipv4Addr::LOCALHOST.into(), port }
+    }
+
+    #[test]
+    fn ports_of_a_service_and_of_its_servers() {
+        let address: IpAddr = Ipv4Addr::LOCALHOST.into();
+        for (protocol, port, server_port, virtual_wanted, server_wanted) in [
+            (6, 80, 0, 80, 80),
+            (6, 80, 8080, 80, 8080),
+            (6, 0, 0, 0, 0),
+            (6, 0, 8080, 0, 0),
+            (6, 21, 2121, 0, 0),
+            (17, 21, 2121, 21, 2121),
+        ] {
+            let id = ServiceId::Address { protocol, address, port };
+            let to = Interest::Virtual { protocol, address, port: virtual_wanted };
+            let from = Interest::Server { protocol, address, port: server_wanted };
+            assert_eq!(Interest::of_service(&id), Some(to));
+            assert_eq!(Interest::of_server(&id, address, server_port), Some(from));
+        }
     }
 
     #[test]

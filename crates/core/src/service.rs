@@ -116,7 +116,7 @@ impl Service {
     }
 }
 
-const TCP: u16 = 6;
+pub(crate) const TCP: u16 = 6;
 pub(crate) const FTP: u16 = 21;
 const FTP_DATA: u16 = 20;
 /// Ports from here on are unprivileged: passive FTP data connections go there.
