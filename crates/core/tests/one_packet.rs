@@ -4,8 +4,8 @@
 mod rig;
 
 use ipvs_core::{
-    Command, DestinationConfig, DestinationId, ForwardingMethod, Reason, ServiceFlags, ServiceId, Sysctl,
-    Tunnel, Verdict,
+    Command, ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, Reason, ServiceFlags,
+    ServiceId, Sysctl, Tunnel, Verdict,
 };
 use rig::{Family, Rig, round_robin, seen, tcp, udp};
 
@@ -70,6 +70,7 @@ fn nothing_is_held() {
             upper_threshold,
             lower_threshold,
             tunnel: Tunnel::default(),
+            flags: ConnectionFlags::default(),
         };
         rig.execute(Command::AddDestination(service(17), id, config));
         assert_eq!(ask(&mut rig, 4001, 3), "1 1 1");

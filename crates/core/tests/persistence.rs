@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipvs_core::{
-    Command, DestinationConfig, DestinationId, ForwardingMethod, ServiceConfig, ServiceFlags, ServiceId,
-    Sysctl, Tunnel,
+    Command, ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, ServiceConfig,
+    ServiceFlags, ServiceId, Sysctl, Tunnel,
 };
 use rig::{Family, Rig, round_robin, tcp, udp};
 
@@ -177,6 +177,7 @@ fn an_overloaded_server_takes_its_own_clients() {
         upper_threshold: 1,
         lower_threshold: 0,
         tunnel: Tunnel::default(),
+        flags: ConnectionFlags::default(),
     };
     rig.execute(Command::AddDestination(service(80), server(1, 80), config));
     assert_eq!(syn(&mut rig, 2, 4001, 80), "1");

@@ -196,6 +196,7 @@ fn masquerading(weight: i32) -> DestinationConfig {
         upper_threshold: 0,
         lower_threshold: 0,
         tunnel: Tunnel::default(),
+        flags: ConnectionFlags::default(),
     }
 }
 
@@ -208,6 +209,7 @@ pub fn round_robin(flags: u32) -> ServiceConfig {
         flags_mask: u32::MAX,
         timeout: 300,
         netmask: u32::MAX,
+        target: MarkTarget::default(),
     }
 }
 
