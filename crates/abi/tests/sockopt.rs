@@ -9,7 +9,7 @@ use std::str::Lines;
 
 use ipvs_abi::errno::Errno;
 use ipvs_abi::genetlink::{OptionExchange, Session, SockoptAnswer};
-use ipvs_abi::sockopt::{Operation, check};
+use ipvs_abi::sockopt::{Operation, Reading, check, decode_set};
 use ipvs_core::{Config, Director, Instant};
 use raw::{RecordingHost, unhex};
 
@@ -142,6 +142,26 @@ fn ours(daemon: &mut Daemon, call: &Call) -> Outcome {
         Ok(())
     });
     Outcome { result, length: (call.operation == Operation::Get).then_some(length), buffer }
+}
+
+/// No bytes under any number make the codec fail, and a set that passes the checks is a command or a refusal.
+#[test]
+fn no_bytes_make_it_fail() {
+    use proptest::prelude::*;
+    let config = ProptestConfig::with_cases(20_000);
+    proptest!(config, |(number in 1150..1170u32, data in proptest::collection::vec(any::<u8>(), 0..130), length: i32)| {
+        let _ = decode_set(number, &data);
+        let _ = Reading::new(number, length as u32, &data);
+        for operation in [Operation::Get, Operation::Set] {
+            for length in [length, data.len() as i32] {
+                if let Ok(copied) = check(operation, number, length, true) {
+                    prop_assert!(copied <= length as usize);
+                    prop_assert!(copied <= 104);
+                }
+                prop_assert!(check(operation, number, length, false).is_err());
+            }
+        }
+    });
 }
 
 #[test]

@@ -5,5 +5,6 @@ mod checks;
 mod interests;
 mod listing;
 mod properties;
+mod socket_options;
 mod thresholds;
 mod trash;
