@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""Writes the first inputs of both targets, from the recordings of ../conformance/recordings/raw, to corpus/TARGET/:
+some twenty requests in a row each. `cargo fuzz cmin` makes the committed corpus of them and of what was found."""
+import os, struct
+here = os.path.dirname(os.path.abspath(__file__))
+recordings = os.path.join(here, "../conformance/recordings/raw")
+
+def piece(data): return struct.pack("<H", len(data)) + data
+
+def unsqueeze(text):
+    if text in ("-", "null"): return b""
+    out = b""
+    for part in text.removeprefix("ro:").split("."):
+        byte, star, count = part.partition("*")
+        out += bytes.fromhex(byte) * int(count) if star else bytes.fromhex(part)
+    return out
+
+def netlink():
+    name = ""
+    for line in open(os.path.join(recordings, "netlink.txt")):
+        if line.startswith("# "): name = line[2:]
+        if line.startswith("> ") and len(line) < 10000: yield piece(bytes([name.startswith("user: ")]) + bytes.fromhex(line[2:]))
+
+def sockopt():
+    for line in open(os.path.join(recordings, "sockopt.txt")):
+        words = line.split()
+        if words[0] not in ("get", "set"): continue
+        data, length, number = unsqueeze(words[3]), int(words[2]), int(words[1]) - 1152
+        mode = (words[0] == "get") | (2 if length != len(data) else 0)
+        if 0 <= number < 24: yield piece(struct.pack("<BBi", mode, number, length) + data)
+
+for target, source in (("genetlink_session", netlink), ("sockopt", sockopt)):
+    folder = os.path.join(here, "corpus", target)
+    os.makedirs(folder, exist_ok=True)
+    pieces = list(source())
+    for at in range(0, len(pieces), 20):
+        with open(os.path.join(folder, f"seed-{at:04}"), "wb") as out: out.write(b"".join(pieces[at:at + 20]))
