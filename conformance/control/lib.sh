@@ -62,3 +62,83 @@ link() {
     on_client ping -c1 -W2 10.0.0.1 >/dev/null 2>&1 || true
     on_client ping -c1 -W2 2001:db8::1 >/dev/null 2>&1 || true
 }
+
+# The three below read and write what the kernel shows in /proc; where IPVSD_SOCKET is set, what ipvsd shows in its place.
+
+# vs_get NAME: a setting of /proc/sys/net/ipv4/vs.
+vs_get() {
+    if [ -n "${IPVSD_SOCKET:-}" ]; then ipvsd sysctl -n "$1"; else
+        local value
+        value=$(<"/proc/sys/net/ipv4/vs/$1") && printf '%s\n' "$value"
+    fi
+}
+
+# vs_set NAME TEXT: writes TEXT to a setting in one piece; prints why it was refused, and then its value.
+vs_set() {
+    local said reason
+    if [ -n "${IPVSD_SOCKET:-}" ]; then
+        said=$(ipvsd sysctl "$1=$2" 2>&1 >/dev/null)
+    else
+        # In a subshell: bash would write what it could not again.
+        said=$( (printf %s "$2" >"/proc/sys/net/ipv4/vs/$1") 2>&1)
+    fi
+    for reason in 'Invalid argument' 'No such file or directory' 'Operation not permitted'; do
+        [[ $said != *"$reason"* ]] || echo "$reason"
+    done
+    vs_get "$1"
+}
+
+# vs_try NAME TEXT...: vs_set of each, one line each, setting it back to what it was in between.
+vs_try() {
+    local name=$1 before said text
+    before=$(vs_get "$name")
+    shift
+    for text; do
+        said=$(vs_set "$name" "$text")
+        printf '%q: %s\n' "$text" "${said//$'\n'/; }"
+        if [ -n "${IPVSD_SOCKET:-}" ]; then
+            ipvsd sysctl "$name=$before" >/dev/null
+        else
+            printf %s "$before" >"/proc/sys/net/ipv4/vs/$name"
+        fi
+    done
+}
+
+# vs_proc NAME: a file of /proc/net. Services and connections come in an order of their own (the kernel's differs from
+# boot to boot): they are sorted. Which processor counted what is chance too: their rows are added up. Rates depend on
+# the moment: R stands for each.
+vs_proc() {
+    if [ -n "${IPVSD_SOCKET:-}" ]; then ipvsd show proc "$1"; else cat "/proc/net/$1"; fi | case $1 in
+    ip_vs) awk '/^  -> [^R]/ { printf "\001%s", $0; next } { printf("%s%s", (NR > 1) ? "\n" : "", $0) } END { print "" }' |
+        { head_lines 3; LC_ALL=C sort | tr '\001' '\n'; } ;;
+    ip_vs_conn | ip_vs_conn_sync) head_lines 1; LC_ALL=C sort ;;
+    ip_vs_stats) rates ;;
+    ip_vs_stats_percpu) add_processors | rates ;;
+    *) cat ;;
+    esac
+}
+
+# head_lines N: copies the first N lines of its input and leaves the rest.
+head_lines() {
+    local line i
+    for ((i = 0; i < $1; i++)); do IFS= read -r line && printf '%s\n' "$line"; done
+}
+
+# rates: R for each number of the line after the titles of rates.
+rates() { sed -E '/Conns\/s/{n;s/( *)[0-9A-F]+/\1R/g}'; }
+
+# add_processors: the rows of processors of ip_vs_stats_percpu as one, titled "sum" (in decimal).
+add_processors() {
+    local line row i sum=(0 0 0 0 0) done=
+    while IFS= read -r line; do
+        if [[ -z $done && $line =~ ^\ *[0-9A-F]+(\ +[0-9A-F]+){5}$ ]]; then
+            read -ra row <<<"$line"
+            for i in 0 1 2 3 4; do sum[i]=$((sum[i] + 16#${row[i + 1]})); done
+            continue
+        fi
+        [[ $line != *~* ]] || { echo "sum ${sum[*]}"; done=1; }
+        printf '%s\n' "$line"
+    done
+}
+
+export -f vs_get vs_set vs_try vs_proc head_lines rates add_processors

@@ -43,6 +43,7 @@ errnos! {
     ENOPROTOOPT = 92, "Protocol not available";
     EOPNOTSUPP = 95, "Operation not supported";
     EAFNOSUPPORT = 97, "Address family not supported by protocol";
+    ENETUNREACH = 101, "Network is unreachable";
 }
 
 impl fmt::Display for Errno {
@@ -71,6 +72,7 @@ impl From<Error> for Errno {
             Error::NoSuchService | Error::NoSyncDaemon => Self::ESRCH,
             Error::ServiceExists | Error::DestinationExists | Error::SyncDaemonRuns => Self::EEXIST,
             Error::NoSuchInterface => Self::ENODEV,
+            Error::NetworkUnreachable => Self::ENETUNREACH,
             Error::NoSuchScheduler | Error::NoSuchPersistenceEngine | Error::NoSuchDestination => {
                 Self::ENOENT
             }

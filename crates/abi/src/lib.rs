@@ -5,5 +5,6 @@
 pub mod errno;
 pub mod genetlink;
 pub mod ipvsadm;
+pub mod proc;
 pub mod sockopt;
 pub mod sysctl;

@@ -29,11 +29,13 @@ pub struct Config {
     pub shown_table_size: u32,
     /// Seed of all randomness: the table's hash key, random schedulers.
     pub seed: u64,
+    /// What the setting sync_qlen_max is at first: in the kernel, a 32nd of the pages that may hold buffers.
+    pub sync_qlen_max: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { capacity: 1 << 20, shown_table_size: 4096, seed: 0 }
+        Self { capacity: 1 << 20, shown_table_size: 4096, seed: 0, sync_qlen_max: 4096 }
     }
 }
 
@@ -75,7 +77,7 @@ impl Director {
         Ok(Self {
             config,
             timeouts: StateTimeouts::default(),
-            sysctls: Sysctls::default(),
+            sysctls: Sysctls::new(config.sync_qlen_max),
             sync_daemons: SyncDaemons::default(),
             services: Services::default(),
             destinations: Destinations::default(),
@@ -161,7 +163,8 @@ impl Director {
         let period = now.as_nanos() / estimator::PERIOD.as_nanos() as u64;
         let passed = period.saturating_sub(self.last_period.unwrap_or(period));
         self.last_period = Some(period.max(self.last_period.unwrap_or(0)));
-        if passed == 0 {
+        // Without estimation the last values stay, and what is counted meanwhile goes into the next estimate.
+        if passed == 0 || !self.sysctls.estimation() {
             return;
         }
         self.total.estimate(passed);

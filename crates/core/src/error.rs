@@ -55,6 +55,9 @@ pub enum Error {
     /// No interface has that name (ENODEV).
     #[error("no such interface")]
     NoSuchInterface,
+    /// Nothing can leave for the multicast group from that interface (ENETUNREACH).
+    #[error("no way to the multicast group")]
+    NetworkUnreachable,
     /// That synchronisation daemon runs already (EEXIST).
     #[error("synchronisation daemon runs already")]
     SyncDaemonRuns,

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::error::Error;
+
 /// What an address is to this host, as its routing tables say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AddressKind {
@@ -26,6 +28,14 @@ pub trait Host {
     /// The MTU of the interface `name`; `None` if there is none of that name.
     fn interface_mtu(&self, _name: &str) -> Option<u32> {
         None
+    }
+
+    /// Whether a datagram can leave for `group` (multicast) from the interface `name`.
+    ///
+    /// # Errors
+    /// [`Error::NetworkUnreachable`].
+    fn multicast_route(&self, _name: &str, _group: IpAddr) -> Result<(), Error> {
+        Ok(())
     }
 
     /// The address of this host from which it would answer `address` (source of ICMP errors of its own).

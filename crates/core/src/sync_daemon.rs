@@ -84,7 +84,8 @@ impl SyncDaemons {
     /// Starts the daemon of the kernel's number `role`; `mixed`: whether a destination is of another family than its service. With the kernel's checks in the kernel's order.
     ///
     /// # Errors
-    /// [`Error::MixedFamily`], [`Error::NoSuchInterface`], [`Error::SyncDaemonRuns`], [`Error::InvalidSyncRole`].
+    /// [`Error::MixedFamily`], [`Error::NoSuchInterface`], [`Error::SyncDaemonRuns`], [`Error::InvalidSyncRole`],
+    /// [`Error::NetworkUnreachable`].
     pub(crate) fn start(
         &mut self,
         host: &dyn Host,
@@ -118,6 +119,10 @@ impl SyncDaemons {
             given => given.clamp(least, u32::from(u16::MAX) - headers),
         };
         config.max_length = u16::try_from(length).unwrap_or(u16::MAX);
+        // A master's socket is connected to the group. A backup's only listens.
+        if role == Some(SyncRole::Master) {
+            host.multicast_route(&config.interface, group)?;
+        }
         if config.port == 0 {
             config.port = PORT;
         }

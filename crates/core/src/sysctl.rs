@@ -4,39 +4,39 @@ use core::time::Duration;
 
 use crate::error::Error;
 
-/// A setting, in the order in which the kernel lists them.
+/// A setting, in the order in which the kernel lists them: by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "the names are the kernel's")]
 pub enum Sysctl {
-    Amemthresh,
     AmDroprate,
+    Amemthresh,
+    BackupOnly,
+    CacheBypass,
+    ConnReuseMode,
+    Conntrack,
     DropEntry,
     DropPacket,
-    Conntrack,
-    SecureTcp,
-    SnatReroute,
-    SyncVersion,
-    SyncPorts,
-    SyncPersistMode,
-    SyncQlenMax,
-    SyncSockSize,
-    CacheBypass,
     ExpireNodestConn,
-    SloppyTcp,
-    SloppySctp,
     ExpireQuiescentTemplate,
-    SyncThreshold,
-    SyncRefreshPeriod,
-    SyncRetries,
-    NatIcmpSend,
-    PmtuDisc,
-    BackupOnly,
-    ConnReuseMode,
-    ScheduleIcmp,
     IgnoreTunneled,
-    RunEstimation,
     LblcExpiration,
     LblcrExpiration,
+    NatIcmpSend,
+    PmtuDisc,
+    RunEstimation,
+    ScheduleIcmp,
+    SecureTcp,
+    SloppySctp,
+    SloppyTcp,
+    SnatReroute,
+    SyncPersistMode,
+    SyncPorts,
+    SyncQlenMax,
+    SyncRefreshPeriod,
+    SyncRetries,
+    SyncSockSize,
+    SyncThreshold,
+    SyncVersion,
 }
 
 /// Which values a setting accepts, beyond being integers of its width.
@@ -59,69 +59,69 @@ enum Accepts {
 impl Sysctl {
     /// All settings.
     pub const ALL: [Self; 29] = [
-        Self::Amemthresh,
         Self::AmDroprate,
+        Self::Amemthresh,
+        Self::BackupOnly,
+        Self::CacheBypass,
+        Self::ConnReuseMode,
+        Self::Conntrack,
         Self::DropEntry,
         Self::DropPacket,
-        Self::Conntrack,
-        Self::SecureTcp,
-        Self::SnatReroute,
-        Self::SyncVersion,
-        Self::SyncPorts,
-        Self::SyncPersistMode,
-        Self::SyncQlenMax,
-        Self::SyncSockSize,
-        Self::CacheBypass,
         Self::ExpireNodestConn,
-        Self::SloppyTcp,
-        Self::SloppySctp,
         Self::ExpireQuiescentTemplate,
-        Self::SyncThreshold,
-        Self::SyncRefreshPeriod,
-        Self::SyncRetries,
-        Self::NatIcmpSend,
-        Self::PmtuDisc,
-        Self::BackupOnly,
-        Self::ConnReuseMode,
-        Self::ScheduleIcmp,
         Self::IgnoreTunneled,
-        Self::RunEstimation,
         Self::LblcExpiration,
         Self::LblcrExpiration,
+        Self::NatIcmpSend,
+        Self::PmtuDisc,
+        Self::RunEstimation,
+        Self::ScheduleIcmp,
+        Self::SecureTcp,
+        Self::SloppySctp,
+        Self::SloppyTcp,
+        Self::SnatReroute,
+        Self::SyncPersistMode,
+        Self::SyncPorts,
+        Self::SyncQlenMax,
+        Self::SyncRefreshPeriod,
+        Self::SyncRetries,
+        Self::SyncSockSize,
+        Self::SyncThreshold,
+        Self::SyncVersion,
     ];
 
     /// The file's name.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Amemthresh => "amemthresh",
             Self::AmDroprate => "am_droprate",
+            Self::Amemthresh => "amemthresh",
+            Self::BackupOnly => "backup_only",
+            Self::CacheBypass => "cache_bypass",
+            Self::ConnReuseMode => "conn_reuse_mode",
+            Self::Conntrack => "conntrack",
             Self::DropEntry => "drop_entry",
             Self::DropPacket => "drop_packet",
-            Self::Conntrack => "conntrack",
-            Self::SecureTcp => "secure_tcp",
-            Self::SnatReroute => "snat_reroute",
-            Self::SyncVersion => "sync_version",
-            Self::SyncPorts => "sync_ports",
-            Self::SyncPersistMode => "sync_persist_mode",
-            Self::SyncQlenMax => "sync_qlen_max",
-            Self::SyncSockSize => "sync_sock_size",
-            Self::CacheBypass => "cache_bypass",
             Self::ExpireNodestConn => "expire_nodest_conn",
-            Self::SloppyTcp => "sloppy_tcp",
-            Self::SloppySctp => "sloppy_sctp",
             Self::ExpireQuiescentTemplate => "expire_quiescent_template",
-            Self::SyncThreshold => "sync_threshold",
-            Self::SyncRefreshPeriod => "sync_refresh_period",
-            Self::SyncRetries => "sync_retries",
-            Self::NatIcmpSend => "nat_icmp_send",
-            Self::PmtuDisc => "pmtu_disc",
-            Self::BackupOnly => "backup_only",
-            Self::ConnReuseMode => "conn_reuse_mode",
-            Self::ScheduleIcmp => "schedule_icmp",
             Self::IgnoreTunneled => "ignore_tunneled",
-            Self::RunEstimation => "run_estimation",
             Self::LblcExpiration => "lblc_expiration",
             Self::LblcrExpiration => "lblcr_expiration",
+            Self::NatIcmpSend => "nat_icmp_send",
+            Self::PmtuDisc => "pmtu_disc",
+            Self::RunEstimation => "run_estimation",
+            Self::ScheduleIcmp => "schedule_icmp",
+            Self::SecureTcp => "secure_tcp",
+            Self::SloppySctp => "sloppy_sctp",
+            Self::SloppyTcp => "sloppy_tcp",
+            Self::SnatReroute => "snat_reroute",
+            Self::SyncPersistMode => "sync_persist_mode",
+            Self::SyncPorts => "sync_ports",
+            Self::SyncQlenMax => "sync_qlen_max",
+            Self::SyncRefreshPeriod => "sync_refresh_period",
+            Self::SyncRetries => "sync_retries",
+            Self::SyncSockSize => "sync_sock_size",
+            Self::SyncThreshold => "sync_threshold",
+            Self::SyncVersion => "sync_version",
         }
     }
 
@@ -152,7 +152,8 @@ impl Sysctl {
         }
     }
 
-    const fn default(self) -> [i64; 2] {
+    /// What it is at first; that of sync_qlen_max depends on the host's memory and is given to [`Sysctls::new`].
+    pub const fn default_values(self) -> [i64; 2] {
         match self {
             Self::Amemthresh => [1024, 0],
             Self::AmDroprate => [10, 0],
@@ -168,8 +169,24 @@ impl Sysctl {
         }
     }
 
+    /// What it accepts, for people.
+    pub const fn accepted(self) -> &'static str {
+        match self.accepts() {
+            Accepts::Any => "an integer of 32 bits",
+            Accepts::UpTo(1) => "0 or 1",
+            Accepts::UpTo(_) => "0 to 3",
+            Accepts::PowerOfTwo => "a power of two",
+            Accepts::Threshold => "one or two integers from 0, the first below the second unless that is 0",
+            Accepts::Unsigned => "an unsigned integer of 64 bits",
+            Accepts::Seconds => "seconds from -8589934 to 8589934",
+        }
+    }
+
     /// Checks complete values.
-    fn check(self, values: &[i64]) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`].
+    pub fn check(self, values: &[i64]) -> Result<(), Error> {
         let first = values.first().copied().unwrap_or(0);
         let fits = |value: &i64| i32::try_from(*value).is_ok();
         let valid = match self.accepts() {
@@ -194,13 +211,19 @@ const TICKS_PER_SECOND: i64 = 250;
 #[derive(Clone, Debug)]
 pub(crate) struct Sysctls([[i64; 2]; Sysctl::ALL.len()]);
 
-impl Default for Sysctls {
-    fn default() -> Self {
-        Self(Sysctl::ALL.map(Sysctl::default))
-    }
-}
-
 impl Sysctls {
+    /// The defaults.
+    pub(crate) fn new(sync_qlen_max: u64) -> Self {
+        let mut sysctls = Self(Sysctl::ALL.map(Sysctl::default_values));
+        sysctls.0[Sysctl::SyncQlenMax as usize][0] = sync_qlen_max.cast_signed();
+        sysctls
+    }
+
+    /// Whether the estimators run.
+    pub(crate) fn estimation(&self) -> bool {
+        self.get(Sysctl::RunEstimation)[0] != 0
+    }
+
     /// The value of `sysctl`, [`Sysctl::width`] integers.
     pub(crate) fn get(&self, sysctl: Sysctl) -> &[i64] {
         &self.0[sysctl as usize][..sysctl.width()]
@@ -246,13 +269,13 @@ mod tests {
         for (position, sysctl) in Sysctl::ALL.into_iter().enumerate() {
             assert_eq!(sysctl as usize, position);
             assert_eq!(Sysctl::from_name(sysctl.name()), Some(sysctl));
-            assert_eq!(sysctl.check(&sysctl.default()[..sysctl.width()]), Ok(()), "{sysctl:?}");
+            assert_eq!(sysctl.check(&sysctl.default_values()[..sysctl.width()]), Ok(()), "{sysctl:?}");
         }
     }
 
     #[test]
     fn a_refused_value_changes_nothing() {
-        let mut sysctls = Sysctls::default();
+        let mut sysctls = Sysctls::new(15_308);
         let refused = Err(Error::InvalidSetting);
         for (sysctl, values) in [
             (Sysctl::DropEntry, &[4][..]),
@@ -271,5 +294,10 @@ mod tests {
         assert_eq!(sysctls.set(Sysctl::SyncThreshold, &[7]), Ok(()));
         assert_eq!(sysctls.get(Sysctl::SyncThreshold), [7, 50]);
         assert_eq!(sysctls.set(Sysctl::SyncThreshold, &[7, 0]), Ok(()));
+    }
+
+    #[test]
+    fn the_kernel_lists_them_by_name() {
+        assert!(Sysctl::ALL.is_sorted_by_key(|sysctl| sysctl.name()));
     }
 }

@@ -17,6 +17,7 @@ mod ethernet;
 mod host_port;
 mod input;
 mod interests;
+mod multicast;
 mod ndp;
 mod netlink;
 mod network;

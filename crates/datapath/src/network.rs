@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::io;
 use std::net::IpAddr;
 
-use ipvs_core::{AddressKind, Host, Instant};
+use ipvs_core::{AddressKind, Error, Host, Instant};
 use netlink_packet_route::RouteNetlinkMessage;
 
+use crate::multicast;
 use crate::netlink::{
     Addresses, Change, HardwareAddress, Kind, Link, Links, Monitor, Neighbour, Neighbours, Requests, Route,
     Routes,
@@ -228,6 +229,13 @@ impl Host for Network {
 
     fn interface_mtu(&self, name: &str) -> Option<u32> {
         self.links.by_name(name).map(|(_, link)| link.mtu)
+    }
+
+    fn multicast_route(&self, name: &str, group: IpAddr) -> Result<(), Error> {
+        multicast::can_leave(name, group).map_err(|error| {
+            tracing::debug!(interface = name, %group, %error, "no way to the multicast group");
+            Error::NetworkUnreachable
+        })
     }
 
     fn source_address(&self, towards: IpAddr) -> Option<IpAddr> {

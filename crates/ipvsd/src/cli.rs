@@ -7,7 +7,7 @@ use ipvs_client::{DEFAULT_SOCKET, SOCKET_VARIABLE};
 use ipvsd::logging::LogFormat;
 use ipvsd::run;
 
-use crate::{exec, lab};
+use crate::{exec, lab, show, sysctl};
 
 /// IPVS, the Linux Virtual Server's transport-layer load balancer, outside the kernel.
 #[derive(Debug, Parser)]
@@ -22,12 +22,14 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-// These are described at their arguments: a description here would replace that one.
+// All but `version` are described at their arguments: a description here would replace that one.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Run),
     Exec(exec::Arguments),
     Lab(lab::Arguments),
+    Show(show::Arguments),
+    Sysctl(sysctl::Arguments),
     /// Print the version
     Version,
 }

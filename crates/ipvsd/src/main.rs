@@ -5,6 +5,8 @@
 mod cli;
 mod exec;
 mod lab;
+mod show;
+mod sysctl;
 
 use std::process::ExitCode;
 
@@ -31,6 +33,8 @@ fn main() -> ExitCode {
         }
         cli::Command::Exec(arguments) => exec::exec(arguments),
         cli::Command::Lab(arguments) => lab::lab(&arguments),
+        cli::Command::Show(arguments) => show::show(&arguments),
+        cli::Command::Sysctl(arguments) => sysctl::sysctl(&arguments),
         cli::Command::Version => {
             println!("ipvsd {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS

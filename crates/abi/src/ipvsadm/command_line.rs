@@ -33,10 +33,6 @@ pub enum Action {
     },
     /// Execute the command lines that come on standard input.
     Restore,
-    /// Start a synchronisation daemon.
-    StartDaemon(SyncRole),
-    /// Stop a synchronisation daemon.
-    StopDaemon(SyncRole),
 }
 
 impl Action {
@@ -94,13 +90,4 @@ pub enum Columns {
     PersistentConn,
     /// Plain, and how tunneled packets are encapsulated.
     TunInfo,
-}
-
-/// Which side of the synchronisation a daemon is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncRole {
-    /// Sends.
-    Master,
-    /// Receives.
-    Backup,
 }

@@ -150,11 +150,16 @@ pub(super) fn list(
                 writeln!(out, "Timeout (tcp tcpfin udp): {tcp} {tcp_fin} {udp}")?;
             }
         }
-        // There are none; asking still shows that the director is there.
         Subject::SyncDaemons => {
-            director.info()?;
+            let Reply::SyncDaemons(daemons) = director.ask(Command::ListSyncDaemons)? else {
+                return Err(Failure::unintelligible());
+            };
             if listing.json {
-                writeln!(out, "{{\n  \"sync_daemons\": []\n}}")?;
+                write!(out, "{}", output::to_json(&output::sync_daemons_json(&daemons)))?;
+            } else {
+                for (role, daemon) in &daemons {
+                    write!(out, "{}", output::sync_daemon_row(*role, daemon))?;
+                }
             }
         }
     }

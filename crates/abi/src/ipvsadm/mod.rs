@@ -30,7 +30,7 @@ mod service_arguments;
 mod sync_arguments;
 mod usage;
 
-pub use command_line::{Action, Columns, CommandLine, Listing, Subject, SyncRole};
+pub use command_line::{Action, Columns, CommandLine, Listing, Subject};
 pub use director_client::{ClientFailure, DirectorClient};
 pub use resolver::{NumericResolver, Resolver};
 pub use run::{Failure, Streams, run, understand};

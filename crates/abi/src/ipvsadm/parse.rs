@@ -1,9 +1,9 @@
 //! Words to [`CommandLine`]: the grammar of ipvsadm, its checks and their order.
 
-use ipvs_core::{Command, Timeouts};
+use ipvs_core::{Command, SyncRole, Timeouts};
 
 use super::arguments::{Arguments, Given};
-use super::command_line::{Action, Columns, CommandLine, Listing, Subject, SyncRole};
+use super::command_line::{Action, Columns, CommandLine, Listing, Subject};
 use super::error::UsageError;
 use super::number::number;
 use super::option::{CommandName, Meaning, OptionName, OptionSet};
@@ -11,7 +11,7 @@ use super::resolver::Resolver;
 use super::rules;
 use super::server_arguments::ServerArguments;
 use super::service_arguments::{ServiceArguments, TIMEOUT_MAX};
-use super::sync_arguments::check_sync_option;
+use super::sync_arguments::SyncArguments;
 
 /// Understands `words`, the program's name not among them. `extensions`: with the options that are ours alone.
 pub(super) fn parse(
@@ -44,6 +44,7 @@ struct Parser<'a> {
     given: OptionSet,
     service: ServiceArguments,
     server: ServerArguments,
+    sync: SyncArguments,
     json: bool,
     socket: Option<String>,
     /// An option of ours was given.
@@ -57,6 +58,7 @@ impl<'a> Parser<'a> {
             given: OptionSet::default(),
             service: ServiceArguments::default(),
             server: ServerArguments::default(),
+            sync: SyncArguments::default(),
             json: false,
             socket: None,
             extended: false,
@@ -123,7 +125,7 @@ impl<'a> Parser<'a> {
                     OptionName::TunPort => self.server.set_tunnel_port(text)?,
                     OptionName::TunCsum => self.server.set_tunnel_csum(),
                     OptionName::TunRemcsum => self.server.set_tunnel_remcsum(),
-                    _ => check_sync_option(option, text)?,
+                    _ => self.sync.set(option, text)?,
                 }
             }
         }
@@ -175,8 +177,10 @@ impl<'a> Parser<'a> {
             (CommandName::AddServer | CommandName::EditServer | CommandName::DeleteServer, _) => {
                 self.server_action(command)?
             }
-            (CommandName::StartDaemon, Some(role)) => Action::StartDaemon(role),
-            (CommandName::StopDaemon, Some(role)) => Action::StopDaemon(role),
+            (CommandName::StartDaemon, Some(role)) => {
+                Action::Execute(Command::StartSyncDaemon(role.number(), self.sync.config.clone()))
+            }
+            (CommandName::StopDaemon, Some(role)) => Action::Execute(Command::StopSyncDaemon(role.number())),
             (CommandName::Save, _) => Action::Save { numeric: self.given.contains(OptionName::Numeric) },
             (CommandName::Restore, _) => Action::Restore,
             (CommandName::List, _) => {

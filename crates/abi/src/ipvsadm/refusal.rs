@@ -14,6 +14,8 @@ pub(super) enum Operation {
     AddDestination,
     /// Edit or delete a destination.
     FindDestination,
+    StartSyncDaemon,
+    StopSyncDaemon,
     Other,
 }
 
@@ -26,6 +28,8 @@ impl Operation {
             Command::DeleteService(_) | Command::Zero(_) | Command::GetService(_) => Self::FindService,
             Command::AddDestination(..) => Self::AddDestination,
             Command::EditDestination(..) | Command::DeleteDestination(..) => Self::FindDestination,
+            Command::StartSyncDaemon(..) => Self::StartSyncDaemon,
+            Command::StopSyncDaemon(_) => Self::StopSyncDaemon,
             _ => Self::Other,
         }
     }
@@ -41,6 +45,8 @@ impl Operation {
             (Self::AddDestination | Self::FindDestination, Errno::ESRCH) => "Service not defined",
             (Self::AddDestination, Errno::EEXIST) => "Destination already exists",
             (Self::FindDestination, Errno::ENOENT) => "No such destination",
+            (Self::StartSyncDaemon, Errno::EEXIST) => "Daemon has already run",
+            (Self::StopSyncDaemon, Errno::ESRCH) => "No daemon is running",
             (_, Errno::EPERM) => "Permission denied (you must be root)",
             (_, Errno::EINVAL) => {
                 "Invalid operation.  Possibly wrong module version, address not unicast, ..."

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Write};
 
 use ipvs_core::Command;
 
-use super::command_line::{Action, CommandLine, SyncRole};
+use super::command_line::{Action, CommandLine};
 use super::director_client::{ClientFailure, DirectorClient};
 use super::error::UsageError;
 use super::listing;
@@ -130,13 +130,6 @@ pub(super) fn act(
         Action::List(listing) => listing::list(&listing, client, resolver, out)?,
         Action::Save { numeric } => listing::save(numeric, client, resolver, out)?,
         Action::Restore => return Err(UsageError::NoCommand.into()),
-        Action::StartDaemon(SyncRole::Master | SyncRole::Backup) => {
-            let message = "ipvsadm: this ipvsd has no sync daemon".to_owned();
-            return Err(Failure { message, exit_code: REFUSED });
-        }
-        Action::StopDaemon(_) => {
-            return Err(Failure { message: "No daemon is running".to_owned(), exit_code: REFUSED });
-        }
     }
     Ok(0)
 }

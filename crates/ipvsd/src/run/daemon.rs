@@ -9,7 +9,9 @@ use tracing::info;
 
 use super::clock::now;
 use super::instance::Instance;
-use super::{Control, Engine, Failure, Limits, ReportSignal, StopSignals, namespace};
+use super::{
+    Control, Engine, Failure, Front, Limits, ReportSignal, SettingsFile, StopSignals, buffer_pages, namespace,
+};
 
 /// What the daemon is to be.
 #[derive(Clone, Debug)]
@@ -38,16 +40,23 @@ pub fn run(options: Options) -> Result<(), Failure> {
     }
     // Dropped last: the next daemon may start when everything of this one is gone.
     let _instance = Instance::claim()?;
-    let config =
-        Config { capacity: options.capacity, shown_table_size: options.shown_table_size, seed: seed()? };
-    let director = Director::new(config, now())
+    let config = Config {
+        capacity: options.capacity,
+        shown_table_size: options.shown_table_size,
+        seed: seed()?,
+        sync_qlen_max: buffer_pages::sync_qlen_max().unwrap_or(Config::default().sync_qlen_max),
+    };
+    let mut director = Director::new(config, now())
         .map_err(|error| Failure::Other(format!("{error}: choose another with --capacity")))?;
     let datapath = Datapath::open(&options.datapath)?;
+    let mut settings = SettingsFile::beside(&options.socket);
+    settings.load(now(), Front::host(&datapath), &mut director);
     let control = Control::open(&options.socket, Limits::default())?;
     let netns = options.netns.as_deref().unwrap_or("own");
     let socket = options.socket.display();
     let mut engine = Engine::new(director, datapath, control)?;
     engine.report_on(report)?;
+    engine.save_settings_in(settings);
     info!(%socket, netns, capacity = options.capacity, "ready");
     engine.run(&stop)?;
     info!("stopping: detaching from the interfaces");

@@ -13,6 +13,7 @@ use super::limitation::{self, Limitations};
 use super::memory::Memory;
 use super::poller::{Poller, Readiness};
 use super::report::{self, ReportSignal};
+use super::settings_file::{self, SettingsFile};
 
 /// Token of what ends the loop.
 const STOP: u64 = 0;
@@ -36,6 +37,7 @@ pub struct Engine<F> {
     limitations: Limitations,
     memory: Memory,
     report: Option<ReportSignal>,
+    settings: Option<SettingsFile>,
 }
 
 impl<F: Front> Engine<F> {
@@ -59,6 +61,7 @@ impl<F: Front> Engine<F> {
             limitations: Limitations::default(),
             memory: Memory::default(),
             report: None,
+            settings: None,
         })
     }
 
@@ -71,6 +74,11 @@ impl<F: Front> Engine<F> {
         self.poller.add(&signal, REPORT, Readiness::Readable).map_err(failed)?;
         self.report = Some(signal);
         Ok(())
+    }
+
+    /// Saves in `file` what is set from now on.
+    pub fn save_settings_in(&mut self, file: SettingsFile) {
+        self.settings = Some(file);
     }
 
     /// Works until `stop` is readable.
@@ -117,7 +125,7 @@ impl<F: Front> Engine<F> {
 
     /// Does a bounded piece of everything; returns whether there is more.
     fn turn(&mut self, now: Instant) -> bool {
-        let Self { director, front, control, poller, due, limitations, memory, .. } = self;
+        let Self { director, front, control, poller, due, limitations, memory, settings, .. } = self;
         *due = front.turn(now, director);
         if director.poll_timeout().is_some_and(|due| due <= now) {
             memory.refresh(now, director);
@@ -128,9 +136,13 @@ impl<F: Front> Engine<F> {
             if matches!(command, Command::SetSysctl(..)) {
                 memory.tell(now, director);
             }
+            let kept = settings_file::kept(&command);
             let outcome = director.execute(now, front.host(), command);
             if outcome.is_ok() {
                 limitations.tell(limits);
+                if let (Some(file), Some(what)) = (&mut *settings, kept) {
+                    file.save(what, now, front.host(), director);
+                }
             }
             // Before the client learns that it is done, so that its next packet meets the new state.
             let changes = director.take_interest_changes();

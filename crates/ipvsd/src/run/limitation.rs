@@ -43,7 +43,13 @@ pub(super) fn of(command: &Command) -> Vec<&'static str> {
                 "tunneling; packets for such servers are dropped",
             );
         }
-        Command::SetSysctl(sysctl, _) => add(!is_effective(*sysctl), "this setting; it is only kept"),
+        Command::SetSysctl(sysctl, values) => {
+            let idle = !is_effective(*sysctl) && !sysctl.default_values().starts_with(values);
+            add(idle, sysctl.name());
+        }
+        Command::StartSyncDaemon(..) => {
+            add(true, "synchronisation daemons; connections are neither sent nor received");
+        }
         _ => {}
     }
     limitations
@@ -56,6 +62,7 @@ fn is_effective(sysctl: Sysctl) -> bool {
         Sysctl::Amemthresh
             | Sysctl::AmDroprate
             | Sysctl::DropEntry
+            | Sysctl::RunEstimation
             | Sysctl::DropPacket
             | Sysctl::SecureTcp
             | Sysctl::ExpireNodestConn
@@ -97,6 +104,9 @@ mod tests {
         assert_eq!(of(&Command::Flush), [] as [&str; 0]);
         assert_eq!(of(&Command::SetSysctl(Sysctl::DropEntry, vec![1])), [] as [&str; 0]);
         assert_eq!(of(&Command::SetSysctl(Sysctl::SyncRetries, vec![1])).len(), 1);
+        assert_eq!(of(&Command::SetSysctl(Sysctl::SyncThreshold, vec![3, 40])), ["sync_threshold"]);
+        assert_eq!(of(&Command::SetSysctl(Sysctl::SyncThreshold, vec![3])), [] as [&str; 0]);
+        assert_eq!(of(&Command::SetSysctl(Sysctl::RunEstimation, vec![0])), [] as [&str; 0]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! datapath and then the control socket: who can connect finds a daemon that works. At the end it goes back the same
 //! way, so that the XDP programs are detached and the socket file is gone.
 
+mod buffer_pages;
 mod clock;
 mod control;
 mod daemon;
@@ -17,6 +18,7 @@ mod memory;
 mod namespace;
 mod poller;
 mod report;
+mod settings_file;
 mod stop;
 
 pub use control::{Control, Limits};
@@ -25,4 +27,5 @@ pub use engine::Engine;
 pub use failure::Failure;
 pub use front::{Due, Front};
 pub use report::ReportSignal;
+pub use settings_file::SettingsFile;
 pub use stop::StopSignals;

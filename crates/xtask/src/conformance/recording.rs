@@ -71,9 +71,12 @@ fn is_modprobe(line: &str) -> bool {
     line.starts_with("  e| modprobe: ")
 }
 
-/// Replaces the one thing that differs from run to run: the time to expiry in a row of a connection listing.
-/// Everything else stays as it is.
+/// Replaces the one thing that differs from run to run: the time to expiry in a row of a connection listing or of
+/// /proc/net/ip_vs_conn. Everything else stays as it is.
 fn normalise(line: &str) -> String {
+    if let Some(row) = normalise_proc(line) {
+        return row;
+    }
     let Some((protocol, rest)) = line.strip_prefix("  o| ").and_then(|row| row.split_once(' ')) else {
         return line.to_owned();
     };
@@ -85,6 +88,31 @@ fn normalise(line: &str) -> String {
     }
     let blanks = &rest[..rest.len() - rest_trimmed.len()];
     format!("  o| {protocol} {blanks}MM:SS{}", &rest_trimmed[5..])
+}
+
+/// A row of /proc/net/ip_vs_conn or ip_vs_conn_sync with S for its seconds, right-aligned as they were; `None` for any
+/// other line.
+fn normalise_proc(line: &str) -> Option<String> {
+    let words: Vec<&str> = line.strip_prefix("  o| ")?.split_whitespace().collect();
+    let [_, client, client_port, service, service_port, server, server_port, state, rest @ ..] = &words[..]
+    else {
+        return None;
+    };
+    let hex = |word: &str| word.chars().all(|character| character.is_ascii_hexdigit() || character == ':');
+    let addresses = [client, service, server].into_iter().all(|word| word.len() >= 8 && hex(word));
+    let ports = [client_port, service_port, server_port].into_iter().all(|word| word.len() == 4 && hex(word));
+    let seconds = match rest {
+        ["LOCAL" | "SYNC", seconds, ..] | [seconds, ..] => seconds,
+        [] => return None,
+    };
+    if !addresses || !ports || !seconds.chars().all(|character| character.is_ascii_digit()) {
+        return None;
+    }
+    // The seconds follow the state: what looks like them before is a port.
+    let after = line.find(&format!(" {state} "))? + state.len() + 1;
+    let start = after + line.get(after..)?.find(&format!(" {seconds}"))? + 1;
+    let end = start + seconds.len();
+    Some(format!("{}{:>width$}{}", &line[..start], "S", &line[end..], width = seconds.len()))
 }
 
 #[cfg(test)]
@@ -111,6 +139,28 @@ mod tests {
     fn what_modprobe_says_is_left_out() {
         let text = "$ ipvsadm\n  e| modprobe: FATAL: Module ip_vs not found\n  e| Can't initialize ipvs\n";
         assert_eq!(Recording::new("ipvsd", text).text(), "$ ipvsadm\n  e| Can't initialize ipvs\n");
+    }
+
+    #[test]
+    fn seconds_of_proc_rows() {
+        for (row, want) in [
+            (
+                "  o| UDP 0A000002 9C41 0A000064 0035 0A00000C 0035 UDP            2971",
+                "  o| UDP 0A000002 9C41 0A000064 0035 0A00000C 0035 UDP               S",
+            ),
+            (
+                "  o| UDP 0A000002 9C41 0A000064 0035 0A00000C 0035 UDP         LOCAL      55",
+                "  o| UDP 0A000002 9C41 0A000064 0035 0A00000C 0035 UDP         LOCAL       S",
+            ),
+            (
+                "  o| UDP 0A000002 0000 0A000064 13C4 0A00000B 13C4 NONE             55 sip abc@10.0.0.2",
+                "  o| UDP 0A000002 0000 0A000064 13C4 0A00000B 13C4 NONE              S sip abc@10.0.0.2",
+            ),
+        ] {
+            assert_eq!(normalise(row), want);
+        }
+        let title = "  o| Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData";
+        assert_eq!(normalise(title), title);
     }
 
     #[test]

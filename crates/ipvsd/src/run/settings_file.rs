@@ -1,0 +1,202 @@
+//! What was set (settings and timeouts), kept over a restart of the daemon in a file beside the control socket. That lies
+//! in /run, so it is gone when the host restarts, as the kernel's settings are.
+//!
+//! One `name = value` per line, as `ipvsd sysctl` takes them, and the timeouts as `timeout_tcp`, `timeout_tcp_fin` and
+//! `timeout_udp`; empty lines and lines that begin with `#` are skipped. Only what was ever set is in it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use ipvs_abi::sysctl::{format, parse};
+use ipvs_core::{Command, Director, Host, Instant, Reply, Sysctl, Timeouts};
+use tracing::{info, warn};
+
+/// Names of the timeouts.
+const TIMEOUTS: [&str; 3] = ["timeout_tcp", "timeout_tcp_fin", "timeout_udp"];
+
+/// First line of the file.
+const TITLE: &str = "# What was set with `ipvsd sysctl` and `ipvsadm --set`; read when ipvsd starts.\n";
+
+/// The file.
+#[derive(Debug)]
+pub struct SettingsFile {
+    path: PathBuf,
+    /// Its lines: texts by name.
+    lines: BTreeMap<&'static str, String>,
+}
+
+/// What of a command is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    Sysctl(Sysctl),
+    Timeouts,
+}
+
+/// What `command` changes that is kept.
+pub(super) const fn kept(command: &Command) -> Option<Kept> {
+    match command {
+        Command::SetSysctl(sysctl, _) => Some(Kept::Sysctl(*sysctl)),
+        Command::SetTimeouts(_) => Some(Kept::Timeouts),
+        _ => None,
+    }
+}
+
+impl SettingsFile {
+    /// That of the daemon with its control socket at `socket`: the same name and `.settings`.
+    pub fn beside(socket: &Path) -> Self {
+        Self { path: with_ending(socket, ".settings"), lines: BTreeMap::new() }
+    }
+
+    /// Sets in `director` what the file says. A file that makes no sense is logged and moved aside, and nothing of it is
+    /// set.
+    pub fn load(&mut self, now: Instant, host: &dyn Host, director: &mut Director) {
+        let path = self.path.display().to_string();
+        let text = match fs::read(&self.path) {
+            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return warn!(%path, %error, "cannot read the settings; going on with the defaults"),
+        };
+        match commands(&text) {
+            Ok(commands) => {
+                let count = commands.len();
+                for command in commands {
+                    let what = kept(&command);
+                    match director.execute(now, host, command) {
+                        Ok(_) => {
+                            if let Some(what) = what {
+                                self.note(what, now, host, director);
+                            }
+                        }
+                        Err(error) => warn!(%path, %error, ?what, "a setting was refused"),
+                    }
+                }
+                info!(%path, count, "settings of the last run are in force again");
+            }
+            Err((line, reason)) => {
+                let aside = with_ending(&self.path, ".broken");
+                let moved = fs::rename(&self.path, &aside);
+                let aside = aside.display();
+                warn!(%path, line, reason, "the settings make no sense; going on with the defaults");
+                match moved {
+                    Ok(()) => warn!(%aside, "the file was moved aside"),
+                    Err(error) => warn!(%aside, %error, "cannot move the file aside"),
+                }
+            }
+        }
+    }
+
+    /// Writes the file anew, after `what` was changed. What cannot be written is logged, and holds until the daemon ends.
+    pub(super) fn save(&mut self, what: Kept, now: Instant, host: &dyn Host, director: &mut Director) {
+        self.note(what, now, host, director);
+        if let Err(error) = self.write() {
+            let path = self.path.display();
+            warn!(%path, %error, "cannot save the settings; they will be lost when ipvsd ends");
+        }
+    }
+
+    /// Takes the present value over into the lines.
+    fn note(&mut self, what: Kept, now: Instant, host: &dyn Host, director: &mut Director) {
+        let command = match what {
+            Kept::Sysctl(sysctl) => Command::GetSysctl(sysctl),
+            Kept::Timeouts => Command::GetTimeouts,
+        };
+        match director.execute(now, host, command) {
+            Ok(Reply::Sysctls(all)) => {
+                for (sysctl, values) in all {
+                    self.lines.insert(sysctl.name(), format(sysctl, &values).trim_end().replace('\t', " "));
+                }
+            }
+            Ok(Reply::Timeouts(Timeouts { tcp, tcp_fin, udp })) => {
+                self.lines
+                    .extend(TIMEOUTS.into_iter().zip([tcp, tcp_fin, udp].map(|value| value.to_string())));
+            }
+            _ => {}
+        }
+    }
+
+    /// Replaces the file as a whole, so that nobody ever reads half of it.
+    fn write(&self) -> io::Result<()> {
+        let new = with_ending(&self.path, ".new");
+        // What a daemon that was killed left, and never through a link of somebody else.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        let lines = self.lines.iter().map(|(name, value)| format!("{name} = {value}\n"));
+        file.write_all((TITLE.to_owned() + &lines.collect::<String>()).as_bytes())?;
+        fs::rename(&new, &self.path)
+    }
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    name.into()
+}
+
+/// The commands that a file's text stands for, or the number of the first line that makes no sense, and why.
+fn commands(text: &str) -> Result<Vec<Command>, (usize, &'static str)> {
+    let mut commands = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        commands.push(command(line).map_err(|reason| (number, reason))?);
+    }
+    Ok(commands)
+}
+
+fn command(line: &str) -> Result<Command, &'static str> {
+    let (name, value) = line.split_once('=').ok_or("it is not `name = value`")?;
+    let (name, value) = (name.trim_end(), value.trim_start());
+    if let Some(position) = TIMEOUTS.iter().position(|timeout| *timeout == name) {
+        let seconds =
+            value.parse().ok().filter(|seconds| *seconds > 0).ok_or("it is not a number of seconds")?;
+        let mut timeouts = Timeouts { tcp: 0, tcp_fin: 0, udp: 0 };
+        match position {
+            0 => timeouts.tcp = seconds,
+            1 => timeouts.tcp_fin = seconds,
+            _ => timeouts.udp = seconds,
+        }
+        return Ok(Command::SetTimeouts(timeouts));
+    }
+    let sysctl = Sysctl::from_name(name).ok_or("there is no such setting")?;
+    let values = parse(sysctl, value.as_bytes()).ok().filter(|values| values.len() == sysctl.width());
+    let values = values.filter(|values| sysctl.check(values).is_ok());
+    Ok(Command::SetSysctl(sysctl, values.ok_or("the setting does not accept this value")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_commands() {
+        let text = "# title\n\n drop_entry = 3 \nsync_threshold=5 0\ntimeout_udp = 42\n";
+        let timeouts = Timeouts { tcp: 0, tcp_fin: 0, udp: 42 };
+        let want = vec![
+            Command::SetSysctl(Sysctl::DropEntry, vec![3]),
+            Command::SetSysctl(Sysctl::SyncThreshold, vec![5, 0]),
+            Command::SetTimeouts(timeouts),
+        ];
+        assert_eq!(commands(text), Ok(want));
+        for (line, bad) in [
+            (1, "drop_entry"),
+            (1, "drop_entry = 4"),
+            (1, "drop_entry = x"),
+            (2, "drop_entry = 1\nno_such = 1"),
+            (3, "# a\n#b\nsync_threshold = 5"),
+            (1, "timeout_tcp = 0"),
+            (1, "timeout_tcp = -1"),
+            (1, "\u{fffd}\u{fffd}"),
+        ] {
+            assert_eq!(commands(bad).map_err(|(line, _)| line), Err(line), "{bad:?}");
+        }
+    }
+}
