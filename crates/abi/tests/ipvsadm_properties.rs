@@ -21,6 +21,7 @@ impl DirectorClient for Told {
     fn execute(&mut self, command: Command) -> Result<Reply, ClientFailure> {
         let reply = match &command {
             Command::GetInfo => Reply::Info(Info { version: 0x01_02_01, table_size: 4096, services: 1 }),
+            Command::ListSyncDaemons => Reply::SyncDaemons(Vec::new()),
             Command::GetTimeouts => Reply::Timeouts(Timeouts::default()),
             Command::ListServices { .. } => {
                 let items = self.state.iter().map(|(service, _)| service.clone()).collect();

@@ -199,4 +199,72 @@ mod tests {
             assert_eq!(commands(bad).map_err(|(line, _)| line), Err(line), "{bad:?}");
         }
     }
+
+    struct Nowhere;
+
+    impl Host for Nowhere {
+        fn address_kind(&self, _address: std::net::IpAddr) -> ipvs_core::AddressKind {
+            ipvs_core::AddressKind::Unicast
+        }
+
+        fn path_mtu(&self, _address: std::net::IpAddr) -> Option<u32> {
+            None
+        }
+
+        fn source_address(&self, _towards: std::net::IpAddr) -> Option<std::net::IpAddr> {
+            None
+        }
+    }
+
+    /// A director that was started with the control socket `socket`, and its file.
+    fn start(socket: &Path) -> (SettingsFile, Director) {
+        let config = ipvs_core::Config { capacity: 64, ..Default::default() };
+        let mut director = Director::new(config, Instant::default()).unwrap();
+        let mut file = SettingsFile::beside(socket);
+        file.load(Instant::default(), &Nowhere, &mut director);
+        (file, director)
+    }
+
+    fn set(file: &mut SettingsFile, director: &mut Director, command: Command) {
+        let what = kept(&command).unwrap();
+        director.execute(Instant::default(), &Nowhere, command).unwrap();
+        file.save(what, Instant::default(), &Nowhere, director);
+    }
+
+    fn value(director: &mut Director, sysctl: Sysctl) -> Vec<i64> {
+        match director.execute(Instant::default(), &Nowhere, Command::GetSysctl(sysctl)) {
+            Ok(Reply::Sysctls(all)) => all[0].1.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_next_daemon_of_the_socket_has_them() {
+        let folder = std::env::temp_dir().join(format!("ipvsd-settings-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let socket = folder.join("ipvsd.sock");
+        let (mut file, mut director) = start(&socket);
+        set(&mut file, &mut director, Command::SetSysctl(Sysctl::SyncThreshold, vec![7]));
+        let timeouts = Timeouts { tcp: 0, tcp_fin: 0, udp: 42 };
+        set(&mut file, &mut director, Command::SetTimeouts(timeouts));
+        // Started again, and changed once more: nothing gets lost.
+        let (mut file, mut director) = start(&socket);
+        assert_eq!(value(&mut director, Sysctl::SyncThreshold), [7, 50]);
+        set(&mut file, &mut director, Command::SetSysctl(Sysctl::DropEntry, vec![3]));
+        let (_, mut director) = start(&socket);
+        assert_eq!(value(&mut director, Sysctl::SyncThreshold), [7, 50]);
+        assert_eq!(value(&mut director, Sysctl::DropEntry), [3]);
+        let reply = director.execute(Instant::default(), &Nowhere, Command::GetTimeouts);
+        assert_eq!(reply, Ok(Reply::Timeouts(Timeouts { udp: 42, ..Timeouts::default() })));
+        // Another socket's daemon does not.
+        let (_, mut other) = start(&folder.join("other.sock"));
+        assert_eq!(value(&mut other, Sysctl::DropEntry), [0]);
+        // Of a broken file nothing is set, and it is kept.
+        let path = with_ending(&socket, ".settings");
+        fs::write(&path, "drop_entry = 2\nsync_ports = 3\n").unwrap();
+        let (_, mut director) = start(&socket);
+        assert_eq!(value(&mut director, Sysctl::DropEntry), [0]);
+        assert!(!path.exists() && with_ending(&path, ".broken").exists());
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }
