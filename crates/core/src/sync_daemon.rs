@@ -81,7 +81,8 @@ impl SyncDaemons {
         self.master.is_some() || self.backup.is_some()
     }
 
-    /// Starts the daemon of the kernel's number `role`; `mixed`: whether a destination is of another family than its service. With the kernel's checks in the kernel's order.
+    /// Starts the daemon of the kernel's number `role`, with the kernel's checks in the kernel's order. `mixed`: whether a
+    /// destination is of another family than its service.
     ///
     /// # Errors
     /// [`Error::MixedFamily`], [`Error::NoSuchInterface`], [`Error::SyncDaemonRuns`], [`Error::InvalidSyncRole`],
