@@ -18,6 +18,7 @@
 mod command;
 mod daemon;
 mod detached;
+pub mod files;
 mod filter;
 mod memory;
 mod netlink_call;
