@@ -231,7 +231,7 @@ show("setting truncate by nobody", lambda: as_user(lambda: os.truncate(f"{SYSCTL
 show("setting utime by nobody", lambda: as_user(lambda: os.utime(f"{SYSCTLS}/drop_entry", (1, 1))))
 show("setting chmod by nobody", lambda: as_user(lambda: os.chmod(f"{SYSCTLS}/drop_entry", 0o777)))
 show("ip_vs truncate", lambda: os.truncate("/proc/net/ip_vs", 0))
-show("ip_vs chmod", lambda: os.chmod("/proc/net/ip_vs", 0o777))
+show("ip_vs chmod", lambda: os.chmod("/proc/net/ip_vs", 0o444))
 show("rmdir vs", lambda: os.rmdir(SYSCTLS))
 show("symlink in vs", lambda: os.symlink("x", f"{SYSCTLS}/new"))
 show("link in vs", lambda: os.link(f"{SYSCTLS}/drop_entry", f"{SYSCTLS}/new"))

@@ -14,7 +14,7 @@ use super::name::Name;
 use super::proc_texts;
 use super::provider::Provider;
 
-/// How long a daemon may be away, to be restarted say, before files give EIO.
+/// How long a daemon may be away, to be restarted say, before files give EIO, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often to look whether it is back.
@@ -24,18 +24,24 @@ const RETRY: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Daemon {
     socket: PathBuf,
+    patience: Duration,
     idle: Mutex<Vec<ControlClient>>,
 }
 
 impl Daemon {
     /// The daemon that listens, or will listen, at `socket`.
     pub const fn new(socket: PathBuf) -> Self {
-        Self { socket, idle: Mutex::new(Vec::new()) }
+        Self { socket, patience: PATIENCE, idle: Mutex::new(Vec::new()) }
+    }
+
+    /// Lets it be away for that long.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Does `job` with a connection, again with a new one if that was lost: no request here does harm when repeated.
     fn with<T>(&self, mut job: impl FnMut(&mut ControlClient) -> Result<T, ClientError>) -> Result<T, Errno> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let kept = idle.is_some();
