@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 use rustix::process::{PTracer, set_ptracer};
 
 use crate::detached::Supervision;
+use crate::files::{self, Channels};
 use crate::filter::Interfaces;
 use crate::notification::Listener;
 use crate::syscall;
@@ -50,6 +51,8 @@ pub struct Launch {
     pub socket: PathBuf,
     /// How long to wait for the daemon before the program is started.
     pub wait: Duration,
+    /// Whether the program sees the files of /proc that kernel IPVS has.
+    pub files: bool,
     /// The program and its arguments; not empty.
     pub command: Vec<OsString>,
 }
@@ -120,8 +123,9 @@ fn start(launch: &Launch, warn: &mut dyn FnMut(&str)) -> Result<Never, Failure> 
     };
     match install(interfaces) {
         Ok(listener) => {
+            let channels = if launch.files { mount_files(warn) } else { None };
             supervision
-                .hand_over(&listener)
+                .hand_over(&listener, channels)
                 .map_err(|error| Failure::Other("hand the filter to the supervisor", error))?;
             // Where Yama lets only ancestors look into processes. Elsewhere there is no such call.
             let _ = set_ptracer(PTracer::ProcessID(supervision.process));
@@ -130,8 +134,20 @@ fn start(launch: &Launch, warn: &mut dyn FnMut(&str)) -> Result<Never, Failure> 
         Err(error) => return Err(explain(error)),
     }
     drop(supervision);
-    // The hook for files: here the mount namespace of the program is made (see `files`).
     execute(&launch.command, launch.mode, &socket)
+}
+
+/// Puts the files in place, in a mount namespace that this process moves into. Where that cannot be, the program goes without.
+fn mount_files(warn: &mut dyn FnMut(&str)) -> Option<Channels> {
+    let mounted = Channels::open().and_then(|channels| files::mount(&channels).map(|()| channels));
+    mounted
+        .inspect_err(|error| {
+            warn(&format!(
+                "no /proc/net/ip_vs* and /proc/sys/net/ipv4/vs for this program: {error}. Everything else works; --no-files \
+                 if it needs none"
+            ));
+        })
+        .ok()
 }
 
 /// Installs the filter; without CAP_SYS_ADMIN that takes giving up what setuid programs would gain.

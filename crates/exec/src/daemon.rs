@@ -50,7 +50,8 @@ impl Daemon {
         Self::with_patience(path, PATIENCE)
     }
 
-    fn with_patience(path: &Path, patience: Duration) -> Self {
+    /// One that may be absent for `patience`.
+    pub(crate) fn with_patience(path: &Path, patience: Duration) -> Self {
         Self { path: path.to_owned(), idle: Mutex::default(), absent: Mutex::default(), patience }
     }
 

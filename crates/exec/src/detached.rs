@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::sys::signal::Signal;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
@@ -18,6 +19,7 @@ use rustix::net::{
 };
 use rustix::process::{Pid, WaitOptions, waitpid};
 
+use crate::files::{self, Channels};
 use crate::notification::Listener;
 use crate::supervisor::{self, Preparation};
 use crate::syscall::{self, Fork};
@@ -95,10 +97,13 @@ impl Supervision {
         }
     }
 
-    /// Gives it the listener, and waits until it listens.
-    pub(crate) fn hand_over(&self, listener: &Listener) -> io::Result<()> {
-        let fds = [listener.as_fd()];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    /// Gives it the listener, and the files' channels if there are files, and waits until it serves both.
+    pub(crate) fn hand_over(&self, listener: &Listener, files: Option<Channels>) -> io::Result<()> {
+        let mut fds = vec![listener.as_fd()];
+        if let Some(Channels { tables, settings }) = &files {
+            fds.extend([tables.as_fd(), settings.as_fd()]);
+        }
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         control.push(SendAncillaryMessage::ScmRights(&fds));
         sendmsg(&self.channel, &[io::IoSlice::new(&[READY])], &mut control, SendFlags::NOSIGNAL)?;
@@ -122,8 +127,10 @@ fn run(socket: &Path, channel: OwnedFd) {
     if send(&channel, &greeting, SendFlags::NOSIGNAL).is_err() {
         return;
     }
-    let (Ok(preparation), Some(listener)) = (prepared, receive_listener(&channel)) else { return };
-    if send(&channel, &[READY], SendFlags::NOSIGNAL).is_ok() {
+    let (Ok(preparation), Some((listener, channels))) = (prepared, receive(&channel)) else { return };
+    // The threads that serve files end with their namespace, or with this process.
+    let served = channels.map(|channels| files::serve(channels, Arc::new(files::Daemon::new(socket))));
+    if served.is_none_or(|served| served.is_ok()) && send(&channel, &[READY], SendFlags::NOSIGNAL).is_ok() {
         drop(channel);
         supervisor::serve(preparation, listener);
     }
@@ -146,15 +153,17 @@ fn part(socket: &Path, channel: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// The listener, unless the program's process has ended instead.
-fn receive_listener(channel: &OwnedFd) -> Option<Listener> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// The listener and the files' channels, unless the program's process has ended instead.
+fn receive(channel: &OwnedFd) -> Option<(Listener, Option<Channels>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0u8; 1];
     let mut slices = [io::IoSliceMut::new(&mut byte)];
     recvmsg(channel, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC).ok()?;
-    control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next().map(Listener::from),
+    let mut fds = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(fds) => Some(fds),
         _ => None,
-    })
+    })?;
+    let listener = fds.next().map(Listener::from)?;
+    Some((listener, fds.next().zip(fds.next()).map(|(tables, settings)| Channels { tables, settings })))
 }

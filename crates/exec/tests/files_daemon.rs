@@ -104,7 +104,7 @@ fn settings_are_the_directors() {
     let directory = directory("settings");
     let socket = directory.join("socket");
     let server = Server::start(&socket, &director());
-    let daemon = Daemon::new(socket);
+    let daemon = Daemon::new(&socket);
     assert_eq!(text(&daemon, Sysctl::SyncThreshold).unwrap(), "3\t50\n");
     daemon.write(Sysctl::SyncThreshold, b"5\n").unwrap();
     assert_eq!(text(&daemon, Sysctl::SyncThreshold).unwrap(), "5\t50\n");
@@ -121,7 +121,7 @@ fn a_daemon_may_be_restarted() {
     let directory = directory("restart");
     let socket = directory.join("socket");
     let director = director();
-    let daemon = Daemon::new(socket.clone()).with_patience(Duration::from_secs(600));
+    let daemon = Daemon::with_patience(&socket, Duration::from_secs(600));
     let server = Server::start(&socket, &director);
     daemon.write(Sysctl::AmDroprate, b"7").unwrap();
     drop(server);
@@ -137,7 +137,7 @@ fn a_daemon_may_be_restarted() {
 
 #[test]
 fn without_a_daemon_there_is_an_error_in_the_end() {
-    let daemon = Daemon::new("/nonexistent/socket".into()).with_patience(Duration::ZERO);
+    let daemon = Daemon::with_patience("/nonexistent/socket".as_ref(), Duration::ZERO);
     assert_eq!(text(&daemon, Sysctl::AmDroprate), Err(Errno::EIO));
     assert_eq!(daemon.write(Sysctl::AmDroprate, b"1"), Err(Errno::EIO));
     assert_eq!(daemon.write(Sysctl::AmDroprate, b"x"), Err(Errno::EINVAL), "nobody need be asked about that");

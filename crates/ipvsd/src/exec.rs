@@ -38,6 +38,11 @@ WHO MAY GIVE COMMANDS
   as with the kernel: who has CAP_NET_ADMIN over the network namespace; others get \"Operation not permitted\".
   Started by an ordinary user the program runs with no_new_privs: setuid programs gain nothing in it.
 
+FILES
+  the program sees /proc/net/ip_vs*, and /proc/sys/net/ipv4/vs to read and write (`sysctl -w net.ipv4.vs.…`), in a mount
+  namespace of its own. That takes /dev/fuse and CAP_SYS_ADMIN (or a user namespace); without, it is said and the
+  program goes without. /proc/self/net has no such files. Run `ip netns add` outside.
+
 NOT COVERED
   io_uring; 32-bit programs; sockets made before the program started or by processes outside; generic netlink sockets
   that the program moved to other descriptor numbers (dup). Programs that install a seccomp filter with a listener of
@@ -60,6 +65,10 @@ pub(crate) struct Arguments {
     /// Wait that long for the daemon before the program is started
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
+
+    /// Leave /proc as it is: no /proc/net/ip_vs* and /proc/sys/net/ipv4/vs, and no mount namespace of its own
+    #[arg(long)]
+    no_files: bool,
 
     /// The program and its arguments
     #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
@@ -87,6 +96,7 @@ pub(crate) fn exec(arguments: Arguments) -> ExitCode {
         },
         socket: arguments.socket,
         wait: Duration::from_secs(arguments.wait),
+        files: !arguments.no_files,
         command: arguments.command,
     };
     let failure = ipvs_exec::exec(&launch, &mut |warning| eprintln!("ipvsd exec: warning: {warning}"));

@@ -51,7 +51,7 @@ pub(crate) fn show(arguments: &Arguments) -> ExitCode {
     };
     let client = ControlClient::connect(socket);
     let text = client.and_then(|mut client| {
-        proc::read(*file, possible_processors(), &mut |command| client.request(command))
+        proc::read(*file, ipvs_exec::files::possible_processors(), &mut |command| client.request(command))
     });
     match text {
         Ok(text) => print(&text),
@@ -71,36 +71,5 @@ pub(crate) fn print(text: &str) -> ExitCode {
             ExitCode::FAILURE
         }
         _ => ExitCode::SUCCESS,
-    }
-}
-
-/// The number of processors that the host may ever have; 1 if it does not say.
-fn possible_processors() -> usize {
-    std::fs::read_to_string("/sys/devices/system/cpu/possible")
-        .ok()
-        .and_then(|text| count(&text))
-        .unwrap_or(1)
-}
-
-/// How many numbers a list like `0-3,8` has.
-fn count(list: &str) -> Option<usize> {
-    list.trim().split(',').try_fold(0_usize, |sum, part| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-        sum.checked_add(last.checked_sub(first)?.checked_add(1)?)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_of_processors() {
-        assert_eq!(count("0\n"), Some(1));
-        assert_eq!(count("0-3,8\n"), Some(5));
-        for bad in ["", "x", "3-1", "0-", "0-18446744073709551615"] {
-            assert_eq!(count(bad), None, "{bad}");
-        }
     }
 }

@@ -1,71 +1,40 @@
 //! Content from the daemon.
 
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
 use ipvs_abi::errno::Errno;
-use ipvs_abi::sysctl;
+use ipvs_abi::{proc, sysctl};
 use ipvs_client::{ClientError, ControlClient};
 use ipvs_core::{Command, Reply, Sysctl};
 
 use super::name::Name;
-use super::proc_texts;
+use super::processors::possible_processors;
 use super::provider::Provider;
+use crate::daemon::{self, CallError};
 
-/// How long a daemon may be away, to be restarted say, before files give EIO, unless told otherwise.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How often to look whether it is back.
-const RETRY: Duration = Duration::from_millis(50);
-
-/// The daemon at a control socket. Connections are kept and used again.
+/// The daemon at a control socket. While it is away, to be restarted say, calls wait for it a few seconds; then files give
+/// EIO.
 #[derive(Debug)]
-pub struct Daemon {
-    socket: PathBuf,
-    patience: Duration,
-    idle: Mutex<Vec<ControlClient>>,
-}
+pub struct Daemon(daemon::Daemon);
 
 impl Daemon {
     /// The daemon that listens, or will listen, at `socket`.
-    pub const fn new(socket: PathBuf) -> Self {
-        Self { socket, patience: PATIENCE, idle: Mutex::new(Vec::new()) }
+    pub fn new(socket: &Path) -> Self {
+        Self(daemon::Daemon::new(socket))
     }
 
-    /// Lets it be away for that long.
-    pub fn with_patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    /// The same, which may be away for `patience`.
+    pub fn with_patience(socket: &Path, patience: Duration) -> Self {
+        Self(daemon::Daemon::with_patience(socket, patience))
     }
 
-    /// Does `job` with a connection, again with a new one if that was lost: no request here does harm when repeated.
-    fn with<T>(&self, mut job: impl FnMut(&mut ControlClient) -> Result<T, ClientError>) -> Result<T, Errno> {
-        let deadline = Instant::now() + self.patience;
-        loop {
-            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let kept = idle.is_some();
-            let outcome = match idle.map_or_else(|| ControlClient::connect(&self.socket), Ok) {
-                Ok(mut client) => {
-                    let outcome = job(&mut client);
-                    if matches!(outcome, Ok(_) | Err(ClientError::Refused(_))) {
-                        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
-                    }
-                    outcome
-                }
-                Err(error) => Err(error),
-            };
-            match outcome {
-                Ok(content) => return Ok(content),
-                Err(ClientError::Refused(errno)) => return Err(errno),
-                // It may have been closed long ago, by a daemon that has a successor now.
-                Err(_) if kept => {}
-                Err(ClientError::Connect { .. } | ClientError::Closed) if Instant::now() < deadline => {
-                    thread::sleep(RETRY);
-                }
-                Err(_) => return Err(Errno::EIO),
-            }
-        }
+    /// Does `job`, again if its connection is lost: no request here does harm when repeated.
+    fn with<T>(&self, job: impl FnMut(&mut ControlClient) -> Result<T, ClientError>) -> Result<T, Errno> {
+        self.0.call(true, &|| true, job).map_err(|error| match error {
+            CallError::Refused(errno) => errno,
+            CallError::Absent | CallError::Unwanted | CallError::Unknown => Errno::EIO,
+        })
     }
 }
 
@@ -73,7 +42,8 @@ impl Provider for Daemon {
     fn read(&self, name: Name) -> Result<Vec<u8>, Errno> {
         self.with(|client| match name {
             Name::Table(file) => {
-                proc_texts::read(file, &mut |command| client.request(command)).map(String::into_bytes)
+                let text = proc::read(file, possible_processors(), &mut |command| client.request(command));
+                text.map(String::into_bytes)
             }
             Name::Setting(setting) => match client.request(Command::GetSysctl(setting))? {
                 Reply::Sysctls(values) => Ok(values
@@ -87,8 +57,9 @@ impl Provider for Daemon {
         })
     }
 
-    fn write(&self, setting: Sysctl, text: &[u8]) -> Result<(), Errno> {
-        let values = sysctl::parse(setting, text)?;
-        self.with(|client| client.request(Command::SetSysctl(setting, values.clone())).map(drop))
+    fn write(&self, setting: Sysctl, text: &[u8]) -> Result<usize, Errno> {
+        sysctl::write(setting, text, |values| {
+            self.with(|client| client.request(Command::SetSysctl(setting, values.clone())).map(drop))
+        })
     }
 }

@@ -11,7 +11,7 @@ use ipvs_core::Sysctl;
 
 use super::name::Name;
 use super::provider::Provider;
-use super::writing::{SEEN, accepted, is_ignored_at};
+use super::writing::is_ignored_at;
 
 /// An open file or directory.
 #[derive(Debug)]
@@ -62,12 +62,7 @@ impl Handle {
         let Self::Setting(setting, appended) = self else { return Err(Errno::EIO) };
         // The kernel places what is appended behind a size that it makes up; here it counts from 0 as in procfs.
         let offset = appended.as_ref().map_or(offset, |appended| *lock(appended));
-        let written = if is_ignored_at(offset) {
-            text.len()
-        } else {
-            provider.write(*setting, text.get(..SEEN).unwrap_or(text))?;
-            accepted(*setting, text)
-        };
+        let written = if is_ignored_at(offset) { text.len() } else { provider.write(*setting, text)? };
         if let Some(appended) = appended {
             *lock(appended) += written as u64;
         }

@@ -1,8 +1,7 @@
 //! Which files there are.
 
+use ipvs_abi::proc::File;
 use ipvs_core::Sysctl;
-
-use super::proc_texts::File;
 
 /// A file whose content comes from the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -14,9 +14,9 @@ pub trait Provider: Send + Sync + 'static {
     /// The errno that read(2) shall give.
     fn read(&self, name: Name) -> Result<Vec<u8>, Errno>;
 
-    /// Sets `setting` to what `text` says.
+    /// Sets `setting` to what `text` says; how many bytes of it write(2) shall say were taken.
     ///
     /// # Errors
     /// The errno that write(2) shall give.
-    fn write(&self, setting: Sysctl, text: &[u8]) -> Result<(), Errno>;
+    fn write(&self, setting: Sysctl, text: &[u8]) -> Result<usize, Errno>;
 }

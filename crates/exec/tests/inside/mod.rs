@@ -72,14 +72,15 @@ impl Provider for Fake {
         }
     }
 
-    fn write(&self, setting: Sysctl, text: &[u8]) -> Result<(), Errno> {
-        let words = String::from_utf8(text.to_vec()).map_err(|_| Errno::EINVAL)?;
-        let numbers: Result<Vec<i64>, _> =
-            words.split_ascii_whitespace().take(setting.width()).map(str::parse).collect();
-        let numbers = numbers.ok().filter(|numbers| numbers.first().is_some_and(|first| *first < 1000));
-        let texts: Vec<String> = numbers.ok_or(Errno::EINVAL)?.iter().map(i64::to_string).collect();
-        self.settings.lock().unwrap().insert(setting, (texts.join("\t") + "\n").into_bytes());
-        Ok(())
+    fn write(&self, setting: Sysctl, text: &[u8]) -> Result<usize, Errno> {
+        ipvs_abi::sysctl::write(setting, text, |values| {
+            if values.first().is_some_and(|first| *first >= 1000) {
+                return Err(Errno::EINVAL);
+            }
+            let text = ipvs_abi::sysctl::format(setting, &values).into_bytes();
+            self.settings.lock().unwrap().insert(setting, text);
+            Ok(())
+        })
     }
 }
 
