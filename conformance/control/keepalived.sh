@@ -14,14 +14,16 @@ service() { printf 'virtual_server %s {\n delay_loop 1\n%s\n%s\n}\n' "$1" "$2" "
 
 # settled: waits until there are rules, and until these have stayed the same for some rounds of the checks.
 settled() {
-    local same=0 before now
-    while [ $same -lt 4 ]; do
+    local same=0 before now round
+    for round in $(seq 60); do
         now=$(ipvsadm -Sn)
         same=$((same + 1))
         [ -n "$now" ] && [ "$now" = "$before" ] || same=0
+        [ $same -lt 4 ] || return 0
         before=$now
         sleep 1
     done
+    return 1
 }
 
 # until_changed: waits until the rules are no more what $folder/before holds.
