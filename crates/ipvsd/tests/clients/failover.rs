@@ -57,10 +57,10 @@ fn the_virtual_address_moves_and_requests_go_on() {
     second.start_daemon(&["--no-arp"]);
     first.configure(&configuration("MASTER", 200));
     second.configure(&configuration("BACKUP", 100));
-    let master = first.start_keepalived();
+    let master = first.start_keepalived("auto");
     first.wait_for_rules(RULES);
     wait_for("the address at the master", || has_address(&first));
-    let backup = second.start_keepalived();
+    let backup = second.start_keepalived("auto");
     second.wait_for_rules(RULES);
     assert!(!has_address(&second));
 
@@ -90,7 +90,7 @@ fn the_virtual_address_moves_and_requests_go_on() {
     eprintln!("{failed} of {} requests failed while the address moved", outcomes.len());
 
     // The old master comes back, and takes the address again.
-    let master = first.start_keepalived();
+    let master = first.start_keepalived("auto");
     wait_for("the address at the master", || has_address(&first) && !has_address(&second));
     first.wait_for_rules(RULES);
     let before = balanced(&first);

@@ -65,11 +65,22 @@ fn rules(port_80: &[(u8, u32)], port_81: &[(u8, u32)], port_82: &[(u8, u32)]) ->
 
 #[test]
 fn checks_remove_and_restore_servers_while_traffic_flows() {
+    keeps_servers("netlink");
+}
+
+#[test]
+fn checks_remove_and_restore_servers_over_socket_options() {
+    keeps_servers("sockopt");
+}
+
+/// keepalived under `ipvsd exec --mode MODE`, from its start to its end.
+fn keeps_servers(mode: &str) {
+    let test = format!("health-{mode}");
     // Client 10.81.0.2 – 10.81.0.1 director 10.82.0.1 – servers 10.82.0.11 and .12.
-    let client = Namespace::new("health", "client");
-    let switch = Namespace::new("health", "switch");
-    let mut director = Director::new("health", "director");
-    let (one, two) = (Namespace::new("health", "one"), Namespace::new("health", "two"));
+    let client = Namespace::new(&test, "client");
+    let switch = Namespace::new(&test, "switch");
+    let mut director = Director::new(&test, "director");
+    let (one, two) = (Namespace::new(&test, "one"), Namespace::new(&test, "two"));
     switch.bridge("front");
     switch.bridge("back");
     client.plug("eth0", "10.81.0.2/24", &switch, "front", "client");
@@ -88,7 +99,7 @@ fn checks_remove_and_restore_servers_while_traffic_flows() {
 
     director.start_daemon(&[]);
     director.configure(&configuration(1, ""));
-    let mut keepalived = director.start_keepalived();
+    let mut keepalived = director.start_keepalived(mode);
     let all = rules(&[(11, 1), (12, 1)], &[(11, 3), (12, 2)], &[(11, 1)]);
     director.wait_for_rules(&all);
 

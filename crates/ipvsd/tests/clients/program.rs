@@ -127,7 +127,7 @@ impl Director {
     }
 
     /// Starts keepalived as it is installed, with files of its own.
-    pub(crate) fn start_keepalived(&self) -> Program {
+    pub(crate) fn start_keepalived(&self, mode: &str) -> Program {
         let path = |name: &str| self.file(name).display().to_string();
         let files = [path("keepalived.conf"), path("main.pid"), path("checkers.pid"), path("vrrp.pid")];
         let [configuration, main, checkers, vrrp] = &files;
@@ -136,7 +136,7 @@ impl Director {
             &["-f", configuration, "-p", main, "-c", checkers, "-r", vrrp][..],
         ]
         .concat();
-        Program::start(self.exec("auto", &words), self.file("keepalived.log"))
+        Program::start(self.exec(mode, &words), self.file("keepalived.log"))
     }
 
     /// What the programs said.
