@@ -31,11 +31,21 @@ pub struct Config {
     pub seed: u64,
     /// What the setting sync_qlen_max is at first: in the kernel, a 32nd of the pages that may hold buffers.
     pub sync_qlen_max: u64,
+    /// Whether virtual addresses that are not the host's are the director's own: there it refuses what no service
+    /// takes, as their host would. If not, somebody else moves them between hosts, and such packets pass: the kernel
+    /// of a host that has just lost an address says nothing, and clients try again until its next host answers.
+    pub refuses_for_virtual: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { capacity: 1 << 20, shown_table_size: 4096, seed: 0, sync_qlen_max: 4096 }
+        Self {
+            capacity: 1 << 20,
+            shown_table_size: 4096,
+            seed: 0,
+            sync_qlen_max: 4096,
+            refuses_for_virtual: true,
+        }
     }
 }
 

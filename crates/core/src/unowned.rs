@@ -19,7 +19,10 @@ impl Director {
     /// that the host does not have.
     pub(crate) fn leave(&self, host: &dyn Host, packet: &mut Packet<'_>, headers: &Headers) -> Verdict {
         let address = headers.destination;
-        if !self.interests.is_virtual(address) || host.address_kind(address) == AddressKind::Local {
+        if !self.config.refuses_for_virtual
+            || !self.interests.is_virtual(address)
+            || host.address_kind(address) == AddressKind::Local
+        {
             return Verdict::Pass;
         }
         match headers.protocol {

@@ -4,7 +4,7 @@ mod rig;
 
 use std::time::Duration;
 
-use ipvs_core::{Command, DestinationId, ForwardingMethod, Reason, Verdict};
+use ipvs_core::{Command, Config, DestinationId, Director, ForwardingMethod, Reason, Verdict};
 use rig::{Family, Rig, seen, tcp, udp, unreachable};
 
 const CLIENT_PORT: u16 = 40000;
@@ -203,6 +203,21 @@ fn the_director_answers_for_a_virtual_address_that_the_host_lacks() {
             assert!(answer.checksums_ok);
         }
         assert_eq!(rig.receive(&tcp(client, vip, "R", b"", 64)).0, Verdict::Drop(Reason::NotServed));
+    }
+}
+
+#[test]
+fn what_somebody_else_moves_between_hosts_is_not_refused() {
+    for family in Family::BOTH {
+        let mut rig = Rig::new(1000);
+        let config = Config { capacity: 1000, refuses_for_virtual: false, ..Config::default() };
+        rig.director = Director::new(config, rig.now).unwrap();
+        let service = rig.service(family, 6, "rr");
+        rig.destination(service, family.server(1), ForwardingMethod::MASQUERADE, 1);
+        let (client, vip) = ((family.client(), CLIENT_PORT), (family.vip(), 81));
+        for packet in [tcp(client, vip, "S", b"", 64), udp(client, vip, b"x", 64)] {
+            assert_eq!(rig.receive(&packet), (Verdict::Pass, packet));
+        }
     }
 }
 

@@ -96,7 +96,8 @@ pub(crate) struct Run {
 
     /// Do not answer ARP, neighbour discovery and echo requests for virtual addresses that are not the host's
     ///
-    /// For virtual addresses that something else moves between hosts, such as keepalived by VRRP.
+    /// Nor refuse what no service takes there. For virtual addresses that something else moves between hosts, such as
+    /// keepalived by VRRP: while an address moves, clients are not answered and try again, instead of being refused.
     #[arg(long)]
     no_arp: bool,
 }

@@ -45,6 +45,8 @@ pub fn run(options: Options) -> Result<(), Failure> {
         shown_table_size: options.shown_table_size,
         seed: seed()?,
         sync_qlen_max: buffer_pages::sync_qlen_max().unwrap_or(Config::default().sync_qlen_max),
+        // Where ARP is not answered, the addresses are the host's, or those of another one.
+        refuses_for_virtual: options.datapath.answer_arp,
     };
     let mut director = Director::new(config, now())
         .map_err(|error| Failure::Other(format!("{error}: choose another with --capacity")))?;

@@ -88,6 +88,9 @@ fn the_virtual_address_moves_and_requests_go_on() {
     let outcomes = traffic.since(mark);
     let failed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
     let last = outcomes.iter().rposition(Result::is_err).unwrap_or_default();
+    // A director that has lost the address is silent, and who asks then is answered at the next try, by the other: only
+    // requests fail that were under way, or came between the end of the service and that of the address.
+    assert!(failed.len() * 3 < outcomes.len(), "{} of {}: {failed:?}", failed.len(), outcomes.len());
     // One gap: once the requests that were under way have failed, answers come again and stay.
     assert!(outcomes.len() - last > 20, "failures after the move: {outcomes:?}");
     let mut kinds: Vec<String> = failed.iter().map(|kind| format!("{kind:?}")).collect();
