@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(of(&destination(ForwardingMethod::TUNNEL)).len(), 1);
         assert_eq!(of(&Command::Flush), [] as [&str; 0]);
         assert_eq!(of(&Command::SetSysctl(Sysctl::DropEntry, vec![1])), [] as [&str; 0]);
-        assert_eq!(of(&Command::SetSysctl(Sysctl::SyncRetries, vec![1])).len(), 1);
+        assert_eq!(of(&Command::SetSysctl(Sysctl::SyncRetries, vec![1])), ["sync_retries"]);
         assert_eq!(of(&Command::SetSysctl(Sysctl::SyncThreshold, vec![3, 40])), ["sync_threshold"]);
         assert_eq!(of(&Command::SetSysctl(Sysctl::SyncThreshold, vec![3])), [] as [&str; 0]);
         assert_eq!(of(&Command::SetSysctl(Sysctl::RunEstimation, vec![0])), [] as [&str; 0]);
