@@ -7,7 +7,7 @@ use crate::director::Director;
 use crate::sysctl::Sysctl;
 
 /// At most so many entries of the table are looked at in one call, so that packets never wait long.
-const WINDOW: u32 = 1 << 14;
+const WINDOW: u32 = 4096;
 
 /// A walk over the table that ends the connections of removed destinations.
 #[derive(Debug, Default)]

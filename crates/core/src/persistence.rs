@@ -55,7 +55,8 @@ impl Director {
             Some(template) => template,
             None => {
                 let destination = self.choose(service, flow).ok_or(Refusal::NoDestination)?;
-                self.enter_template(flow.now, key, own_port, destination, timeout)?
+                let one_port = is_for_one_port(own_port, flow);
+                self.enter_template(flow.now, key, one_port, destination, timeout)?
             }
         };
         let entry = self.connections.table.entry(template).ok_or(Refusal::NoDestination)?;
@@ -87,18 +88,17 @@ impl Director {
         &mut self,
         now: Instant,
         key: Key,
-        own_port: Option<u16>,
+        one_port: bool,
         index: DestinationIndex,
         timeout: u32,
     ) -> Result<EntryIndex, InsertError> {
         let destination = self.destinations.get(index).ok_or(InsertError::TableFull)?;
-        let is_for_one_port = own_port.is_some_and(|port| port != 0 && port == key.virtual_port);
         let template = self.connections.insert(
             tick(now),
             &NewConnection {
                 key,
                 destination: index.0,
-                destination_port: if is_for_one_port { destination.id.port } else { 0 },
+                destination_port: if one_port { destination.id.port } else { 0 },
                 flags: u16::from(destination.config.forwarding.0),
                 state: NONE,
                 timeout,
@@ -119,13 +119,19 @@ impl Director {
     }
 }
 
+/// Whether the template for a packet to a service of that port is for this port alone: not for FTP, whatever the
+/// protocol (seen with UDP).
+fn is_for_one_port(own: Option<u16>, flow: &Flow) -> bool {
+    own.is_some_and(|port| port == flow.destination_port && port != FTP)
+}
+
 /// The key of the template for a packet to `service`.
 fn template_key(service: &Service, protocol: u8, flow: &Flow) -> Key {
     let (protocol, virtual_address, virtual_port) = match service.id {
         ServiceId::Mark { ipv6, mark } => (ANY_PROTOCOL, mark_address(ipv6, mark), 0),
         ServiceId::Address { port, .. } => {
-            let one_port = port == flow.destination_port && port != FTP;
-            (protocol, Address::from(flow.destination), if one_port { port } else { 0 })
+            let port = if is_for_one_port(Some(port), flow) { port } else { 0 };
+            (protocol, Address::from(flow.destination), port)
         }
     };
     Key {

@@ -271,3 +271,47 @@ fn a_full_table() {
     assert_eq!(syn(&mut rig, 3, 4001, 80), "table-full");
     assert_eq!(rig.server_for(&from(2, 4001, "A", 80)), "2");
 }
+
+/// As in `conformance/experiments/persistence_ports.py`: UDP port 21, servers with another port, packets to port 0, and
+/// an FTP service beside one for all ports, which share their template.
+#[test]
+fn ports_of_templates() {
+    let udp_ftp = ServiceId::Address { protocol: 17, address: V4.vip(), port: 21 };
+    let mut rig = Rig::new(100);
+    rig.execute(Command::AddService(udp_ftp, persistent()));
+    rig.add(udp_ftp, server(1, 2121), 1);
+    let datagram = |port| udp((V4.client(), 4001), (V4.vip(), port), b"x", 64);
+    assert_eq!(rig.server_for(&datagram(21)), "1");
+    assert_eq!(rig.server_for(&datagram(3000)), "not-served");
+    assert_eq!(rig.shown(), ["7:0>1:0>1:0 NONE", "7:4001>1:21>1:2121 UDP"]);
+
+    for (ports, template) in [([80, 0], "2:0>1:0>1:0 NONE"), ([0, 80], "2:0>1:0>1:8080 NONE")] {
+        let mut rig = Rig::new(100);
+        rig.execute(Command::AddService(service(0), persistent()));
+        rig.add(service(0), server(1, 8080), 1);
+        for port in ports {
+            syn(&mut rig, 2, 4001, port);
+        }
+        assert_eq!(
+            rig.shown(),
+            [template, "2:4001>1:0>1:8080 SYN_RECV", "2:4001>1:80>1:80 SYN_RECV"],
+            "{ports:?}"
+        );
+    }
+
+    let mut rig = Rig::new(100);
+    rig.execute(Command::AddService(service(80), persistent()));
+    rig.add(service(80), server(1, 0), 1);
+    syn(&mut rig, 2, 4001, 80);
+    assert_eq!(rig.shown(), ["2:0>1:80>1:0 NONE", "2:4001>1:80>1:80 SYN_RECV"]);
+
+    let mut rig = Rig::new(100);
+    for (port, number, server_port) in [(21, 1, 21), (0, 2, 0)] {
+        rig.execute(Command::AddService(service(port), persistent()));
+        rig.add(service(port), server(number, server_port), 1);
+    }
+    let chosen = [3000, 80, 21].map(|port| syn(&mut rig, 2, 4001, port));
+    assert_eq!(chosen, ["1", "1", "1"]);
+    assert_eq!(rig.shown()[0], "2:0>1:0>1:0 NONE");
+    assert_eq!(rig.connections().len(), 4);
+}

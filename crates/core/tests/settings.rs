@@ -206,3 +206,29 @@ fn errors_about_unknown_packets_are_scheduled_if_so_set() {
     let other = ([192, 0, 2, 8].into(), 4001);
     assert_eq!(rig.server_for(&error(&udp(vip, other, b"x", 64))), "no-destination");
 }
+
+/// As in `conformance/experiments/persistence_end.py`: a deleted service, a flush, a server without connections.
+#[test]
+fn what_else_ends_with_its_server() {
+    for command in [Command::DeleteService(service(6)), Command::Flush] {
+        let mut rig = rig(0);
+        rig.set(Sysctl::ExpireNodestConn, 1);
+        rig.receive(&segment("S"));
+        rig.execute(command);
+        rig.advance(Duration::ZERO);
+        assert_eq!(rig.shown(), NOBODY);
+    }
+    let mut rig = rig(ServiceFlags::PERSISTENT);
+    rig.set(Sysctl::ExpireNodestConn, 1);
+    let other = tcp(([192, 0, 2, 8].into(), 4001), (V4.vip(), 80), "S", b"", 64);
+    assert_eq!([rig.server_for(&segment("S")), rig.server_for(&other)], ["2", "1"]);
+    rig.execute(Command::DeleteDestination(service(6), server(1)));
+    rig.advance(Duration::ZERO);
+    assert_eq!(rig.shown(), ["7:0>1:80>2:80 NONE", "7:4001>1:80>2:80 SYN_RECV"]);
+    // A template alone.
+    rig.advance(Duration::from_secs(61));
+    assert_eq!(rig.shown(), ["7:0>1:80>2:80 NONE"]);
+    rig.execute(Command::DeleteDestination(service(6), server(2)));
+    rig.advance(Duration::ZERO);
+    assert_eq!(rig.shown(), NOBODY);
+}
