@@ -232,3 +232,69 @@ fn what_else_ends_with_its_server() {
     rig.advance(Duration::ZERO);
     assert_eq!(rig.shown(), NOBODY);
 }
+
+/// As in `conformance/experiments/template_drop.py`: the template of a connection that is ended early stays, in use or
+/// not.
+#[test]
+fn what_becomes_of_the_template() {
+    for (before, state) in [(&["S"][..], "NONE"), (&["S", "A"], "ASSURED")] {
+        for (quiescent, flags, expected) in [
+            (0, "S", vec![format!("7:0>1:80>2:80 {state}"), "7:4001>1:80>2:80 SYN_RECV".into()]),
+            (
+                1,
+                "S",
+                vec![
+                    format!("7:0>1:65535>2:65535 {state}"),
+                    "7:0>1:80>1:80 NONE".into(),
+                    "7:4001>1:80>1:80 SYN_RECV".into(),
+                ],
+            ),
+            (0, "SR", vec![format!("7:0>1:80>2:80 {state}")]),
+        ] {
+            let mut rig = rig(ServiceFlags::PERSISTENT);
+            rig.set(Sysctl::ExpireNodestConn, 1);
+            rig.set(Sysctl::ExpireQuiescentTemplate, quiescent);
+            before.iter().for_each(|flags| drop(rig.receive(&segment(flags))));
+            rig.weigh(service(6), server(2), 0);
+            rig.receive(&segment(flags));
+            assert_eq!(rig.shown(), expected, "weight 0, {before:?} {quiescent} {flags}");
+        }
+        for (flags, expected) in [
+            (
+                "S",
+                vec![
+                    format!("7:0>1:65535>2:65535 {state}"),
+                    "7:0>1:80>1:80 NONE".into(),
+                    "7:4001>1:80>1:80 SYN_RECV".into(),
+                ],
+            ),
+            ("A", vec![format!("7:0>1:80>2:80 {state}")]),
+            ("SR", vec![format!("7:0>1:80>2:80 {state}")]),
+        ] {
+            let mut rig = rig(ServiceFlags::PERSISTENT);
+            before.iter().for_each(|flags| drop(rig.receive(&segment(flags))));
+            rig.execute(Command::DeleteDestination(service(6), server(2)));
+            rig.set(Sysctl::ExpireNodestConn, 1);
+            rig.receive(&segment(flags));
+            assert_eq!(rig.shown(), expected, "removed, {before:?} {flags}");
+        }
+    }
+}
+
+/// The walk over a table of many connections goes on from call to call.
+#[test]
+fn many_connections_end_with_their_server() {
+    let mut rig = Rig::new(20_000);
+    rig.pair(service(17), round_robin(0), 80);
+    for port in 1001..=11_000 {
+        rig.receive(&udp((V4.client(), port), (V4.vip(), 80), b"x", 64));
+    }
+    rig.set(Sysctl::ExpireNodestConn, 1);
+    rig.execute(Command::DeleteDestination(service(17), server(2)));
+    rig.advance(Duration::ZERO);
+    let left = rig.destinations(service(17));
+    assert_eq!(left.len(), 1);
+    rig.add(service(17), server(2), 1);
+    let inactive: Vec<_> = rig.destinations(service(17)).iter().map(|it| it.inactive).collect();
+    assert_eq!(inactive, [0, 5000]);
+}
