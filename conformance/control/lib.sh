@@ -63,11 +63,15 @@ link() {
     on_client ping -c1 -W2 2001:db8::1 >/dev/null 2>&1 || true
 }
 
-# The three below read and write what the kernel shows in /proc; where IPVSD_SOCKET is set, what ipvsd shows in its place.
+# The three below read and write what the kernel shows in /proc.
+
+# without_files: whether the files of IPVS are not there. The kernel has them, and `ipvsd exec`; else ipvsd's commands show
+# the same.
+without_files() { [ ! -e /proc/net/ip_vs ]; }
 
 # vs_get NAME: a setting of /proc/sys/net/ipv4/vs.
 vs_get() {
-    if [ -n "${IPVSD_SOCKET:-}" ]; then ipvsd sysctl -n "$1"; else
+    if without_files; then ipvsd sysctl -n "$1"; else
         local value
         value=$(<"/proc/sys/net/ipv4/vs/$1") && printf '%s\n' "$value"
     fi
@@ -76,7 +80,7 @@ vs_get() {
 # vs_set NAME TEXT: writes TEXT to a setting in one piece; prints why it was refused, and then its value.
 vs_set() {
     local said reason
-    if [ -n "${IPVSD_SOCKET:-}" ]; then
+    if without_files; then
         said=$(ipvsd sysctl "$1=$2" 2>&1 >/dev/null)
     else
         # In a subshell: bash would write what it could not again.
@@ -96,7 +100,7 @@ vs_try() {
     for text; do
         said=$(vs_set "$name" "$text")
         printf '%q: %s\n' "$text" "${said//$'\n'/; }"
-        if [ -n "${IPVSD_SOCKET:-}" ]; then
+        if without_files; then
             ipvsd sysctl "$name=$before" >/dev/null
         else
             printf %s "$before" >"/proc/sys/net/ipv4/vs/$name"
@@ -108,7 +112,7 @@ vs_try() {
 # boot to boot): they are sorted. Which processor counted what is chance too: their rows are added up. Rates depend on
 # the moment: R stands for each.
 vs_proc() {
-    if [ -n "${IPVSD_SOCKET:-}" ]; then ipvsd show proc "$1"; else cat "/proc/net/$1"; fi | case $1 in
+    if without_files; then ipvsd show proc "$1"; else cat "/proc/net/$1"; fi | case $1 in
     ip_vs) awk '/^  -> [^R]/ { printf "\001%s", $0; next } { printf("%s%s", (NR > 1) ? "\n" : "", $0) } END { print "" }' |
         { head_lines 3; LC_ALL=C sort | tr '\001' '\n'; } ;;
     ip_vs_conn | ip_vs_conn_sync) head_lines 1; LC_ALL=C sort ;;
@@ -141,4 +145,4 @@ add_processors() {
     done
 }
 
-export -f vs_get vs_set vs_try vs_proc head_lines rates add_processors
+export -f without_files vs_get vs_set vs_try vs_proc head_lines rates add_processors
