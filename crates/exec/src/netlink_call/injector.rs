@@ -170,8 +170,11 @@ mod tests {
         assert!(injector.flush(0));
         injector.push(0, port, vec![vec![0; 100_000]; 600]).unwrap();
         assert_eq!(injector.push(0, port, vec![vec![0; 100_000]; 200]), Err(ENOBUFS));
+        // Not even what is small fits the queue now, so each of these waits.
+        let filler = Injector::open().unwrap();
+        filler.push(0, port, vec![vec![0; 16]; 2000]).unwrap();
+        assert!(filler.flush(0));
         for cookie in 1..=MOST_SOCKETS as u64 {
-            // The queue is full, so each waits.
             injector.push(cookie, port, vec![vec![0; 16]]).unwrap();
         }
         let waiting = held(&injector.waiting);
