@@ -31,3 +31,4 @@ mod syscall;
 mod window;
 
 pub use command::{Failure, Launch, Mode, exec};
+pub use privilege::Authority;

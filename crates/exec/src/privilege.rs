@@ -9,9 +9,9 @@ use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabiliti
 use crate::process::{NamespaceId, Thread};
 use crate::syscall;
 
-/// The user namespace that owns a network namespace, then its parent and so on, as far as they are seen from here.
+/// Power over a network namespace: the user namespace that owns a network namespace, then its parent and so on, as far as they are seen from here.
 #[derive(Debug)]
-pub(crate) struct Authority {
+pub struct Authority {
     chain: Vec<UserNamespace>,
 }
 
@@ -22,10 +22,13 @@ struct UserNamespace {
 }
 
 impl Authority {
-    /// Over the network namespace of this process. Empty if the one who owns it is not seen from here: then nobody
+    /// Over the network namespace of this thread. Empty if the one who owns it is not seen from here: then nobody
     /// whom this process could serve has power over it.
-    pub(crate) fn over_own_network() -> io::Result<Self> {
-        let network = File::open("/proc/self/ns/net")?;
+    ///
+    /// # Errors
+    /// That of opening the namespace's file in /proc.
+    pub fn over_own_network() -> io::Result<Self> {
+        let network = File::open("/proc/thread-self/ns/net")?;
         let mut chain = Vec::new();
         let mut next = syscall::owning_user_namespace(network.as_fd());
         while let Ok(namespace) = next {
@@ -34,6 +37,12 @@ impl Authority {
             chain.push(UserNamespace { id: identify(namespace)?, owner });
         }
         Ok(Self { chain })
+    }
+
+    /// Whether the process `id`, by its first thread, has CAP_NET_ADMIN over it (see capabilities(7)). The caller makes sure
+    /// that the number still means the process that it has in mind.
+    pub fn is_held_by_process(&self, id: u32) -> bool {
+        self.is_held_by(Thread::new(id))
     }
 
     /// Whether `thread` has CAP_NET_ADMIN over it: in the owning user namespace or one above, or by having made, from

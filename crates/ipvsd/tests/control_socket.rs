@@ -6,6 +6,7 @@ mod common;
 #[path = "control_socket/options.rs"]
 mod options;
 
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command as Process;
@@ -321,6 +322,41 @@ fn other_users_get_eperm() {
 fn capabilities_of_another_user_namespace_are_worth_nothing() {
     let daemon = Daemon::start("userns", Limits::default());
     assert_eq!(outcome_as(&daemon, &["unshare", "--user", "--map-root-user"], true), "EPERM");
+}
+
+/// Root of a container, seen from outside: a user like any other, but with power over the container's network.
+#[test]
+fn root_of_the_user_namespace_that_owns_the_network_suffices() {
+    common::require_root();
+    let mut container = Process::new("unshare")
+        .args(["--user", "--map-root-user", "--net", "sleep", "600"])
+        .uid(65534)
+        .gid(65534)
+        .spawn()
+        .unwrap();
+    let file = |kind: &str| format!("/proc/{}/ns/{kind}", container.id());
+    let inode =
+        |path: &str| std::fs::metadata(path).map(|file| std::os::unix::fs::MetadataExt::ino(&file)).ok();
+    while inode(&file("net")) == inode("/proc/self/ns/net") {
+        std::thread::yield_now();
+    }
+    let network = std::fs::File::open(file("net")).unwrap();
+    let id = container.id().to_string();
+    std::thread::spawn(move || {
+        rustix::thread::move_into_link_name_space(network.as_fd(), None).unwrap();
+        let daemon = Daemon::start("container", Limits::default());
+        assert_eq!(outcome_as(&daemon, &["nsenter", "--target", &id, "--user"], false), "allowed");
+        // So does who made that namespace, from above it (user_namespaces(7)); other users do not, nor root of another
+        // namespace of his.
+        assert_eq!(outcome_as(&daemon, &[], true), "allowed");
+        let another = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups"];
+        assert_eq!(outcome_as(&daemon, &another, false), "EPERM");
+        assert_eq!(outcome_as(&daemon, &["unshare", "--user", "--map-root-user"], true), "EPERM");
+    })
+    .join()
+    .unwrap();
+    container.kill().unwrap();
+    container.wait().unwrap();
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipvs_abi::genetlink::MAX_REQUEST;
 use ipvs_core::{Command, Error, Instant, Reply};
+use ipvs_exec::Authority;
 use rustix::io::Errno;
 use tracing::{debug, warn};
 
@@ -45,6 +46,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub struct Control {
     listener: Listener,
     limits: Limits,
+    /// Over the network namespace whose director is commanded.
+    authority: Authority,
     /// Connections may wait to be accepted.
     accepting: bool,
     /// No connection is accepted before: files ran out.
@@ -65,7 +68,7 @@ impl Control {
     /// Token of the listening socket; the clients' tokens are greater.
     pub(in crate::run) const LISTENER: u64 = 1 << 32;
 
-    /// Opens the socket at `path`.
+    /// Opens the socket at `path`, in the thread that is in the director's network namespace.
     ///
     /// # Errors
     /// [`Failure`], see there.
@@ -73,6 +76,8 @@ impl Control {
         Ok(Self {
             listener: Listener::open(path)?,
             limits: within_file_limit(limits),
+            authority: Authority::over_own_network()
+                .map_err(|error| Failure::new("look at the network namespace", error))?,
             accepting: false,
             pause_until: None,
             clients: HashMap::new(),
@@ -191,7 +196,7 @@ impl Control {
     }
 
     fn admit(&mut self, socket: OwnedFd, now: Instant, poller: &Poller) {
-        let privileged = is_privileged(&socket);
+        let privileged = is_privileged(&socket, &self.authority);
         let (most, present) = if privileged {
             (self.limits.privileged, self.privileged)
         } else {
