@@ -110,31 +110,37 @@ impl<'t> EntryRef<'t> {
     }
 
     /// What identifies the connection.
+    #[inline(always)]
     pub fn key(&self) -> Key {
         Key::from_words(key_words(self.line))
     }
 
     /// Index of the connection's destination.
+    #[inline(always)]
     pub fn destination(&self) -> u32 {
         self.line.word::<11>().load(Ordering::Relaxed)
     }
 
     /// The destination's port.
+    #[inline(always)]
     pub fn destination_port(&self) -> u16 {
         self.word_9() as u16
     }
 
     /// The connection's flags, as in [`NewConnection`].
+    #[inline(always)]
     pub fn flags(&self) -> u16 {
         self.line.word::<10>().load(Ordering::Relaxed) as u16
     }
 
     /// State of the connection's protocol's state machine.
+    #[inline(always)]
     pub fn state(&self) -> u8 {
         (self.line.word::<10>().load(Ordering::Relaxed) >> STATE_SHIFT) as u8
     }
 
     /// The connection's timeout, in ticks.
+    #[inline(always)]
     pub fn timeout(&self) -> u32 {
         self.line.word::<12>().load(Ordering::Relaxed)
     }
