@@ -1,10 +1,11 @@
 //! The connections: the shared table, and the wheel that ends them.
 
-use ipvs_flow::{EntryIndex, HeapTable, InsertError, NewConnection, Tick, Wheel, nanos};
+use ipvs_flow::{EntryIndex, InsertError, NewConnection, Tick, Wheel, nanos};
 
 use std::time::Duration;
 
 use crate::destination::{Bound, DestinationIndex, Destinations};
+use crate::memory::ConnectionTable;
 use crate::time::Instant;
 
 /// Connection flags: the kernel's bits (spec section 2.6), as far as they are kept in the table's 16.
@@ -20,7 +21,7 @@ pub(crate) mod flag {
 /// The connection table with its expiry.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    pub(crate) table: HeapTable,
+    pub(crate) table: ConnectionTable,
     wheel: Wheel,
     /// When [`Connections::expire`] was last called.
     visited: Instant,
@@ -30,7 +31,7 @@ pub(crate) struct Connections {
 const EXPIRY_BUDGET: u32 = 4096;
 
 impl Connections {
-    pub(crate) fn new(table: HeapTable, now: Instant) -> Self {
+    pub(crate) fn new(table: ConnectionTable, now: Instant) -> Self {
         let wheel = Wheel::new(table.capacity(), tick(now));
         Self { table, wheel, visited: now }
     }
@@ -81,7 +82,7 @@ impl Connections {
         Some(self.visited + Duration::from_nanos(nanos(wait)))
     }
 
-    fn release(table: &HeapTable, destinations: &mut Destinations, index: EntryIndex) {
+    fn release(table: &ConnectionTable, destinations: &mut Destinations, index: EntryIndex) {
         let Some(entry) = table.entry(index) else { return };
         let (destination, flags) = (DestinationIndex(entry.destination()), entry.flags());
         if table.remove(index) {
