@@ -69,13 +69,17 @@ pub enum OpenError {
         /// What to do.
         remedy: &'static str,
     },
-    /// The packet memory could not be had.
-    #[error("cannot map {mebibytes} MiB of packet memory ({source}): lower the number of frames per queue")]
+    /// Memory could not be had.
+    #[error("cannot map {mebibytes} MiB for {what} ({source}): {remedy}")]
     Memory {
+        /// What it is for.
+        what: &'static str,
         /// How much was wanted.
         mebibytes: u32,
         /// What the kernel said.
         source: io::Error,
+        /// What to do.
+        remedy: &'static str,
     },
     /// The TUN device could not be made.
     #[error("cannot make the TUN device {name} ({source}): {remedy}")]
