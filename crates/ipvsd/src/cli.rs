@@ -79,6 +79,13 @@ pub(crate) struct Run {
     #[arg(long, value_name = "MODE", value_enum, default_value_t = XdpMode::Auto)]
     xdp: XdpMode,
 
+    /// Whether packets of established connections are forwarded in the XDP program itself
+    ///
+    /// "on" includes links that are virtual cables (veth). Their other ends lose what the program sends unless they have
+    /// GRO on (`ethtool -K NAME gro on`) or an XDP program; "auto" has the daemon send on those.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = FastPath::Auto)]
+    fast_path: FastPath,
+
     /// Most connections at a time; about 96 bytes of memory each
     #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..))]
     capacity: u32,
@@ -109,6 +116,17 @@ enum XdpMode {
     Auto,
 }
 
+/// Whether packets of established connections are forwarded in the XDP program.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FastPath {
+    /// Where it surely works
+    Auto,
+    /// Also to virtual cables
+    On,
+    /// The daemon forwards everything
+    Off,
+}
+
 impl Run {
     /// How log lines look.
     pub(crate) const fn log(&self) -> LogFormat {
@@ -122,6 +140,11 @@ impl Run {
             socket: self.socket,
             capacity: self.capacity,
             shown_table_size: self.table_size,
+            fast_path: match self.fast_path {
+                FastPath::Auto => run::FastPath::Auto,
+                FastPath::On => run::FastPath::On,
+                FastPath::Off => run::FastPath::Off,
+            },
             datapath: ipvs_datapath::Options {
                 interfaces: self.interfaces,
                 xdp_mode: match self.xdp {

@@ -3,13 +3,24 @@
 use std::path::PathBuf;
 
 use ipvs_core::{Config, Director};
-use ipvs_datapath::Datapath;
+use ipvs_datapath::{Datapath, FastPathOptions, Shared};
 use rustix::rand::{GetRandomFlags, getrandom};
 use tracing::info;
 
 use super::clock::now;
 use super::instance::Instance;
 use super::{Control, Engine, Failure, Limits, ReportSignal, StopSignals, namespace};
+
+/// Whether packets of established connections are forwarded in the XDP program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FastPath {
+    /// Where it surely works.
+    Auto,
+    /// Also to virtual cables, whose other ends must be ready for it.
+    On,
+    /// The daemon forwards everything.
+    Off,
+}
 
 /// What the daemon is to be.
 #[derive(Clone, Debug)]
@@ -22,6 +33,8 @@ pub struct Options {
     pub capacity: u32,
     /// Size of the connection table as shown to users.
     pub shown_table_size: u32,
+    /// Whether packets of established connections are forwarded in the XDP program.
+    pub fast_path: FastPath,
     /// How the datapath is opened.
     pub datapath: ipvs_datapath::Options,
 }
@@ -40,9 +53,16 @@ pub fn run(options: Options) -> Result<(), Failure> {
     let _instance = Instance::claim()?;
     let config =
         Config { capacity: options.capacity, shown_table_size: options.shown_table_size, seed: seed()? };
-    let director = Director::new(config, now())
-        .map_err(|error| Failure::Other(format!("{error}: choose another with --capacity")))?;
-    let datapath = Datapath::open(&options.datapath)?;
+    let (datapath, shared) = open_datapath(&options, &config)?;
+    let too_many = |error| Failure::Other(format!("{error}: choose another with --capacity"));
+    let director = match shared {
+        Some(Shared { memory, fast_path }) => {
+            let mut director = Director::in_memory(config, now(), memory).map_err(too_many)?;
+            director.set_fast_path(fast_path);
+            director
+        }
+        None => Director::new(config, now()).map_err(too_many)?,
+    };
     let control = Control::open(&options.socket, Limits::default())?;
     let netns = options.netns.as_deref().unwrap_or("own");
     let socket = options.socket.display();
@@ -52,6 +72,24 @@ pub fn run(options: Options) -> Result<(), Failure> {
     engine.run(&stop)?;
     info!("stopping: detaching from the interfaces");
     Ok(())
+}
+
+/// Opens the datapath, with a connection table that the XDP program shares unless that is not wanted.
+fn open_datapath(options: &Options, config: &Config) -> Result<(Datapath, Option<Shared>), Failure> {
+    // Elsewhere loads and stores of the program are not ordered as the table needs it.
+    let possible = cfg!(all(target_arch = "x86_64", target_endian = "little"));
+    if options.fast_path == FastPath::On && !possible {
+        return Err(Failure::Other("--fast-path on works on x86-64 only".into()));
+    }
+    let fast_path = (possible && options.fast_path != FastPath::Off).then(|| FastPathOptions {
+        capacity: config.capacity,
+        hash_key: config.hash_key(),
+        destinations: FastPathOptions::DESTINATIONS,
+        over_veth: options.fast_path == FastPath::On,
+    });
+    let mut datapath = Datapath::open(&ipvs_datapath::Options { fast_path, ..options.datapath.clone() })?;
+    let shared = datapath.take_shared();
+    Ok((datapath, shared))
 }
 
 /// A seed that nobody can guess: the connection table's hash key depends on it.

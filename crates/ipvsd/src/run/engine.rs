@@ -90,14 +90,14 @@ impl<F: Front> Engine<F> {
                     FRONT => {}
                     REPORT => {
                         self.report.iter().for_each(ReportSignal::take);
-                        report::log(&self.director, &self.front);
+                        report::log(&mut self.director, &self.front);
                     }
                     token => self.control.note(token),
                 }
             }
             if stopped {
                 if self.report.is_some() {
-                    report::log(&self.director, &self.front);
+                    report::log(&mut self.director, &self.front);
                 }
                 return self.poller.remove(&stop).map_err(failed);
             }
@@ -126,18 +126,21 @@ impl<F: Front> Engine<F> {
                 limitations.tell(limits);
             }
             // Before the client learns that it is done, so that its next packet meets the new state.
-            let changes = director.take_interest_changes();
-            if !changes.is_empty() {
-                front.apply_interest(&changes);
-            }
+            follow(director, front);
             outcome
         };
         let busy = control.turn(now, poller, execute);
         // Polling and packets may end what a deleted destination still needed.
-        let changes = director.take_interest_changes();
-        if !changes.is_empty() {
-            front.apply_interest(&changes);
-        }
+        follow(director, front);
         busy || self.due == Due::Now
     }
+}
+
+/// Tells the datapath what has changed of the director.
+fn follow(director: &mut Director, front: &mut impl Front) {
+    let changes = director.take_interest_changes();
+    if !changes.is_empty() {
+        front.apply_interest(&changes);
+    }
+    front.follow_director(&director.take_destination_changes(), &director.state_timeouts());
 }
