@@ -6,7 +6,7 @@ use crate::connections::Connections;
 use crate::destination::{DestinationIndex, Destinations};
 use crate::drops::Drops;
 use crate::estimator::{self, Estimated};
-use crate::fast_path::FastPath;
+use crate::fast_path::{FastPath, Unsettled};
 use crate::fragments::Fragments;
 use crate::interest::{Interest, InterestChange, Interests};
 use crate::memory::{ConnectionTable, TableMemory};
@@ -66,6 +66,7 @@ pub struct Director {
     pub(crate) connections: Connections,
     pub(crate) fragments: Fragments,
     pub(crate) fast_path: Option<Box<dyn FastPath + Send>>,
+    pub(crate) unsettled: Unsettled,
     drops: Drops,
 }
 
@@ -99,6 +100,7 @@ impl Director {
             connections: Connections::new(table, now),
             fragments: Fragments::default(),
             fast_path: None,
+            unsettled: Unsettled::default(),
             drops: Drops::default(),
             last_period: None,
         })

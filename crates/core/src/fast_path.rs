@@ -7,6 +7,7 @@
 use core::fmt::Debug;
 use std::net::IpAddr;
 
+use ipvs_flow::EntryIndex;
 use ipvs_flow::steady::{TIMEOUTS, UDP_TIMEOUT};
 use ipvs_flow::tcp;
 
@@ -14,6 +15,25 @@ use crate::command::Command;
 use crate::destination::DestinationIndex;
 use crate::director::Director;
 use crate::stats::Counters;
+
+/// Longest time that a connection stays with the director after a change while packets keep coming, in calls of
+/// [`Director::settle`].
+const MOST_TURNS: u32 = 8;
+
+/// Connections whose packets must not be forwarded by the fast path yet.
+#[derive(Debug, Default)]
+pub(crate) struct Unsettled {
+    turn: u32,
+    /// With the turn in which each was changed.
+    connections: Vec<(EntryIndex, u32)>,
+}
+
+impl Unsettled {
+    /// The mark of connections that had packets in this turn: never 0.
+    fn mark(&self) -> u8 {
+        (self.turn % 255) as u8 + 1
+    }
+}
 
 /// A forwarder beside the director.
 pub trait FastPath: Debug {
@@ -61,6 +81,42 @@ impl Director {
         }
         timeouts[UDP_TIMEOUT] = self.timeouts.udp();
         timeouts
+    }
+
+    /// The daemon has sent what packets so far became. Connections that they changed are the fast path's from now on, if
+    /// no more packets of theirs came since the last call (those would be overtaken), or after [`MOST_TURNS`] calls.
+    pub fn settle(&mut self) {
+        let (unsettled, table) = (&mut self.unsettled, &self.connections.table);
+        let (turn, mark) = (unsettled.turn, unsettled.mark());
+        unsettled.connections.retain(|&(index, since)| {
+            let Some(entry) = table.entry(index).filter(|entry| entry.unsettled() != 0) else { return false };
+            let wait = entry.unsettled() == mark && turn.wrapping_sub(since) < MOST_TURNS;
+            if !wait {
+                entry.set_unsettled(0);
+            }
+            wait
+        });
+        unsettled.turn = turn.wrapping_add(1);
+    }
+
+    /// Whether [`Director::settle`] has something left to do.
+    pub fn is_unsettled(&self) -> bool {
+        !self.unsettled.connections.is_empty()
+    }
+
+    /// A packet that changes the connection, or one that follows it closely, is on its way.
+    pub(crate) fn unsettle(&mut self, index: EntryIndex, changes: bool) {
+        if self.fast_path.is_none() {
+            return;
+        }
+        let Some(entry) = self.connections.table.entry(index) else { return };
+        let already = entry.unsettled() != 0;
+        if changes && !already {
+            self.unsettled.connections.push((index, self.unsettled.turn));
+        }
+        if changes || already {
+            entry.set_unsettled(self.unsettled.mark());
+        }
     }
 
     /// Before a command: those that show or zero counters find them exact.

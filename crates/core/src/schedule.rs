@@ -102,6 +102,7 @@ impl Director {
                 timeout: ticks(UNSET_TIMEOUT),
             },
         )?;
+        self.unsettle(entry, true);
         self.destinations.bind(index, Bound::Inactive);
         self.count(index, |counters| counters.connections += 1);
         Ok(entry)

@@ -90,7 +90,7 @@ fn decide<const V6: bool>(context: *mut xdp_md) -> Option<u32> {
         virtual_port: packet.destination_port,
     };
     match table.glimpse_in::<LINES>(&key) {
-        Glimpse::Found(_, entry) => inbound::<V6>(ingress, &packet, &entry),
+        Glimpse::Found(_, entry) => inbound::<V6>(&packet, &entry),
         Glimpse::Absent => outbound::<V6>(&context, ingress, &packet),
         Glimpse::Unknown => None,
     }
@@ -98,7 +98,7 @@ fn decide<const V6: bool>(context: *mut xdp_md) -> Option<u32> {
 
 /// A packet from the client.
 #[inline(always)]
-fn inbound<const V6: bool>(ingress: u32, packet: &Packet, entry: &EntryRef<'_>) -> Option<u32> {
+fn inbound<const V6: bool>(packet: &Packet, entry: &EntryRef<'_>) -> Option<u32> {
     let (destination, flags, port) = (entry.destination(), entry.flags(), entry.destination_port());
     let method = flags & METHOD;
     if method != MASQUERADE && method != DIRECT {
@@ -125,7 +125,7 @@ fn inbound<const V6: bool>(ingress: u32, packet: &Packet, entry: &EntryRef<'_>) 
     if method == MASQUERADE {
         set_end::<V6>(packet, End::Destination, &way.address.words(), port);
     }
-    Some(leave(packet, ingress, way.interface, way.hardware))
+    Some(leave(packet, way.interface, way.hardware))
 }
 
 /// A packet from the destination of a masqueraded connection.
@@ -169,7 +169,7 @@ fn outbound<const V6: bool>(context: &XdpContext, ingress: u32, packet: &Packet)
     }
     decrement_hop_limit::<V6>(packet);
     set_end::<V6>(packet, End::Source, &key.virtual_address.words(), key.virtual_port);
-    Some(leave(packet, ingress, hop.interface, hop.hardware))
+    Some(leave(packet, hop.interface, hop.hardware))
 }
 
 /// Whether a packet changes neither state nor timeout of a connection that has no more than the usual flags.
@@ -181,8 +181,8 @@ fn is_steady(packet: &Packet, entry: &EntryRef<'_>, flags: u16, direction: Direc
     } else {
         (leaves_udp(state), UDP_TIMEOUT)
     };
-    // A new timeout takes effect with the next packet: the daemon writes it.
-    steady && flags & !(METHOD | NO_OUTPUT | INACTIVE) == 0 && timeout(place) == Some(entry.timeout())
+    // What changed the connection goes out first. A new timeout takes effect with the next packet: the daemon writes it.
+    steady && entry.unsettled() == 0 && flags & !(METHOD | NO_OUTPUT | INACTIVE) == 0 && timeout(place) == Some(entry.timeout())
 }
 
 #[inline(always)]
@@ -193,12 +193,11 @@ fn touch(entry: &EntryRef<'_>) {
 
 /// Addresses the frame and sends it.
 #[inline(always)]
-fn leave(packet: &Packet, ingress: u32, interface: u32, hardware: [u32; 3]) -> u32 {
+fn leave(packet: &Packet, interface: u32, hardware: [u32; 3]) -> u32 {
     // SAFETY: the Ethernet header is there.
     unsafe { write(packet.frame, hardware) };
-    if interface == ingress {
-        return xdp_action::XDP_TX;
-    }
+    // By the interface that it came by, too, and not by XDP_TX: a virtual cable whose other end has GRO but no program
+    // loses those.
     // SAFETY: a plain helper call.
     unsafe { bpf_redirect(interface, 0) as u32 }
 }

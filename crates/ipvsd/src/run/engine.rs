@@ -116,6 +116,7 @@ impl<F: Front> Engine<F> {
     fn turn(&mut self, now: Instant) -> bool {
         let Self { director, front, control, poller, due, limitations, .. } = self;
         *due = front.turn(now, director);
+        director.settle();
         if director.poll_timeout().is_some_and(|due| due <= now) {
             director.poll(now);
         }
@@ -132,7 +133,7 @@ impl<F: Front> Engine<F> {
         let busy = control.turn(now, poller, execute);
         // Polling and packets may end what a deleted destination still needed.
         follow(director, front);
-        busy || self.due == Due::Now
+        busy || self.due == Due::Now || self.director.is_unsettled()
     }
 }
 
