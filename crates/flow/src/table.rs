@@ -195,6 +195,11 @@ impl<M: Memory> Table<M> {
         self.len() == 0
     }
 
+    /// The table's memory.
+    pub fn memory(&self) -> &M {
+        &self.memory
+    }
+
     /// Most connections that the table holds.
     pub fn capacity(&self) -> u32 {
         self.layout.capacity
