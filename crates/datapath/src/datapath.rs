@@ -159,6 +159,12 @@ impl Datapath {
     fn follow_ways(&mut self, now: Instant) -> Option<Instant> {
         let renewals = self.network.take_renewals();
         let fast_path = self.fast_path.as_mut()?;
+        if renewals.all || !renewals.neighbours.is_empty() {
+            fast_path.generation = fast_path.generation.wrapping_add(1);
+            if let Err(error) = self.program.set_network_generation(fast_path.generation) {
+                tracing::warn!(%error, "could not change the XDP program's map");
+            }
+        }
         if renewals.all {
             fast_path.ways.renew_all(&self.network);
         }

@@ -290,6 +290,11 @@ impl Program {
         self.settings.set(0, bits, 0)
     }
 
+    /// Has the program look anew for routes and neighbours of clients.
+    pub(crate) fn set_network_generation(&mut self, generation: u32) -> Result<(), MapError> {
+        self.settings.set(1, generation, 0)
+    }
+
     /// What the program counted.
     pub(crate) fn counters(&self) -> ProgramCounters {
         let total = |index| self.counters.get(&index, 0).map_or(0, |values| values.iter().sum());

@@ -87,7 +87,8 @@ fn make_frame(context: &XdpContext) -> bool {
         (*plan).random = random;
         let flow = random & (*plan).mask;
         let client = (0x0a64_0000 | flow & 0xffff).to_be();
-        let (port, other_port) = (((1024 + (flow >> 16)) as u16).to_be(), ((*plan).other_port as u16).to_be());
+        let (port, other_port) =
+            (((1024 + (flow >> 16)) as u16).to_be(), ((*plan).other_port as u16).to_be());
         let (from, to, from_port, to_port) = if (*plan).back != 0 {
             ((*plan).other, client, other_port, port)
         } else {

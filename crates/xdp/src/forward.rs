@@ -113,7 +113,7 @@ fn inbound<const V6: bool>(packet: &Packet, entry: &EntryRef<'_>) -> Option<u32>
         return None;
     }
     let traffic = traffic(destination)?;
-    touch(entry);
+    entry.touch(now());
     entry.count_packet_in();
     // SAFETY: counters of this processor, and a program is not interrupted by itself.
     unsafe {
@@ -158,9 +158,10 @@ fn outbound<const V6: bool>(context: &XdpContext, ingress: u32, packet: &Packet)
     if !certain || !is_steady(packet, &entry, flags, Direction::Output) || !entry.is_current() {
         return None;
     }
-    let hop = hop::<V6>(context.ctx, ingress, packet)?;
+    let now = now();
+    let hop = hop::<V6>(context.ctx, ingress, packet, now)?;
     let traffic = traffic(destination)?;
-    touch(&entry);
+    entry.touch(now);
     // SAFETY: as for a packet from the client.
     unsafe {
         let Traffic { packets_out, bytes_out, .. } = &mut *traffic;
@@ -182,13 +183,16 @@ fn is_steady(packet: &Packet, entry: &EntryRef<'_>, flags: u16, direction: Direc
         (leaves_udp(state), UDP_TIMEOUT)
     };
     // What changed the connection goes out first. A new timeout takes effect with the next packet: the daemon writes it.
-    steady && entry.unsettled() == 0 && flags & !(METHOD | NO_OUTPUT | INACTIVE) == 0 && timeout(place) == Some(entry.timeout())
+    steady
+        && entry.unsettled() == 0
+        && flags & !(METHOD | NO_OUTPUT | INACTIVE) == 0
+        && timeout(place) == Some(entry.timeout())
 }
 
 #[inline(always)]
-fn touch(entry: &EntryRef<'_>) {
+fn now() -> Tick {
     // SAFETY: a plain helper call.
-    entry.touch(Tick::from_nanos(unsafe { bpf_ktime_get_ns() }));
+    Tick::from_nanos(unsafe { bpf_ktime_get_ns() })
 }
 
 /// Addresses the frame and sends it.

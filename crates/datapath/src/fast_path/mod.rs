@@ -75,6 +75,8 @@ pub struct Shared {
 pub(crate) struct FastPath {
     pub(crate) ways: Ways,
     pub(crate) traffic: Arc<SharedMemory<Counters>>,
+    /// Changes with the network, so that the program forgets hops.
+    pub(crate) generation: u32,
     shared: Option<Shared>,
     /// Programs are loaded later, by the descriptors of these.
     _maps: SharedMaps,
@@ -91,7 +93,7 @@ impl FastPath {
         let shared =
             Shared { memory: TableMemory::Shared(Box::new(connections)), fast_path: Box::new(counting) };
         let ways = Ways::new(ways, options.over_veth);
-        Ok(Self { ways, traffic, shared: Some(shared), _maps: maps })
+        Ok(Self { ways, traffic, generation: 0, shared: Some(shared), _maps: maps })
     }
 
     /// What the director needs; once.
