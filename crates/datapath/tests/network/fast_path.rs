@@ -505,3 +505,53 @@ fn a_flooded_frame_is_not_forwarded() {
         assert_eq!(trial.frame, frame);
     });
 }
+
+#[test]
+fn ways_follow_the_network() {
+    let topology = Topology::new();
+    topology.director.run(|| {
+        let pair = &mut Pair::open(&topology);
+        pair.serve(UDP, end(VIP, 80), end(SERVER, 8080), ForwardingMethod::MASQUERADE);
+        let out = plain(UDP, end(CLIENT, 4000), end(VIP, 80), 0);
+        let back = plain(UDP, end(SERVER, 8080), end(CLIENT, 4000), 0);
+        pair.send(&out);
+        assert!(pair.send(&out) && pair.send(&back));
+        // Where frames go, zero if the daemon is to send them.
+        let to = |pair: &Pair, sent: &Sent, (index, own): (u32, [u8; 6])| {
+            let mut frame = own.to_vec();
+            frame.extend([2, 0, 0, 0, 0, 9, 8, 0]);
+            frame.extend(sent.packet());
+            let trial = pair.datapath.try_program(index, &frame, 1).unwrap();
+            if trial.frame == frame { [0; 6] } else { trial.frame[..6].try_into().unwrap() }
+        };
+        let mut until = |what: &str, to_server: [u8; 6], to_client: [u8; 6]| {
+            let mut seen = Default::default();
+            for _ in 0..500 {
+                pair.datapath.turn(now(), &mut pair.one);
+                seen = (to(pair, &out, pair.front), to(pair, &back, pair.back));
+                if seen == (to_server, to_client) {
+                    return;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            panic!("{what}: {seen:?}");
+        };
+        let director = &topology.director;
+        director.ip(&format!("neigh replace {SERVER} lladdr 02:00:00:00:00:aa nud permanent dev d1"));
+        director.ip(&format!("neigh replace {CLIENT} lladdr 02:00:00:00:00:bb nud permanent dev d0"));
+        let (aa, bb, none) = ([2, 0, 0, 0, 0, 0xaa], [2, 0, 0, 0, 0, 0xbb], [0; 6]);
+        until("other neighbours", aa, bb);
+        director.ip("route add blackhole 10.2.0.2/32");
+        // Nor is a packet from it known as its.
+        until("no way to the server", none, none);
+        director.ip("route del blackhole 10.2.0.2/32");
+        until("a way again", aa, bb);
+        director.ip("link set d1 mtu 100");
+        until("too large for the link", none, bb);
+        director.ip("link set d1 mtu 1500");
+        until("small enough again", aa, bb);
+        director.ip("route add blackhole 10.1.0.2/32");
+        until("no way to the client", aa, none);
+        director.ip("route del blackhole 10.1.0.2/32");
+    });
+}
