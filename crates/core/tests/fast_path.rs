@@ -1,5 +1,7 @@
 //! A forwarder beside the director: its counters, the destinations that it may use, and when a connection is its own.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail that way")]
+
 mod rig;
 
 use std::collections::HashMap;

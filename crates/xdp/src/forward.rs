@@ -56,14 +56,17 @@ pub fn forward(context: &XdpContext) -> Option<u32> {
     (action != xdp_action::XDP_ABORTED).then_some(action)
 }
 
-/// A function of its own: it has the whole stack.
+/// A function of its own: it has the whole stack. Its name is not mangled, so that the object does not depend on the folder
+/// that it is built in.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn forward_ipv4(context: *mut xdp_md) -> u32 {
+extern "C" fn forward_ipv4(context: *mut xdp_md) -> u32 {
     decide::<false>(context).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn forward_ipv6(context: *mut xdp_md) -> u32 {
+extern "C" fn forward_ipv6(context: *mut xdp_md) -> u32 {
     decide::<true>(context).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
