@@ -67,7 +67,8 @@ impl Connections {
         let (table, now) = (&self.table, tick(now));
         self.wheel.advance(now, EXPIRY_BUDGET, |index| {
             let entry = table.entry(index)?;
-            if now.since(entry.last_seen()) < entry.timeout() {
+            // A fast path's clock may be ahead of `now`.
+            if !now.reached(entry.deadline()) {
                 return Some(entry.deadline());
             }
             Self::release(table, destinations, index);

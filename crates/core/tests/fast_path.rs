@@ -11,7 +11,7 @@ use ipvs_core::{
     Command, Config, Counters, DestinationChange, DestinationId, Director, FastPath, ForwardingMethod, Reply,
     TableMemory,
 };
-use ipvs_flow::Line;
+use ipvs_flow::{Line, Table, Tick};
 use rig::{Family, Rig};
 
 #[derive(Debug, Default)]
@@ -111,16 +111,40 @@ impl AsRef<[Line]> for Lines {
     }
 }
 
-#[test]
-fn a_connection_is_left_to_it_when_no_packet_can_be_overtaken() {
-    const CAPACITY: u32 = 4;
-    let TableMemory::Heap(lines) = TableMemory::heap(CAPACITY).unwrap() else { panic!() };
+/// A director in memory that the test sees, too.
+fn rig_in(capacity: u32) -> (Rig, Lines) {
+    let TableMemory::Heap(lines) = TableMemory::heap(capacity).unwrap() else { panic!() };
     let lines = Lines(Arc::new(lines.into_vec()));
-    let mut rig = Rig::new(CAPACITY);
-    let config = Config { capacity: CAPACITY, ..Config::default() };
+    let mut rig = Rig::new(capacity);
+    let config = Config { capacity, ..Config::default() };
     rig.director =
         Director::in_memory(config, rig.now, TableMemory::Shared(Box::new(lines.clone()))).unwrap();
     rig.director.set_fast_path(Box::new(Beside::default()));
+    (rig, lines)
+}
+
+#[test]
+fn a_packet_just_forwarded_keeps_its_connection() {
+    let (mut rig, lines) = rig_in(4);
+    let family = Family::V4;
+    let service = rig.service(family, 17, "rr");
+    rig.destination(service, family.server(1), ForwardingMethod::MASQUERADE, 1);
+    rig.receive(&rig::udp((family.client(), 4000), (family.vip(), 80), b"x", 64));
+    let table = Table::attach(&lines.0[..]).unwrap();
+    let index = table.entries_from(0).next().unwrap();
+    // Forwarded beside the director in the very moment in which it looks for what ends, by a clock that is ahead.
+    let end = rig.now + std::time::Duration::from_secs(301);
+    table.entry(index).unwrap().touch(Tick::from_nanos(end.as_nanos()).after(1));
+    rig.advance(std::time::Duration::from_secs(301));
+    assert_eq!(rig.connections().len(), 1);
+    rig.advance(std::time::Duration::from_secs(301));
+    assert!(rig.connections().is_empty());
+}
+
+#[test]
+fn a_connection_is_left_to_it_when_no_packet_can_be_overtaken() {
+    const CAPACITY: u32 = 4;
+    let (mut rig, lines) = rig_in(CAPACITY);
     let family = Family::V4;
     let service = rig.service(family, 17, "rr");
     rig.destination(service, family.server(1), ForwardingMethod::MASQUERADE, 1);
