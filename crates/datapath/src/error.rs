@@ -37,6 +37,9 @@ pub enum OpenError {
         "no Ethernet interface is up in this network namespace: bring one up or name it with --interface"
     )]
     NoInterface,
+    /// No connection table can be so large.
+    #[error("{0}: choose another with --capacity")]
+    Capacity(#[from] ipvs_flow::CapacityError),
     /// The XDP program could not be loaded.
     #[error(
         "the kernel does not load the XDP program ({reason}): Linux 5.10 or later with CONFIG_BPF_SYSCALL and CONFIG_XDP_SOCKETS is needed"

@@ -27,11 +27,7 @@ pub(crate) fn open(options: &Options) -> Result<Datapath, OpenError> {
         Network::open().map_err(|source| OpenError::Netlink { what: "read links and addresses", source })?;
     let interfaces = choose(network.links(), &options.interfaces)?;
     let layout = match &options.fast_path {
-        Some(fast_path) => Some((
-            fast_path,
-            Layout::for_capacity(fast_path.capacity)
-                .map_err(|error| OpenError::Load { reason: error.to_string() })?,
-        )),
+        Some(fast_path) => Some((fast_path, Layout::for_capacity(fast_path.capacity)?)),
         None => None,
     };
     let mut program = Program::load(layout)?;

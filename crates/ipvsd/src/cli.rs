@@ -81,9 +81,11 @@ pub(crate) struct Run {
 
     /// Whether packets of established connections are forwarded in the XDP program itself
     ///
-    /// "on" includes links that are virtual cables (veth). Their other ends lose what the program sends unless they have
-    /// GRO on (`ethtool -K NAME gro on`) or an XDP program; "auto" has the daemon send on those.
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = FastPath::Auto)]
+    /// Faster by far for long connections, and off until it has been tried with more network cards. "on" includes links
+    /// that are virtual cables (veth): their other ends lose what the program sends unless they have GRO on
+    /// (`ethtool -K NAME gro on`) or an XDP program; "auto" has the daemon send on those. Answers of masqueraded servers
+    /// need the host's forwarding (net.ipv4.ip_forward, net.ipv6.conf.all.forwarding), else the daemon sends them.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = FastPath::Off)]
     fast_path: FastPath,
 
     /// Most connections at a time; about 96 bytes of memory each

@@ -211,7 +211,7 @@ impl Octets for std::net::Ipv6Addr {
 
 impl Pair {
     /// Opens both. Neighbours are known beforehand.
-    fn open(topology: &Topology) -> Self {
+    fn open(topology: &Topology, over_veth: bool) -> Self {
         let mac = |namespace: &crate::namespace::Namespace, link: &str| {
             let text = namespace.ip(&format!("-o link show {link}"));
             let words: Vec<&str> = text.split_whitespace().collect();
@@ -247,7 +247,7 @@ impl Pair {
                 capacity: CAPACITY,
                 hash_key: config.hash_key(),
                 destinations: 64,
-                over_veth: true,
+                over_veth,
             }),
             ..Options::default()
         };
@@ -382,7 +382,7 @@ fn plain(protocol: u8, from: SocketAddr, to: SocketAddr, flags: u8) -> Sent {
 /// In the director's namespace.
 fn inside(test: impl FnOnce(&mut Pair) + Send) {
     let topology = Topology::new();
-    topology.director.run(|| test(&mut Pair::open(&topology)));
+    topology.director.run(|| test(&mut Pair::open(&topology, true)));
 }
 
 #[test]
@@ -510,7 +510,7 @@ fn a_flooded_frame_is_not_forwarded() {
 fn ways_follow_the_network() {
     let topology = Topology::new();
     topology.director.run(|| {
-        let pair = &mut Pair::open(&topology);
+        let pair = &mut Pair::open(&topology, true);
         pair.serve(UDP, end(VIP, 80), end(SERVER, 8080), ForwardingMethod::MASQUERADE);
         let out = plain(UDP, end(CLIENT, 4000), end(VIP, 80), 0);
         let back = plain(UDP, end(SERVER, 8080), end(CLIENT, 4000), 0);
@@ -553,5 +553,41 @@ fn ways_follow_the_network() {
         director.ip("route add blackhole 10.1.0.2/32");
         until("no way to the client", aa, none);
         director.ip("route del blackhole 10.1.0.2/32");
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+        until("a host that does not forward", aa, none);
+    });
+}
+
+#[test]
+fn what_follows_a_change_does_not_overtake_it() {
+    inside(|pair| {
+        pair.serve(UDP, end(VIP, 80), end(SERVER, 8080), ForwardingMethod::MASQUERADE);
+        let sent = plain(UDP, end(CLIENT, 4000), end(VIP, 80), 0);
+        let packet = sent.packet();
+        let (index, own) = pair.front;
+        let mut frame = own.to_vec();
+        frame.extend([2, 0, 0, 0, 0, 9, 8, 0]);
+        frame.extend(&packet);
+        let forwarded = |pair: &Pair| pair.datapath.try_program(index, &frame, 1).unwrap().frame != frame;
+        judge(&mut pair.one, &pair.datapath, now(), &packet);
+        assert!(!forwarded(pair), "the first packet is being sent");
+        pair.one.settle();
+        assert!(!forwarded(pair), "another may wait in the socket");
+        pair.one.settle();
+        assert!(forwarded(pair));
+    });
+}
+
+#[test]
+fn nothing_leaves_by_a_virtual_cable_unless_asked_for() {
+    let topology = Topology::new();
+    topology.director.run(|| {
+        let pair = &mut Pair::open(&topology, false);
+        pair.serve(UDP, end(VIP, 80), end(SERVER, 8080), ForwardingMethod::MASQUERADE);
+        let sent = plain(UDP, end(CLIENT, 4000), end(VIP, 80), 0);
+        for _ in 0..3 {
+            assert!(!pair.send(&sent));
+            assert!(!pair.send(&plain(UDP, end(SERVER, 8080), end(CLIENT, 4000), 0)));
+        }
     });
 }
