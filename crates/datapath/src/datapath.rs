@@ -10,6 +10,7 @@ use ipvs_flow::steady::TIMEOUTS;
 
 use crate::counter::Counter;
 use crate::engine::Engine;
+use crate::fast_path::exits;
 use crate::fast_path::{FastPath, Shared};
 use crate::input::{self, Input};
 use crate::interests::Interests;
@@ -116,22 +117,22 @@ impl Datapath {
         self.fast_path.as_mut()?.take_shared()
     }
 
-    /// Says by which interfaces frames may leave from the program. Native and generic mode do not mix: a driver
-    /// without native mode would lose what another's program sends to it.
-    pub(crate) fn open_exits(&mut self) {
+    /// Finds out by which interfaces frames may leave from the program, and tells it.
+    pub(crate) fn renew_exits(&mut self) {
         let Some(fast_path) = &mut self.fast_path else { return };
-        let uniform = self.attached.windows(2).all(|pair| pair[0].mode == pair[1].mode);
-        let indices = self.attached.iter().map(|attached| attached.index).filter(|_| uniform);
-        let exits = fast_path.ways.set_exits(indices, &self.network);
-        for attached in self.attached.iter().filter(|attached| !exits.contains(&attached.index)) {
-            let reason = if uniform { "a virtual cable" } else { "native and generic mode are mixed" };
-            tracing::info!(interface = attached.name, reason, "nothing leaves here from the XDP program");
+        let exits = exits::of(&self.attached, &mut fast_path.features);
+        if !fast_path.ways.set_exits(exits, &self.network) {
+            return;
+        }
+        for attached in &self.attached {
+            let exit = fast_path.ways.is_exit(attached.index);
+            tracing::info!(interface = attached.name, exit, "whether the XDP program sends by it");
         }
         self.tell_ports();
     }
 
     /// Tells the program of the attached interfaces.
-    fn tell_ports(&mut self) {
+    pub(crate) fn tell_ports(&mut self) {
         let Some(fast_path) = &self.fast_path else { return };
         for attached in &self.attached {
             let link = self.network.links().get(attached.index);
@@ -171,9 +172,13 @@ impl Datapath {
         for (interface, neighbour) in renewals.neighbours {
             fast_path.ways.renew_behind(interface, neighbour, &self.network);
         }
+        let due = fast_path.ways.is_due(now);
         let again = fast_path.confirm(now, &mut self.network);
         if renewals.all {
             self.tell_ports();
+        }
+        if renewals.all || due {
+            self.renew_exits();
         }
         again
     }

@@ -95,7 +95,16 @@ pub(crate) fn open(options: &Options) -> Result<Datapath, OpenError> {
         tracing::info!(interface = name, ?mode, queues, "attached");
         datapath.attached.push(Attached { name, index, mode, queues });
     }
-    datapath.open_exits();
+    datapath.tell_ports();
+    datapath.renew_exits();
+    if let Some(fast_path) = &datapath.fast_path {
+        for attached in datapath.attached.iter().filter(|attached| !fast_path.ways.is_exit(attached.index)) {
+            tracing::info!(
+                interface = attached.name,
+                "takes no frames from XDP programs: the daemon sends by it"
+            );
+        }
+    }
     Ok(datapath)
 }
 

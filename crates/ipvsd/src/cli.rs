@@ -81,11 +81,11 @@ pub(crate) struct Run {
 
     /// Whether packets of established connections are forwarded in the XDP program itself
     ///
-    /// Faster by far for long connections, and off until it has been tried with more network cards. "on" includes links
-    /// that are virtual cables (veth): their other ends lose what the program sends unless they have GRO on
-    /// (`ethtool -K NAME gro on`) or an XDP program; "auto" has the daemon send on those. Answers of masqueraded servers
-    /// need the host's forwarding (net.ipv4.ip_forward, net.ipv6.conf.all.forwarding), else the daemon sends them.
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = FastPath::Off)]
+    /// Faster by far for long connections; off until it has been tried with more network cards. The program sends by
+    /// interfaces that can take its frames, the daemon by others: a virtual cable (veth) can while its other end has GRO on
+    /// (`ethtool -K NAME gro on`) or an XDP program. Answers of masqueraded servers need the host's forwarding
+    /// (net.ipv4.ip_forward, net.ipv6.conf.all.forwarding), else the daemon sends them.
+    #[arg(long, value_name = "WHETHER", value_enum, default_value_t = FastPath::Off)]
     fast_path: FastPath,
 
     /// Most connections at a time; about 96 bytes of memory each
@@ -121,9 +121,7 @@ enum XdpMode {
 /// Whether packets of established connections are forwarded in the XDP program.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum FastPath {
-    /// Where it surely works
-    Auto,
-    /// Also to virtual cables
+    /// Where interfaces can
     On,
     /// The daemon forwards everything
     Off,
@@ -142,11 +140,7 @@ impl Run {
             socket: self.socket,
             capacity: self.capacity,
             shown_table_size: self.table_size,
-            fast_path: match self.fast_path {
-                FastPath::Auto => run::FastPath::Auto,
-                FastPath::On => run::FastPath::On,
-                FastPath::Off => run::FastPath::Off,
-            },
+            fast_path: matches!(self.fast_path, FastPath::On),
             datapath: ipvs_datapath::Options {
                 interfaces: self.interfaces,
                 xdp_mode: match self.xdp {

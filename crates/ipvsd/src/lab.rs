@@ -79,11 +79,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "MODE", value_parser = ["native", "generic", "auto"])]
     xdp: Option<String>,
 
-    /// Whether the XDP program forwards packets of established connections: auto, on or off
+    /// Whether the XDP program forwards packets of established connections: on or off
     ///
     /// With "on" the director's cables are made like wires: what enters has complete checksums, and what the program sends
     /// arrives.
-    #[arg(long, value_name = "WHEN", value_parser = ["auto", "on", "off"])]
+    #[arg(long, value_name = "WHEN", value_parser = ["on", "off"])]
     fast_path: Option<String>,
 
     /// No director: the client asks the servers in turn, through plain kernel forwarding, for comparison

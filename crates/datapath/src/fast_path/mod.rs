@@ -3,6 +3,7 @@
 //! The connection table, the ways to destinations and the counters lie in array maps that both sides have in their
 //! memory. The daemon's thread writes table and ways, the program counts and notes when a connection's latest packet came.
 
+pub(crate) mod exits;
 #[allow(unsafe_code)]
 mod shared_memory;
 mod traffic;
@@ -15,6 +16,7 @@ use aya::maps::MapData;
 use ipvs_core::{DestinationChange, FastPath as Counting, Instant, TableMemory};
 use ipvs_flow::{Layout, Line};
 
+use crate::netlink::XdpFeatures;
 use crate::network::Network;
 pub(crate) use shared_memory::SharedMemory;
 pub(crate) use traffic::Counters;
@@ -30,8 +32,6 @@ pub struct FastPathOptions {
     pub hash_key: [u64; 2],
     /// Destinations to which it can forward; those with a greater index are the daemon's.
     pub destinations: u32,
-    /// Also to virtual Ethernet cables. Their other end loses such frames unless it has GRO on or an XDP program.
-    pub over_veth: bool,
 }
 
 impl FastPathOptions {
@@ -77,6 +77,8 @@ pub(crate) struct FastPath {
     pub(crate) traffic: Arc<SharedMemory<Counters>>,
     /// Changes with the network, so that the program forgets hops.
     pub(crate) generation: u32,
+    /// Asks what drivers can do; `None` where the kernel does not tell.
+    pub(crate) features: Option<XdpFeatures>,
     shared: Option<Shared>,
     /// Programs are loaded later, by the descriptors of these.
     _maps: SharedMaps,
@@ -92,8 +94,15 @@ impl FastPath {
         let counting = Traffic::new(traffic.clone(), ways.clone(), options.destinations);
         let shared =
             Shared { memory: TableMemory::Shared(Box::new(connections)), fast_path: Box::new(counting) };
-        let ways = Ways::new(ways, options.over_veth);
-        Ok(Self { ways, traffic, generation: 0, shared: Some(shared), _maps: maps })
+        let ways = Ways::new(ways);
+        Ok(Self {
+            ways,
+            traffic,
+            generation: 0,
+            features: XdpFeatures::open().ok(),
+            shared: Some(shared),
+            _maps: maps,
+        })
     }
 
     /// What the director needs; once.

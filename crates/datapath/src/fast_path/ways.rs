@@ -37,21 +37,12 @@ pub(crate) struct Ways {
     behind: HashMap<(u32, IpAddr), BTreeSet<u32>>,
     /// Interfaces by which frames may leave.
     exits: BTreeSet<u32>,
-    /// Whether veth interfaces are exits.
-    over_veth: bool,
     due: Option<Instant>,
 }
 
 impl Ways {
-    pub(super) fn new(lines: Arc<SharedMemory<Line>>, over_veth: bool) -> Self {
-        Self {
-            lines,
-            offered: BTreeMap::new(),
-            behind: HashMap::new(),
-            exits: BTreeSet::new(),
-            over_veth,
-            due: None,
-        }
+    pub(super) fn new(lines: Arc<SharedMemory<Line>>) -> Self {
+        Self { lines, offered: BTreeMap::new(), behind: HashMap::new(), exits: BTreeSet::new(), due: None }
     }
 
     /// Destinations that can have a way.
@@ -59,17 +50,14 @@ impl Ways {
         (*self.lines).as_ref().len()
     }
 
-    /// Says by which of the attached interfaces frames may leave; returns those.
-    pub(crate) fn set_exits(
-        &mut self,
-        interfaces: impl IntoIterator<Item = u32>,
-        network: &Network,
-    ) -> &BTreeSet<u32> {
-        let may = |interface: &u32| {
-            network.links().get(*interface).is_some_and(|link| self.over_veth || !link.veth)
-        };
-        self.exits = interfaces.into_iter().filter(may).collect();
-        &self.exits
+    /// Says by which interfaces frames may leave; whether that is new.
+    pub(crate) fn set_exits(&mut self, exits: BTreeSet<u32>, network: &Network) -> bool {
+        if self.exits == exits {
+            return false;
+        }
+        self.exits = exits;
+        self.renew_all(network);
+        true
     }
 
     /// Whether frames may leave by the interface.
@@ -109,6 +97,15 @@ impl Ways {
         }
     }
 
+    /// Whether [`Ways::confirm`] has something to do; the first time after the first destination it has not.
+    pub(crate) fn is_due(&mut self, now: Instant) -> bool {
+        if self.offered.is_empty() {
+            self.due = None;
+            return false;
+        }
+        now >= *self.due.get_or_insert(now + INTERVAL)
+    }
+
     /// Has the kernel confirm the neighbours of ways that were used since the last time, and looks anew at those ways;
     /// returns when to come again. `packets` tells a destination's packets so far.
     pub(super) fn confirm(
@@ -117,11 +114,7 @@ impl Ways {
         network: &mut Network,
         packets: impl Fn(u32) -> u64,
     ) -> Option<Instant> {
-        if self.offered.is_empty() {
-            self.due = None;
-            return None;
-        }
-        let due = *self.due.get_or_insert(now + INTERVAL);
+        let due = self.due.filter(|_| !self.offered.is_empty())?;
         if now < due {
             return Some(due);
         }

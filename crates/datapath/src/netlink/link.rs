@@ -5,7 +5,7 @@ use std::io;
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+    InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
 };
 
 use super::{HardwareAddress, Requests};
@@ -27,8 +27,6 @@ pub(crate) struct Link {
     pub(crate) loopback: bool,
     /// A port of a bridge, bond or team.
     pub(crate) enslaved: bool,
-    /// One end of a virtual Ethernet cable.
-    pub(crate) veth: bool,
     /// For a VLAN device: the interface under it and the tag.
     pub(crate) vlan: Option<(u32, u16)>,
 }
@@ -64,7 +62,6 @@ impl Links {
             up: flags.contains(LinkFlags::Up),
             loopback: flags.contains(LinkFlags::Loopback),
             enslaved: flags.contains(LinkFlags::Port),
-            veth: false,
             vlan: None,
         };
         let (mut under, mut tag) = (None, None);
@@ -78,7 +75,6 @@ impl Links {
                 LinkAttribute::NumRxQueues(queues) => link.queues = *queues,
                 LinkAttribute::Link(index) => under = Some(*index),
                 LinkAttribute::LinkInfo(infos) => {
-                    link.veth = infos.contains(&LinkInfo::Kind(InfoKind::Veth));
                     for info in infos {
                         if let LinkInfo::Data(InfoData::Vlan(values)) = info {
                             tag = values.iter().find_map(|value| match value {

@@ -97,6 +97,8 @@ struct Pair {
     front: (u32, [u8; 6]),
     back: (u32, [u8; 6]),
     forwarded: u32,
+    /// What makes the other ends ready.
+    ends: Vec<Datapath>,
 }
 
 /// A frame that comes in.
@@ -210,8 +212,18 @@ impl Octets for std::net::Ipv6Addr {
 }
 
 impl Pair {
+    /// Opens both, with links whose other ends take frames: they have programs of their own.
+    fn open(topology: &Topology) -> Self {
+        let ready = |namespace: &crate::namespace::Namespace| {
+            let options = Options { xdp_mode: XdpMode::Native, frames_per_queue: 64, ..Options::default() };
+            namespace.run(|| Datapath::open(&options).unwrap())
+        };
+        let ends = [ready(&topology.client), ready(&topology.server)];
+        Self { ends: Vec::from(ends), ..Self::open_as_it_is(topology) }
+    }
+
     /// Opens both. Neighbours are known beforehand.
-    fn open(topology: &Topology, over_veth: bool) -> Self {
+    fn open_as_it_is(topology: &Topology) -> Self {
         let mac = |namespace: &crate::namespace::Namespace, link: &str| {
             let text = namespace.ip(&format!("-o link show {link}"));
             let words: Vec<&str> = text.split_whitespace().collect();
@@ -247,7 +259,6 @@ impl Pair {
                 capacity: CAPACITY,
                 hash_key: config.hash_key(),
                 destinations: 64,
-                over_veth,
             }),
             ..Options::default()
         };
@@ -260,7 +271,7 @@ impl Pair {
         one.set_fast_path(fast_path);
         let other = other_table.director(config, start);
         let (front, back) = (interface("d0"), interface("d1"));
-        Self { datapath, one, other, one_table, other_table, front, back, forwarded: 0 }
+        Self { datapath, one, other, one_table, other_table, front, back, forwarded: 0, ends: Vec::new() }
     }
 
     fn execute(&mut self, command: Command) -> Reply {
@@ -382,7 +393,7 @@ fn plain(protocol: u8, from: SocketAddr, to: SocketAddr, flags: u8) -> Sent {
 /// In the director's namespace.
 fn inside(test: impl FnOnce(&mut Pair) + Send) {
     let topology = Topology::new();
-    topology.director.run(|| test(&mut Pair::open(&topology, true)));
+    topology.director.run(|| test(&mut Pair::open(&topology)));
 }
 
 #[test]
@@ -510,7 +521,8 @@ fn a_flooded_frame_is_not_forwarded() {
 fn ways_follow_the_network() {
     let topology = Topology::new();
     topology.director.run(|| {
-        let pair = &mut Pair::open(&topology, true);
+        let pair = &mut Pair::open(&topology);
+        let mut ends = std::mem::take(&mut pair.ends);
         pair.serve(UDP, end(VIP, 80), end(SERVER, 8080), ForwardingMethod::MASQUERADE);
         let out = plain(UDP, end(CLIENT, 4000), end(VIP, 80), 0);
         let back = plain(UDP, end(SERVER, 8080), end(CLIENT, 4000), 0);
@@ -555,6 +567,11 @@ fn ways_follow_the_network() {
         director.ip("route del blackhole 10.1.0.2/32");
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
         until("a host that does not forward", aa, none);
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+        until("one that does", aa, bb);
+        // The other end no longer takes frames.
+        ends.pop();
+        until("a link to the server that loses frames", none, none);
     });
 }
 
@@ -579,10 +596,11 @@ fn what_follows_a_change_does_not_overtake_it() {
 }
 
 #[test]
-fn nothing_leaves_by_a_virtual_cable_unless_asked_for() {
+fn a_link_that_loses_frames_is_the_daemons() {
     let topology = Topology::new();
     topology.director.run(|| {
-        let pair = &mut Pair::open(&topology, false);
+        // Neither GRO nor a program at the other ends.
+        let pair = &mut Pair::open_as_it_is(&topology);
         pair.serve(UDP, end(VIP, 80), end(SERVER, 8080), ForwardingMethod::MASQUERADE);
         let sent = plain(UDP, end(CLIENT, 4000), end(VIP, 80), 0);
         for _ in 0..3 {

@@ -11,17 +11,6 @@ use super::clock::now;
 use super::instance::Instance;
 use super::{Control, Engine, Failure, Limits, ReportSignal, StopSignals, namespace};
 
-/// Whether packets of established connections are forwarded in the XDP program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FastPath {
-    /// Where it surely works.
-    Auto,
-    /// Also to virtual cables, whose other ends must be ready for it.
-    On,
-    /// The daemon forwards everything.
-    Off,
-}
-
 /// What the daemon is to be.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -34,7 +23,7 @@ pub struct Options {
     /// Size of the connection table as shown to users.
     pub shown_table_size: u32,
     /// Whether packets of established connections are forwarded in the XDP program.
-    pub fast_path: FastPath,
+    pub fast_path: bool,
     /// How the datapath is opened.
     pub datapath: ipvs_datapath::Options,
 }
@@ -78,14 +67,13 @@ pub fn run(options: Options) -> Result<(), Failure> {
 fn open_datapath(options: &Options, config: &Config) -> Result<(Datapath, Option<Shared>), Failure> {
     // Elsewhere loads and stores of the program are not ordered as the table needs it.
     let possible = cfg!(all(target_arch = "x86_64", target_endian = "little"));
-    if options.fast_path == FastPath::On && !possible {
-        return Err(Failure::Other("--fast-path on works on x86-64 only".into()));
+    if options.fast_path && !possible {
+        return Err(Failure::Other("--fast-path on works on x86-64 only: leave it out".into()));
     }
-    let fast_path = (possible && options.fast_path != FastPath::Off).then(|| FastPathOptions {
+    let fast_path = options.fast_path.then(|| FastPathOptions {
         capacity: config.capacity,
         hash_key: config.hash_key(),
         destinations: FastPathOptions::DESTINATIONS,
-        over_veth: options.fast_path == FastPath::On,
     });
     let mut datapath = Datapath::open(&ipvs_datapath::Options { fast_path, ..options.datapath.clone() })?;
     let shared = datapath.take_shared();

@@ -19,7 +19,7 @@ mod report;
 mod stop;
 
 pub use control::{Control, Limits};
-pub use daemon::{FastPath, Options, run};
+pub use daemon::{Options, run};
 pub use engine::Engine;
 pub use failure::Failure;
 pub use front::{Due, Front};
