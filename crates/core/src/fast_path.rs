@@ -7,9 +7,9 @@
 use core::fmt::Debug;
 use std::net::IpAddr;
 
-use ipvs_flow::EntryIndex;
 use ipvs_flow::steady::{TIMEOUTS, UDP_TIMEOUT};
 use ipvs_flow::tcp;
+use ipvs_flow::{EntryIndex, EntryRef};
 
 use crate::command::Command;
 use crate::destination::DestinationIndex;
@@ -17,8 +17,11 @@ use crate::director::Director;
 use crate::stats::Counters;
 
 /// Longest time that a connection stays with the director after a change while packets keep coming, in calls of
-/// [`Director::settle`].
+/// `Director::settle`.
 const MOST_TURNS: u32 = 8;
+
+/// Mark of connections that are the director's until [`Director::release`].
+const WITHHELD: u8 = u8::MAX;
 
 /// Connections whose packets must not be forwarded by the fast path yet.
 #[derive(Debug, Default)]
@@ -29,9 +32,9 @@ pub(crate) struct Unsettled {
 }
 
 impl Unsettled {
-    /// The mark of connections that had packets in this turn: never 0.
+    /// The mark of connections that had packets in this turn: neither 0 nor [`WITHHELD`].
     fn mark(&self) -> u8 {
-        (self.turn % 255) as u8 + 1
+        (self.turn % u32::from(WITHHELD - 1)) as u8 + 1
     }
 }
 
@@ -84,12 +87,13 @@ impl Director {
     }
 
     /// The daemon has sent what packets so far became. Connections that they changed are the fast path's from now on, if
-    /// no more packets of theirs came since the last call (those would be overtaken), or after [`MOST_TURNS`] calls.
+    /// no more packets of theirs came since the last call (those would be overtaken), or after a few calls.
     pub fn settle(&mut self) {
         let (unsettled, table) = (&mut self.unsettled, &self.connections.table);
         let (turn, mark) = (unsettled.turn, unsettled.mark());
         unsettled.connections.retain(|&(index, since)| {
-            let Some(entry) = table.entry(index).filter(|entry| entry.unsettled() != 0) else { return false };
+            let pending = |entry: &EntryRef<'_>| !matches!(entry.unsettled(), 0 | WITHHELD);
+            let Some(entry) = table.entry(index).filter(pending) else { return false };
             let wait = entry.unsettled() == mark && turn.wrapping_sub(since) < MOST_TURNS;
             if !wait {
                 entry.set_unsettled(0);
@@ -110,12 +114,36 @@ impl Director {
             return;
         }
         let Some(entry) = self.connections.table.entry(index) else { return };
+        if entry.unsettled() == WITHHELD {
+            return;
+        }
         let already = entry.unsettled() != 0;
         if changes && !already {
             self.unsettled.connections.push((index, self.unsettled.turn));
         }
         if changes || already {
             entry.set_unsettled(self.unsettled.mark());
+        }
+    }
+
+    /// Keeps a connection from the fast path: its packets have effects beside counters (a datagram from the server assures
+    /// a template that is not yet assured).
+    #[cfg_attr(not(test), expect(dead_code, reason = "for persistent UDP connections"))]
+    pub(crate) fn withhold(&mut self, index: EntryIndex) {
+        if self.fast_path.is_some()
+            && let Some(entry) = self.connections.table.entry(index)
+        {
+            entry.set_unsettled(WITHHELD);
+        }
+    }
+
+    /// Takes back [`Director::withhold`]: the packet that ended the need is on its way.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for persistent UDP connections"))]
+    pub(crate) fn release(&mut self, index: EntryIndex) {
+        let Some(entry) = self.connections.table.entry(index) else { return };
+        if entry.unsettled() == WITHHELD {
+            entry.set_unsettled(0);
+            self.unsettle(index, true);
         }
     }
 
@@ -147,5 +175,59 @@ impl Director {
         if new != Counters::default() {
             self.count(index, |counters| *counters = counters.plus(new));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ipvs_flow::{Address, Key, NewConnection, Tick};
+
+    use super::*;
+    use crate::{Config, Instant};
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl FastPath for Nothing {
+        fn take(&mut self, _: u32) -> Counters {
+            Counters::default()
+        }
+
+        fn revoke(&mut self, _: u32) {}
+    }
+
+    #[test]
+    fn a_withheld_connection_waits_for_its_release() {
+        let config = Config { capacity: 4, ..Config::default() };
+        let mut director = Director::new(config, Instant::default()).unwrap();
+        director.set_fast_path(Box::new(Nothing));
+        let key = Key {
+            ipv6: false,
+            template: false,
+            protocol: 17,
+            client: Address::from([192, 0, 2, 1]),
+            client_port: 1,
+            virtual_address: Address::from([192, 0, 2, 2]),
+            virtual_port: 2,
+        };
+        let new =
+            NewConnection { key, destination: 0, destination_port: 3, flags: 0, state: 0, timeout: 1000 };
+        let index = director.connections.insert(Tick(0), &new).unwrap();
+        let mark = |director: &Director| director.connections.table.entry(index).unwrap().unsettled();
+        director.unsettle(index, true);
+        director.withhold(index);
+        for _ in 0..600 {
+            director.unsettle(index, false);
+            director.settle();
+            assert_eq!(mark(&director), WITHHELD);
+        }
+        assert!(!director.is_unsettled());
+        director.release(index);
+        assert!(!matches!(mark(&director), 0 | WITHHELD));
+        director.settle();
+        director.settle();
+        assert_eq!(mark(&director), 0);
+        director.release(index);
+        assert_eq!(mark(&director), 0);
     }
 }
