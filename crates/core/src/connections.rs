@@ -1,10 +1,11 @@
 //! The connections: the shared table, the wheel that ends them, and which template controls which of them.
 
-use ipvs_flow::{EntryIndex, EntryRef, HeapTable, InsertError, NewConnection, Tick, Wheel, nanos, ticks};
+use ipvs_flow::{EntryIndex, EntryRef, InsertError, NewConnection, Tick, Wheel, nanos, ticks};
 
 use std::time::Duration;
 
 use crate::destination::{Bound, DestinationIndex, Destinations};
+use crate::memory::ConnectionTable;
 use crate::persistence::is_assured;
 use crate::time::Instant;
 
@@ -21,7 +22,7 @@ pub(crate) mod flag {
 /// The connection table with its expiry.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    pub(crate) table: HeapTable,
+    pub(crate) table: ConnectionTable,
     wheel: Wheel,
     control: Control,
     /// When [`Connections::expire`] was last called.
@@ -35,7 +36,7 @@ const EXPIRY_BUDGET: u32 = 4096;
 const POSTPONEMENT: u32 = 60;
 
 impl Connections {
-    pub(crate) fn new(table: HeapTable, now: Instant) -> Self {
+    pub(crate) fn new(table: ConnectionTable, now: Instant) -> Self {
         let wheel = Wheel::new(table.capacity(), tick(now));
         Self { table, wheel, control: Control::default(), visited: now }
     }
@@ -85,7 +86,8 @@ impl Connections {
         let now = tick(now);
         wheel.advance(now, EXPIRY_BUDGET, |index| {
             let entry = table.entry(index)?;
-            if now.since(entry.last_seen()) < entry.timeout() {
+            // A fast path's clock may be ahead of `now`.
+            if !now.reached(entry.deadline()) {
                 return Some(entry.deadline());
             }
             if control.count(&entry, index) > 0 {
@@ -135,7 +137,12 @@ impl Connections {
 }
 
 /// Takes a connection or template out, with what is counted of it.
-fn release(table: &HeapTable, control: &mut Control, destinations: &mut Destinations, index: EntryIndex) {
+fn release(
+    table: &ConnectionTable,
+    control: &mut Control,
+    destinations: &mut Destinations,
+    index: EntryIndex,
+) {
     let Some(entry) = table.entry(index) else { return };
     let destination = DestinationIndex(entry.destination());
     let bound = match entry.flags() & flag::INACTIVE {

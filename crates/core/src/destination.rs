@@ -8,6 +8,7 @@ use slab::Slab;
 use crate::command::{DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, ServiceId};
 use crate::error::Error;
 use crate::estimator::Estimated;
+use crate::fast_path::DestinationChange;
 use crate::service::ServiceIndex;
 use crate::stats::Counters;
 
@@ -126,6 +127,8 @@ pub(crate) struct Destinations {
     estimated: Vec<DestinationIndex>,
     /// How many available ones are of another family than their service.
     mixed: usize,
+    /// Those whose availability has changed since it was asked for.
+    changed: BTreeSet<DestinationIndex>,
     last_serial: u64,
     last_created: u64,
 }
@@ -196,6 +199,7 @@ impl Destinations {
     ) {
         self.last_serial += 1;
         let Some(destination) = self.slab.get_mut(index.0 as usize) else { return };
+        self.changed.insert(index);
         destination.service = Some(service);
         destination.service_serial = service_serial;
         destination.service_id = service_id;
@@ -215,6 +219,7 @@ impl Destinations {
     /// Ends a destination's availability and its part in its service (it goes to the trash); its estimator stops.
     pub(crate) fn detach(&mut self, index: DestinationIndex) {
         let Some(destination) = self.slab.get_mut(index.0 as usize) else { return };
+        self.changed.insert(index);
         if let Some(key) = real_server(destination) {
             self.real_servers.remove(&(key, index));
         }
@@ -321,6 +326,21 @@ impl Destinations {
             self.estimated.push(index);
         }
         destination.service
+    }
+
+    /// Those whose availability has changed since the last call.
+    pub(crate) fn take_changes(&mut self) -> Vec<DestinationChange> {
+        let address = |index| self.get(index).filter(|it| it.available).map(|it| it.id.address);
+        let changes =
+            self.changed.iter().map(|&index| DestinationChange { index: index.0, address: address(index) });
+        let changes = changes.collect();
+        self.changed.clear();
+        changes
+    }
+
+    /// All, those in the trash included.
+    pub(crate) fn indices(&self) -> Vec<DestinationIndex> {
+        self.slab.iter().map(|(index, _)| DestinationIndex(index as u32)).collect()
     }
 
     /// Runs the estimator over the destinations that have something to estimate.

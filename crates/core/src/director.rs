@@ -1,6 +1,6 @@
 //! The director: the whole engine behind four calls.
 
-use ipvs_flow::{CapacityError, HeapTable};
+use ipvs_flow::MemoryError;
 
 use crate::connections::Connections;
 use crate::defence::Defence;
@@ -8,8 +8,10 @@ use crate::destination::{DestinationIndex, Destinations};
 use crate::drop_entry::DropEntries;
 use crate::drops::Drops;
 use crate::estimator::{self, Estimated};
+use crate::fast_path::{FastPath, Unsettled};
 use crate::fragments::Fragments;
 use crate::interest::{Interest, InterestChange, Interests};
+use crate::memory::{ConnectionTable, TableMemory};
 use crate::orphans::Orphans;
 use crate::service::Services;
 use crate::stats::{Counters, Stats};
@@ -49,6 +51,14 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// The key of the connection table's hash.
+    pub fn hash_key(&self) -> [u64; 2] {
+        // SipHash's two key words from one seed: the second differs by a constant that has no structure.
+        [self.seed, self.seed ^ 0x9e37_79b9_7f4a_7c15]
+    }
+}
+
 /// The IPVS engine. See the crate's documentation.
 #[derive(Debug)]
 pub struct Director {
@@ -70,6 +80,8 @@ pub struct Director {
     last_period: Option<u64>,
     pub(crate) connections: Connections,
     pub(crate) fragments: Fragments,
+    pub(crate) fast_path: Option<Box<dyn FastPath + Send>>,
+    pub(crate) unsettled: Unsettled,
     drops: Drops,
     pub(crate) defence: Defence,
     pub(crate) drop_entries: DropEntries,
@@ -81,9 +93,16 @@ impl Director {
     ///
     /// # Errors
     /// If the connection table cannot have this capacity.
-    pub fn new(config: Config, now: Instant) -> Result<Self, CapacityError> {
-        // SipHash's two key words from one seed: the second differs by a constant that has no structure.
-        let table = HeapTable::allocate(config.capacity, [config.seed, config.seed ^ 0x9e37_79b9_7f4a_7c15])?;
+    pub fn new(config: Config, now: Instant) -> Result<Self, MemoryError> {
+        Self::in_memory(config, now, TableMemory::heap(config.capacity)?)
+    }
+
+    /// As [`Director::new`], with the connection table in `memory`.
+    ///
+    /// # Errors
+    /// If the connection table cannot have this capacity, or not in this memory.
+    pub fn in_memory(config: Config, now: Instant, memory: TableMemory) -> Result<Self, MemoryError> {
+        let table = ConnectionTable::over(memory, config.capacity, config.hash_key())?;
         Ok(Self {
             config,
             timeouts: StateTimeouts::default(),
@@ -98,6 +117,8 @@ impl Director {
             seed: config.seed,
             connections: Connections::new(table, now),
             fragments: Fragments::default(),
+            fast_path: None,
+            unsettled: Unsettled::default(),
             drops: Drops::default(),
             defence: Defence::default(),
             drop_entries: DropEntries::new(config.seed),
@@ -177,6 +198,7 @@ impl Director {
         if passed == 0 || !self.sysctls.estimation() {
             return;
         }
+        self.collect();
         self.total.estimate(passed);
         self.services.estimate(passed);
         self.destinations.estimate(passed);

@@ -136,7 +136,8 @@ impl Director {
         let Some(entry) = self.connections.table.entry(index) else { return };
         let next = signal.next(entry.state(), direction, self.defence.secure_tcp, &self.timeouts);
         let inactive = entry.flags() & flag::INACTIVE != 0;
-        if next.state != entry.state() {
+        let changes = next.state != entry.state();
+        if changes {
             entry.set_state(next.state);
             if next.active == inactive {
                 entry.set_flags(entry.flags() ^ flag::INACTIVE);
@@ -152,5 +153,9 @@ impl Director {
             self.assure(index);
         }
         self.connections.restart(index, tick(now), next.timeout);
+        self.unsettle(index, changes);
+        if next.assures {
+            self.release(index);
+        }
     }
 }

@@ -170,9 +170,11 @@ impl Director {
                 timeout: ticks(UNSET_TIMEOUT),
             },
         )?;
+        self.unsettle(entry, true);
         self.destinations.bind(route.destination, Bound::Inactive);
         if let Some(template) = route.template {
             self.connections.put_under(entry, template);
+            self.withhold_until_assured(entry, template);
         }
         self.count(route.destination, |counters| counters.connections += 1);
         Ok(entry)

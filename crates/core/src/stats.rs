@@ -40,6 +40,13 @@ pub struct Stats {
 }
 
 impl Counters {
+    /// Each counter of both together; they wrap.
+    #[must_use]
+    pub(crate) fn plus(self, other: Self) -> Self {
+        let (one, other) = (self.to_array(), other.to_array());
+        Self::from_array(std::array::from_fn(|i| one[i].wrapping_add(other[i])))
+    }
+
     /// In the order connections, packets in, packets out, bytes in, bytes out.
     pub(crate) fn to_array(self) -> [u64; 5] {
         [self.connections, self.packets_in, self.packets_out, self.bytes_in, self.bytes_out]

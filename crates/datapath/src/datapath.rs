@@ -1,19 +1,23 @@
 //! The datapath as a whole: what the daemon's event loop drives.
 
+use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use ipvs_core::{Host, Instant, Interest, InterestChange};
+use ipvs_core::{DestinationChange, Host, Instant, Interest, InterestChange};
+use ipvs_flow::steady::TIMEOUTS;
 
 use crate::counter::Counter;
 use crate::engine::Engine;
+use crate::fast_path::exits;
+use crate::fast_path::{FastPath, Shared};
 use crate::input::{self, Input};
 use crate::interests::Interests;
 use crate::network::{Event, Network};
 use crate::output::Output;
 use crate::program::{Endpoint, Program, ProgramCounters};
-use crate::{OpenError, Options, XdpMode, open};
+use crate::{OpenError, Options, Trial, XdpMode, open, trial};
 
 /// Most packets taken from one socket in a turn, so that all queues and the control socket have their share.
 const BURST: usize = 64;
@@ -52,6 +56,9 @@ pub struct Datapath {
     pub(crate) network: Network,
     pub(crate) output: Output,
     pub(crate) interests: Interests,
+    pub(crate) fast_path: Option<FastPath>,
+    /// Timeouts as the program has them.
+    pub(crate) timeouts: [u32; TIMEOUTS],
     pub(crate) attached: Vec<Attached>,
     pub(crate) large: Vec<u8>,
     pub(crate) events: Vec<Event>,
@@ -92,7 +99,88 @@ impl Datapath {
 
     /// What the XDP program counted.
     pub fn program_counters(&self) -> ProgramCounters {
-        self.program.counters()
+        let forwarded = self.fast_path.as_ref().map_or(0, FastPath::forwarded);
+        ProgramCounters { forwarded, ..self.program.counters() }
+    }
+
+    /// Runs the XDP program on a frame as if it came by `interface`, `repeat` times over: for tests and measurements.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn try_program(&self, interface: u32, frame: &[u8], repeat: u32) -> io::Result<Trial> {
+        trial::run(&self.program, interface, frame, repeat)
+    }
+
+    /// What the director needs so that the XDP program forwards packets of its connections, if
+    /// [`Options::fast_path`] asked for that; once.
+    pub fn take_shared(&mut self) -> Option<Shared> {
+        self.fast_path.as_mut()?.take_shared()
+    }
+
+    /// Finds out by which interfaces frames may leave from the program, and tells it.
+    pub(crate) fn renew_exits(&mut self) {
+        let Some(fast_path) = &mut self.fast_path else { return };
+        let exits = exits::of(&self.attached, &mut fast_path.features);
+        if !fast_path.ways.set_exits(exits, &self.network) {
+            return;
+        }
+        for attached in &self.attached {
+            let exit = fast_path.ways.is_exit(attached.index);
+            tracing::info!(interface = attached.name, exit, "whether the XDP program sends by it");
+        }
+        self.tell_ports();
+    }
+
+    /// Tells the program of the attached interfaces.
+    pub(crate) fn tell_ports(&mut self) {
+        let Some(fast_path) = &self.fast_path else { return };
+        for attached in &self.attached {
+            let link = self.network.links().get(attached.index);
+            let Some(hardware) = link.and_then(|link| link.address) else { continue };
+            let leave = fast_path.ways.is_exit(attached.index);
+            if let Err(error) = self.program.set_port(attached.index, hardware, leave) {
+                tracing::warn!(interface = attached.name, %error, "could not change the XDP program's map");
+            }
+        }
+    }
+
+    /// Takes changes of destinations, and the timeouts of states.
+    pub fn follow_director(&mut self, changes: &[DestinationChange], timeouts: &[u32; TIMEOUTS]) {
+        let Some(fast_path) = &mut self.fast_path else { return };
+        fast_path.follow(changes, &self.network);
+        if self.timeouts != *timeouts {
+            self.timeouts = *timeouts;
+            if let Err(error) = self.program.set_timeouts(timeouts) {
+                tracing::warn!(%error, "could not change the XDP program's map");
+            }
+        }
+    }
+
+    /// Keeps the ways that the program uses as the network has them; returns when to look again.
+    fn follow_ways(&mut self, now: Instant) -> Option<Instant> {
+        let renewals = self.network.take_renewals();
+        let fast_path = self.fast_path.as_mut()?;
+        if renewals.all || !renewals.neighbours.is_empty() {
+            fast_path.generation = fast_path.generation.wrapping_add(1);
+            if let Err(error) = self.program.set_network_generation(fast_path.generation) {
+                tracing::warn!(%error, "could not change the XDP program's map");
+            }
+        }
+        if renewals.all {
+            fast_path.ways.renew_all(&self.network);
+        }
+        for (interface, neighbour) in renewals.neighbours {
+            fast_path.ways.renew_behind(interface, neighbour, &self.network);
+        }
+        let due = fast_path.ways.is_due(now);
+        let again = fast_path.confirm(now, &mut self.network);
+        if renewals.all {
+            self.tell_ports();
+        }
+        if renewals.all || due {
+            self.renew_exits();
+        }
+        again
     }
 
     /// Packets that the kernel could not give to the sockets: full rings or no free frame.
@@ -108,6 +196,7 @@ impl Datapath {
     /// from the host, has the engine judge them and sends what is to be sent. Never blocks.
     pub fn turn(&mut self, now: Instant, engine: &mut (impl Engine + ?Sized)) -> Turn {
         let mut turn = Turn { more: self.follow_network(now), ..Turn::default() };
+        let ways_due = self.follow_ways(now);
         for port in 0..self.output.ports.len() {
             for queue in 0..self.output.ports.get(port).map_or(0, |port| port.sockets.len()) {
                 let received = self.receive(now, engine, port, queue);
@@ -120,7 +209,7 @@ impl Datapath {
         turn.more |= received >= BURST;
         self.output.review_waiting(&mut self.network, now, false);
         let retry = self.flush();
-        turn.deadline = self.output.waiting.deadline();
+        turn.deadline = [self.output.waiting.deadline(), ways_due].into_iter().flatten().min();
         if retry {
             let soon = now + RETRY;
             turn.deadline = Some(turn.deadline.map_or(soon, |deadline| deadline.min(soon)));

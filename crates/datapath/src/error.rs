@@ -37,6 +37,9 @@ pub enum OpenError {
         "no Ethernet interface is up in this network namespace: bring one up or name it with --interface"
     )]
     NoInterface,
+    /// No connection table can be so large.
+    #[error("{0}: choose another with --capacity")]
+    Capacity(#[from] ipvs_flow::CapacityError),
     /// The XDP program could not be loaded.
     #[error(
         "the kernel does not load the XDP program ({reason}): Linux 5.10 or later with CONFIG_BPF_SYSCALL and CONFIG_XDP_SOCKETS is needed"
@@ -69,13 +72,17 @@ pub enum OpenError {
         /// What to do.
         remedy: &'static str,
     },
-    /// The packet memory could not be had.
-    #[error("cannot map {mebibytes} MiB of packet memory ({source}): lower the number of frames per queue")]
+    /// Memory could not be had.
+    #[error("cannot map {mebibytes} MiB for {what} ({source}): {remedy}")]
     Memory {
+        /// What it is for.
+        what: &'static str,
         /// How much was wanted.
         mebibytes: u32,
         /// What the kernel said.
         source: io::Error,
+        /// What to do.
+        remedy: &'static str,
     },
     /// The TUN device could not be made.
     #[error("cannot make the TUN device {name} ({source}): {remedy}")]

@@ -5,7 +5,8 @@
 //! the verdict says. It has no thread and no clock: the daemon's event loop waits for its
 //! [descriptors](Datapath::descriptors) and calls [`Datapath::turn`].
 //!
-//! `unsafe` stands only in `xsk` (memory and rings shared with the kernel) and `tun` (an ioctl).
+//! `unsafe` stands only in `xsk` (memory and rings shared with the kernel), `tun` (an ioctl) and
+//! `fast_path::shared_memory` (memory of BPF maps).
 #![deny(unsafe_code)]
 
 mod arp;
@@ -14,6 +15,7 @@ mod datapath;
 mod engine;
 mod error;
 mod ethernet;
+mod fast_path;
 mod host_port;
 mod input;
 mod interests;
@@ -26,6 +28,7 @@ mod options;
 mod output;
 mod program;
 mod segment;
+mod trial;
 #[allow(unsafe_code)]
 mod tun;
 mod waiting;
@@ -36,5 +39,7 @@ pub use counter::Counter;
 pub use datapath::{Attached, Datapath, Turn};
 pub use engine::Engine;
 pub use error::OpenError;
+pub use fast_path::{FastPathOptions, Shared};
 pub use options::{Options, XdpMode};
 pub use program::ProgramCounters;
+pub use trial::Trial;

@@ -68,6 +68,16 @@ pub(crate) struct Network {
     addresses: Addresses,
     neighbours: Neighbours,
     changes: Vec<Change>,
+    renewals: Renewals,
+}
+
+/// What has changed of ways onto links since it was asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Renewals {
+    /// Routes or links.
+    pub(crate) all: bool,
+    /// Neighbours, by interface.
+    pub(crate) neighbours: Vec<(u32, IpAddr)>,
 }
 
 impl Network {
@@ -83,6 +93,7 @@ impl Network {
             addresses: Addresses::default(),
             neighbours: Neighbours::default(),
             changes: Vec::new(),
+            renewals: Renewals::default(),
         };
         network.load()?;
         Ok(network)
@@ -125,6 +136,7 @@ impl Network {
                     if let Err(error) = self.load() {
                         tracing::warn!(%error, "could not read links, addresses and neighbours anew");
                     }
+                    self.renewals.all = true;
                     events.push(Event::Everything);
                 }
             }
@@ -136,18 +148,21 @@ impl Network {
     fn apply(&mut self, message: &RouteNetlinkMessage) -> Option<Event> {
         match message {
             RouteNetlinkMessage::NewNeighbour(message) => {
+                self.renewals.neighbours.extend(Neighbours::named(message));
                 return self
                     .neighbours
                     .set(message)
                     .map(|(link, address, state)| Event::Neighbour(link, address, state));
             }
             RouteNetlinkMessage::DelNeighbour(message) => {
+                self.renewals.neighbours.extend(Neighbours::named(message));
                 self.neighbours.remove(message);
                 return None;
             }
             _ => {}
         }
         // Anything else may change where packets go.
+        self.renewals.all = true;
         self.routes.get_mut().clear();
         match message {
             RouteNetlinkMessage::NewLink(message) => self.links.set(message),
@@ -161,6 +176,11 @@ impl Network {
             _ => {}
         }
         None
+    }
+
+    /// What has changed of ways onto links since the last call.
+    pub(crate) fn take_renewals(&mut self) -> Renewals {
+        std::mem::take(&mut self.renewals)
     }
 
     fn route(&self, address: IpAddr) -> Route {
@@ -193,6 +213,11 @@ impl Network {
             neighbour: route.gateway.unwrap_or(address),
             mtu: self.mtu(&route, link),
         })
+    }
+
+    /// What is known of the neighbour on a way, without asking.
+    pub(crate) fn known(&self, way: &Way) -> Neighbour {
+        self.neighbours.known(way.interface, way.neighbour)
     }
 
     /// What is known of the neighbour on a way, which is about to be used.

@@ -5,6 +5,7 @@ use std::{fs, io};
 
 use crate::counter::Counters;
 use crate::datapath::{Attached, Datapath};
+use crate::fast_path::FastPath;
 use crate::host_port::HostPort;
 use crate::interests::Interests;
 use crate::netlink::Links;
@@ -14,6 +15,8 @@ use crate::program::Program;
 use crate::waiting::Queue;
 use crate::xsk::{FRAME_SIZE, Flags, Sizes, Socket, Umem};
 use crate::{OpenError, Options};
+use ipvs_flow::Layout;
+use ipvs_flow::steady::TIMEOUTS;
 
 /// Most queues of one interface that get a socket.
 const MOST_QUEUES: u32 = 64;
@@ -23,14 +26,33 @@ pub(crate) fn open(options: &Options) -> Result<Datapath, OpenError> {
     let network =
         Network::open().map_err(|source| OpenError::Netlink { what: "read links and addresses", source })?;
     let interfaces = choose(network.links(), &options.interfaces)?;
-    let mut program = Program::load()?;
+    let layout = match &options.fast_path {
+        Some(fast_path) => Some((fast_path, Layout::for_capacity(fast_path.capacity)?)),
+        None => None,
+    };
+    let mut program = Program::load(layout)?;
+    let fast_path = match layout {
+        Some((options, layout)) => {
+            let maps = program.take_shared_maps()?;
+            let mapped = FastPath::new(options, layout, maps);
+            Some(mapped.map_err(|source| OpenError::Memory {
+                what: "the connection table",
+                mebibytes: (layout.bytes() >> 20) as u32 + 1,
+                source,
+                remedy: "lower the number of connections",
+            })?)
+        }
+        None => None,
+    };
 
     let queues: u32 = interfaces.iter().map(|(index, name)| queue_count(network.links(), *index, name)).sum();
     let per_queue = options.frames_per_queue.clamp(64, 1 << 16).next_power_of_two();
     let frames = per_queue * queues;
     let umem = Umem::new(frames).map_err(|source| OpenError::Memory {
+        what: "packet memory",
         mebibytes: frames.div_ceil((1 << 20) / FRAME_SIZE as u32),
         source,
+        remedy: "lower the number of frames per queue",
     })?;
     // Receive rings take twice what is offered (`refill` offers half), so that they never overflow.
     let sizes = Sizes { receive: per_queue, transmit: per_queue };
@@ -57,6 +79,8 @@ pub(crate) fn open(options: &Options) -> Result<Datapath, OpenError> {
             scratch: Vec::new(),
         },
         interests: Interests::new(options.answer_arp, indices),
+        fast_path,
+        timeouts: [0; TIMEOUTS],
         attached: Vec::new(),
         large: Vec::new(),
         events: Vec::new(),
@@ -70,6 +94,16 @@ pub(crate) fn open(options: &Options) -> Result<Datapath, OpenError> {
         let queues = ports.iter().find(|port| port.interface == index).map_or(0, |port| port.sockets.len());
         tracing::info!(interface = name, ?mode, queues, "attached");
         datapath.attached.push(Attached { name, index, mode, queues });
+    }
+    datapath.tell_ports();
+    datapath.renew_exits();
+    if let Some(fast_path) = &datapath.fast_path {
+        for attached in datapath.attached.iter().filter(|attached| !fast_path.ways.is_exit(attached.index)) {
+            tracing::info!(
+                interface = attached.name,
+                "takes no frames from XDP programs: the daemon sends by it"
+            );
+        }
     }
     Ok(datapath)
 }

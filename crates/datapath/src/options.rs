@@ -1,5 +1,7 @@
 //! How the datapath is set up.
 
+use crate::FastPathOptions;
+
 /// How the XDP program is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum XdpMode {
@@ -25,6 +27,8 @@ pub struct Options {
     /// Frames of 4096 bytes per receive queue: half of them wait for packets, the others are in processing or being
     /// sent. Made a power of two.
     pub frames_per_queue: u32,
+    /// Whether the XDP program forwards packets of established connections itself, and how.
+    pub fast_path: Option<FastPathOptions>,
     /// Name of the TUN device that leads into the host's own network stack.
     pub host_port: String,
 }
@@ -36,6 +40,7 @@ impl Default for Options {
             xdp_mode: XdpMode::Auto,
             answer_arp: true,
             frames_per_queue: 4096,
+            fast_path: None,
             host_port: "ipvsd0".into(),
         }
     }

@@ -5,9 +5,14 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, XskMap};
 use aya::programs::{ProgramError, Xdp};
-use aya::{Ebpf, EbpfError};
+use aya::{Ebpf, EbpfError, EbpfLoader};
 
-use crate::{OpenError, XdpMode};
+use ipvs_flow::Layout;
+use ipvs_flow::steady::TIMEOUTS;
+
+use crate::fast_path::{SharedMaps, traffic_entries};
+use crate::netlink::HardwareAddress;
+use crate::{FastPathOptions, OpenError, XdpMode};
 
 /// Built by `cargo xtask build-xdp` from `crates/xdp` and committed, so that stable Rust builds everything.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("bpf/ipvsd.o");
@@ -67,6 +72,8 @@ pub struct ProgramCounters {
     pub passed: u64,
     /// Packets left to the host because their queue has no socket.
     pub no_socket: u64,
+    /// Packets forwarded by the program itself.
+    pub forwarded: u64,
 }
 
 /// The loaded program. Dropping it detaches it everywhere.
@@ -79,6 +86,8 @@ pub(crate) struct Program {
     interfaces: HashMap<MapData, u32, u32>,
     sockets: XskMap<MapData>,
     counters: PerCpuArray<MapData, u64>,
+    ports: Array<MapData, [u8; 12]>,
+    timeouts: Array<MapData, [u32; TIMEOUTS]>,
     /// Next free position in `sockets`.
     next_socket: u32,
     ebpf: Ebpf,
@@ -92,8 +101,17 @@ impl std::fmt::Debug for Program {
 
 impl Program {
     /// Loads the program and its maps.
-    pub(crate) fn load() -> Result<Self, OpenError> {
-        let mut ebpf = Ebpf::load(OBJECT).map_err(|error| match &error {
+    pub(crate) fn load(fast_path: Option<(&FastPathOptions, Layout)>) -> Result<Self, OpenError> {
+        let constants = fast_path.map(|(options, layout)| options.constants(layout));
+        let mut loader = EbpfLoader::new();
+        if let (Some((options, layout)), Some(constants)) = (fast_path, &constants) {
+            loader
+                .override_global("CONSTANTS", constants, true)
+                .map_max_entries("connections", layout.lines())
+                .map_max_entries("ways", options.destinations)
+                .map_max_entries("traffic", traffic_entries(options));
+        }
+        let mut ebpf = loader.load(OBJECT).map_err(|error| match &error {
             EbpfError::MapError(MapError::CreateError { io_error, .. })
                 if io_error.kind() == std::io::ErrorKind::PermissionDenied =>
             {
@@ -110,6 +128,8 @@ impl Program {
             interfaces: map(&mut ebpf, "interfaces")?,
             sockets: map(&mut ebpf, "sockets")?,
             counters: map(&mut ebpf, "counters")?,
+            ports: map(&mut ebpf, "ports")?,
+            timeouts: map(&mut ebpf, "timeouts")?,
             next_socket: 0,
             ebpf,
         })
@@ -127,6 +147,34 @@ impl Program {
             self.next_socket += 1;
         }
         Ok(())
+    }
+
+    /// The maps whose memory the program shares with the daemon; once.
+    pub(crate) fn take_shared_maps(&mut self) -> Result<SharedMaps, OpenError> {
+        let mut take = |name: &'static str| match self.ebpf.take_map(name) {
+            Some(Map::Array(map)) => Ok(map),
+            _ => Err(OpenError::Load { reason: format!("the object has no array map {name}") }),
+        };
+        Ok(SharedMaps { connections: take("connections")?, ways: take("ways")?, traffic: take("traffic")? })
+    }
+
+    /// Tells the program of an attached interface, and whether frames may leave by it from the program.
+    pub(crate) fn set_port(
+        &mut self,
+        interface: u32,
+        hardware: HardwareAddress,
+        leave: bool,
+    ) -> Result<(), MapError> {
+        let mut value = [0; 12];
+        value[..4].copy_from_slice(&interface.to_ne_bytes());
+        value[4..10].copy_from_slice(&hardware);
+        value[10..].copy_from_slice(&u16::from(leave).to_ne_bytes());
+        self.ports.set(interface % self.ports.len(), value, 0)
+    }
+
+    /// Tells the program the timeouts of states.
+    pub(crate) fn set_timeouts(&mut self, timeouts: &[u32; TIMEOUTS]) -> Result<(), MapError> {
+        self.timeouts.set(0, timeouts, 0)
     }
 
     /// Attaches to an interface. Returns in which mode.
@@ -200,6 +248,11 @@ impl Program {
         program.attach_to_if_index(interface, mode).map(drop)
     }
 
+    /// The program for frames in one buffer.
+    pub(crate) fn plain(&self) -> Result<&Xdp, ProgramError> {
+        self.ebpf.program(PLAIN).ok_or(ProgramError::NotLoaded)?.try_into()
+    }
+
     /// Adds or removes a virtual service.
     pub(crate) fn set_virtual(&mut self, endpoint: &Endpoint, present: bool) -> Result<(), MapError> {
         set(&mut self.virtuals, &endpoint.key(), present.then_some(0))
@@ -237,10 +290,15 @@ impl Program {
         self.settings.set(0, bits, 0)
     }
 
+    /// Has the program look anew for routes and neighbours of clients.
+    pub(crate) fn set_network_generation(&mut self, generation: u32) -> Result<(), MapError> {
+        self.settings.set(1, generation, 0)
+    }
+
     /// What the program counted.
     pub(crate) fn counters(&self) -> ProgramCounters {
         let total = |index| self.counters.get(&index, 0).map_or(0, |values| values.iter().sum());
-        ProgramCounters { redirected: total(0), passed: total(1), no_socket: total(2) }
+        ProgramCounters { redirected: total(0), passed: total(1), no_socket: total(2), forwarded: 0 }
     }
 }
 

@@ -44,6 +44,26 @@ pub(crate) struct End<'t> {
     pub(crate) lines: u32,
 }
 
+/// What a bounded lookup found.
+#[derive(Clone, Copy, Debug)]
+pub enum Glimpse<'t> {
+    /// The connection.
+    Found(EntryIndex, EntryRef<'t>),
+    /// There is none: certain.
+    Absent,
+    /// The chain is longer than was looked at, or a writer was at work.
+    Unknown,
+}
+
+/// How a walk along a chain ended.
+enum Walk<'t> {
+    Found(EntryIndex, EntryRef<'t>),
+    /// At the chain's end.
+    Ended,
+    /// Before it.
+    Cut,
+}
+
 impl<'t, M: Memory> Chain<'t, M> {
     /// The chain of `hash`.
     #[inline(always)]
@@ -76,8 +96,8 @@ impl<'t, M: Memory> Chain<'t, M> {
         for _ in 0..WALKS {
             // Acquire: an unlocked control word shows all that its writer did.
             let before = self.head.control().load(Ordering::Acquire);
-            if let Some(found) = self.walk(before, &mut accept) {
-                return Some(found);
+            if let Walk::Found(index, entry) = self.walk::<CHAIN_LINES>(before, &mut accept) {
+                return Some((index, entry));
             }
             // If the walk met a moved slot, this fence and the writer's let us see its count of moves.
             fence(Ordering::Acquire);
@@ -90,31 +110,55 @@ impl<'t, M: Memory> Chain<'t, M> {
         None
     }
 
+    /// As [`Chain::find`], in one walk over at most `LINES` lines, that it may stand in the XDP program.
     #[inline(always)]
-    fn walk(
+    pub(crate) fn glimpse<const LINES: u32>(
+        &self,
+        mut accept: impl FnMut(&EntryRef<'t>) -> bool,
+    ) -> Glimpse<'t> {
+        // Orderings as in `find`.
+        let before = self.head.control().load(Ordering::Acquire);
+        match self.walk::<LINES>(before, &mut accept) {
+            Walk::Found(index, entry) => Glimpse::Found(index, entry),
+            Walk::Cut => Glimpse::Unknown,
+            Walk::Ended => {
+                fence(Ordering::Acquire);
+                let after = self.head.control().load(Ordering::Relaxed);
+                let undisturbed = before & LOCK == 0 && (before ^ after) & MOVES == 0;
+                if undisturbed { Glimpse::Absent } else { Glimpse::Unknown }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn walk<const LINES: u32>(
         &self,
         control: u32,
         accept: &mut impl FnMut(&EntryRef<'t>) -> bool,
-    ) -> Option<(EntryIndex, EntryRef<'t>)> {
+    ) -> Walk<'t> {
         let mut line = self.head;
         let mut control = control;
-        for _ in 0..CHAIN_LINES {
+        for number in 1..=LINES {
             for slot in line.slots() {
                 let slot = slot.load(Ordering::Acquire);
                 if slot == 0 {
-                    return None;
+                    return Walk::Ended;
                 }
                 if let Some(index) = self.index_in(slot)
                     && let Some(entry) = self.entry(index)
                     && accept(&entry)
                 {
-                    return Some((EntryIndex(index), entry));
+                    return Walk::Found(EntryIndex(index), entry);
                 }
             }
-            line = self.overflow(control)?;
+            if number == LINES && control & NEXT != 0 {
+                break;
+            }
+            let Some(next) = self.overflow(control) else { return Walk::Ended };
+            line = next;
             control = line.control().load(Ordering::Acquire);
         }
-        None
+        Walk::Cut
     }
 
     /// The index in a slot that has the chain's tag.
@@ -215,7 +259,7 @@ impl<'t, M: Memory> Chain<'t, M> {
     /// Whether the chain holds a connection with the key of `words`. Needs the lock.
     pub(crate) fn holds(&self, words: &[u32; 10]) -> bool {
         let control = load_contended(self.head.control());
-        self.walk(control, &mut |entry| entry.has_key(words)).is_some()
+        matches!(self.walk::<CHAIN_LINES>(control, &mut |entry| entry.has_key(words)), Walk::Found(..))
     }
 
     fn slot_with(&self, value: u32) -> Option<&'t crate::sync::AtomicU32> {

@@ -54,6 +54,7 @@ pub struct Connection {
 }
 
 const STATE_SHIFT: u32 = 16;
+const UNSETTLED_SHIFT: u32 = 24;
 
 impl<'t> EntryRef<'t> {
     /// The connection in `line`; `None` if it is free or being written.
@@ -110,6 +111,7 @@ impl<'t> EntryRef<'t> {
     }
 
     /// What identifies the connection.
+    #[inline(always)]
     pub fn key(&self) -> Key {
         Key::from_words(key_words(self.line))
     }
@@ -120,26 +122,37 @@ impl<'t> EntryRef<'t> {
     }
 
     /// Index of the connection's destination.
+    #[inline(always)]
     pub fn destination(&self) -> u32 {
         self.line.word::<11>().load(Ordering::Relaxed)
     }
 
     /// The destination's port.
+    #[inline(always)]
     pub fn destination_port(&self) -> u16 {
         self.word_9() as u16
     }
 
     /// The connection's flags, as in [`NewConnection`].
+    #[inline(always)]
     pub fn flags(&self) -> u16 {
         self.line.word::<10>().load(Ordering::Relaxed) as u16
     }
 
     /// State of the connection's protocol's state machine.
+    #[inline(always)]
     pub fn state(&self) -> u8 {
         (self.line.word::<10>().load(Ordering::Relaxed) >> STATE_SHIFT) as u8
     }
 
+    /// Not 0 while a packet that changed the connection may still be on its way out: later ones must not overtake it.
+    #[inline(always)]
+    pub fn unsettled(&self) -> u8 {
+        (self.line.word::<10>().load(Ordering::Relaxed) >> UNSETTLED_SHIFT) as u8
+    }
+
     /// The connection's timeout, in ticks.
+    #[inline(always)]
     pub fn timeout(&self) -> u32 {
         self.line.word::<12>().load(Ordering::Relaxed)
     }
@@ -162,6 +175,11 @@ impl<'t> EntryRef<'t> {
     /// Sets the state.
     pub fn set_state(&self, state: u8) {
         self.set_in_word_10(0xff << STATE_SHIFT, u32::from(state) << STATE_SHIFT);
+    }
+
+    /// Sets what [`EntryRef::unsettled`] tells.
+    pub fn set_unsettled(&self, mark: u8) {
+        self.set_in_word_10(0xff << UNSETTLED_SHIFT, u32::from(mark) << UNSETTLED_SHIFT);
     }
 
     /// Sets the flags.

@@ -48,6 +48,7 @@ pub struct NewConnection {
 
 impl Key {
     /// The key as entry words 0 to 9, the destination port left 0.
+    #[inline(always)]
     pub(crate) fn to_words(self) -> [u32; 10] {
         let [a, b, c, d] = self.client.words();
         let [e, f, g, h] = self.virtual_address.words();
@@ -55,6 +56,7 @@ impl Key {
     }
 
     /// The key in entry words 0 to 9.
+    #[inline(always)]
     pub(crate) fn from_words(words: [u32; 10]) -> Self {
         let [a, b, c, d, e, f, g, h, ports, word_9] = words;
         Key {
@@ -68,10 +70,12 @@ impl Key {
         }
     }
 
+    #[inline(always)]
     fn ports(self) -> u32 {
         u32::from(self.client_port) | u32::from(self.virtual_port) << 16
     }
 
+    #[inline(always)]
     fn word_9(self) -> u32 {
         kind_and_protocol(self.ipv6, self.template, self.protocol)
     }
@@ -83,6 +87,7 @@ pub(crate) fn is_template(word_9: u32) -> bool {
 }
 
 /// Protocol and kind at their place in entry word 9.
+#[inline(always)]
 pub(crate) fn kind_and_protocol(ipv6: bool, template: bool, protocol: u8) -> u32 {
     let kind = if ipv6 { IPV6 } else { 0 } | if template { TEMPLATE } else { 0 };
     u32::from(protocol) << 16 | kind << 24

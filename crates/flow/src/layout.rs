@@ -49,6 +49,17 @@ impl Layout {
         })
     }
 
+    /// The layout as four words: how the XDP program is told of it.
+    pub const fn to_words(self) -> [u32; 4] {
+        [self.capacity, self.hash_mask, self.overflow_lines, self.index_bits]
+    }
+
+    /// The layout of [`Layout::to_words`].
+    #[inline(always)]
+    pub const fn from_words([capacity, hash_mask, overflow_lines, index_bits]: [u32; 4]) -> Self {
+        Layout { capacity, hash_mask, overflow_lines, index_bits }
+    }
+
     /// Connections that the table holds.
     pub const fn capacity(self) -> u32 {
         self.capacity

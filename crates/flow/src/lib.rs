@@ -24,7 +24,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![cfg_attr(not(loom), no_std)]
-#![cfg_attr(not(loom), forbid(unsafe_code))]
+#![cfg_attr(not(any(loom, target_arch = "bpf")), forbid(unsafe_code))]
+#![cfg_attr(target_arch = "bpf", feature(core_intrinsics), allow(internal_features))]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
@@ -38,16 +39,19 @@ mod layout;
 mod line;
 pub mod sctp;
 mod siphash;
+pub mod steady;
 mod sync;
 mod table;
 pub mod tcp;
 mod tick;
 pub mod udp;
+pub mod way;
 #[cfg(feature = "alloc")]
 mod wheel;
 mod writer;
 
 pub use address::Address;
+pub use chain::Glimpse;
 pub use entry::{Connection, EntryIndex, EntryRef};
 pub use key::{Key, NewConnection};
 pub use layout::{CapacityError, Layout, MAX_CAPACITY};

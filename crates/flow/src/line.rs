@@ -2,7 +2,7 @@
 
 use core::ops::Deref;
 
-use crate::sync::AtomicU32;
+use crate::sync::{AtomicU32, Ordering};
 
 /// Words in a line.
 pub(crate) const WORDS: usize = 16;
@@ -34,6 +34,11 @@ impl Line {
     pub(crate) fn word<const N: usize>(&self) -> &AtomicU32 {
         const { assert!(N < WORDS) };
         &self.words[N]
+    }
+
+    /// All words, read one by one: for tests and tools.
+    pub fn to_words(&self) -> [u32; WORDS] {
+        core::array::from_fn(|number| self.words[number].load(Ordering::Relaxed))
     }
 
     /// The first `N` words of the line.

@@ -1,12 +1,14 @@
-//! The atomic operations: `core`'s, or loom's when its model checker runs the crate (`--cfg loom`).
+//! The atomic operations: `core`'s; loom's when its model checker runs the crate (`--cfg loom`); for the XDP program
+//! made of compiler intrinsics, as `core` has no 32-bit atomics there.
 
 #[cfg(loom)]
 pub(crate) use checked::{AtomicU32, load_contended, lock_taken, lock_to_release};
+#[cfg(not(any(loom, target_arch = "bpf")))]
+pub(crate) use core::sync::atomic::{AtomicU32, fence};
 #[cfg(not(loom))]
-pub(crate) use core::{
-    hint::spin_loop,
-    sync::atomic::{AtomicU32, Ordering, fence},
-};
+pub(crate) use core::{hint::spin_loop, sync::atomic::Ordering};
+#[cfg(target_arch = "bpf")]
+pub(crate) use in_kernel::{AtomicU32, fence};
 #[cfg(loom)]
 pub(crate) use loom::{
     hint::spin_loop,
@@ -29,6 +31,101 @@ pub(crate) fn lock_taken() {}
 #[cfg(not(loom))]
 #[inline(always)]
 pub(crate) fn lock_to_release() {}
+
+/// Atomics of the XDP program.
+///
+/// Loads and stores are single instructions, which the kernel translates to single instructions of the machine; what is
+/// behind is kept in order against the compiler only. That is enough on x86-64, whose loads are Acquire and whose stores
+/// are Release by themselves; on other machines the daemon does not turn forwarding in the program on.
+#[cfg(target_arch = "bpf")]
+#[allow(unsafe_code, reason = "intrinsics on a cell's pointer")]
+mod in_kernel {
+    use core::{
+        cell::UnsafeCell,
+        fmt,
+        intrinsics::{self, AtomicOrdering::SeqCst},
+        sync::atomic::{Ordering, compiler_fence},
+    };
+
+    #[repr(transparent)]
+    pub(crate) struct AtomicU32(UnsafeCell<u32>);
+
+    // SAFETY: all accesses are atomic instructions.
+    unsafe impl Sync for AtomicU32 {}
+
+    #[inline(always)]
+    pub(crate) fn fence(order: Ordering) {
+        compiler_fence(order);
+    }
+
+    impl AtomicU32 {
+        pub(crate) const fn new(value: u32) -> Self {
+            AtomicU32(UnsafeCell::new(value))
+        }
+
+        #[inline(always)]
+        pub(crate) fn load(&self, _: Ordering) -> u32 {
+            // SAFETY: the cell's own pointer; one aligned load.
+            let value = unsafe { self.0.get().read_volatile() };
+            compiler_fence(Ordering::SeqCst);
+            value
+        }
+
+        #[inline(always)]
+        pub(crate) fn store(&self, value: u32, _: Ordering) {
+            compiler_fence(Ordering::SeqCst);
+            // SAFETY: as in `load`.
+            unsafe { self.0.get().write_volatile(value) }
+        }
+
+        #[inline(always)]
+        pub(crate) fn fetch_add(&self, value: u32, _: Ordering) -> u32 {
+            // SAFETY: as in `load`.
+            unsafe { intrinsics::atomic_xadd::<u32, u32, { SeqCst }>(self.0.get(), value) }
+        }
+
+        // For writers, of which the XDP program has none.
+
+        pub(crate) fn fetch_or(&self, value: u32, _: Ordering) -> u32 {
+            // SAFETY: as in `load`.
+            unsafe { intrinsics::atomic_or::<u32, u32, { SeqCst }>(self.0.get(), value) }
+        }
+
+        pub(crate) fn fetch_and(&self, value: u32, _: Ordering) -> u32 {
+            // SAFETY: as in `load`.
+            unsafe { intrinsics::atomic_and::<u32, u32, { SeqCst }>(self.0.get(), value) }
+        }
+
+        pub(crate) fn compare_exchange(
+            &self,
+            old: u32,
+            new: u32,
+            _: Ordering,
+            _: Ordering,
+        ) -> Result<u32, u32> {
+            // SAFETY: as in `load`.
+            let (found, done) =
+                unsafe { intrinsics::atomic_cxchg::<u32, { SeqCst }, { SeqCst }>(self.0.get(), old, new) };
+            if done { Ok(found) } else { Err(found) }
+        }
+
+        pub(crate) fn compare_exchange_weak(
+            &self,
+            old: u32,
+            new: u32,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u32, u32> {
+            self.compare_exchange(old, new, success, failure)
+        }
+    }
+
+    impl fmt::Debug for AtomicU32 {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.load(Ordering::Relaxed).fmt(formatter)
+        }
+    }
+}
 
 /// Loom's atomic, with other ways to load for writers.
 ///

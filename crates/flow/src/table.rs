@@ -6,7 +6,7 @@ use alloc::boxed::Box;
 use crate::{
     Address, EntryIndex, EntryRef, Key,
     allocation::Allocation,
-    chain::Chain,
+    chain::{Chain, Glimpse},
     key::client_hash,
     layout::{CapacityError, Layout},
     line::{Line, Memory},
@@ -92,6 +92,13 @@ impl<M: Memory> Table<M> {
         Self::checked(memory, Layout::for_capacity(capacity)?, hash_key)
     }
 
+    /// The table of which another program says that it lies in `memory`, with this layout and hash key: for the XDP
+    /// program, in which they are constants. Lines that are not there hold no connection.
+    #[inline(always)]
+    pub const fn known(memory: M, layout: Layout, hash_key: [u64; 2]) -> Self {
+        Table { memory, layout, hash_key }
+    }
+
     fn checked(memory: M, layout: Layout, hash_key: [u64; 2]) -> Result<Self, MemoryError> {
         match memory.line(layout.lines() - 1) {
             Some(_) => Ok(Table { memory, layout, hash_key }),
@@ -127,6 +134,30 @@ impl<M: Memory> Table<M> {
         self.chain(key)?.find(|entry| entry.has_key(&words))
     }
 
+    /// As [`Table::lookup_in`], in one walk over at most `LINES` lines.
+    #[inline(always)]
+    pub fn glimpse_in<const LINES: u32>(&self, key: &Key) -> Glimpse<'_> {
+        let words = key.to_words();
+        let Some(chain) = self.chain(key) else { return Glimpse::Unknown };
+        chain.glimpse::<LINES>(|entry| entry.has_key(&words))
+    }
+
+    /// As [`Table::find_out`], in one walk over at most `LINES` lines.
+    #[inline(always)]
+    pub fn glimpse_out<const LINES: u32>(
+        &self,
+        ipv6: bool,
+        protocol: u8,
+        client: Address,
+        client_port: u16,
+        mut accept: impl FnMut(&EntryRef<'_>) -> bool,
+    ) -> Glimpse<'_> {
+        let key = client_side(ipv6, protocol, client, client_port);
+        let words = key.to_words();
+        let Some(chain) = self.chain(&key) else { return Glimpse::Unknown };
+        chain.glimpse::<LINES>(|entry| entry.has_client(&words) && accept(entry) && entry.is_current())
+    }
+
     /// The connection that a packet to the client belongs to: among the connections of this client port, the first that
     /// `accept` takes. It compares the packet's source with the destination's address and
     /// [`EntryRef::destination_port`]. Templates are left out.
@@ -139,16 +170,7 @@ impl<M: Memory> Table<M> {
         client_port: u16,
         mut accept: impl FnMut(EntryRef<'_>) -> bool,
     ) -> Option<EntryIndex> {
-        let nowhere = Address::unspecified(ipv6);
-        let key = Key {
-            ipv6,
-            template: false,
-            protocol,
-            client,
-            client_port,
-            virtual_address: nowhere,
-            virtual_port: 0,
-        };
+        let key = client_side(ipv6, protocol, client, client_port);
         let words = key.to_words();
         let accept = |entry: &EntryRef<'_>| entry.has_client(&words) && accept(*entry) && entry.is_current();
         self.chain(&key)?.find(accept).map(|(index, _)| index)
@@ -171,6 +193,11 @@ impl<M: Memory> Table<M> {
     /// Whether the table holds no connection.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The table's memory.
+    pub fn memory(&self) -> &M {
+        &self.memory
     }
 
     /// Most connections that the table holds.
@@ -217,6 +244,13 @@ impl<M: Memory> Table<M> {
     pub(crate) fn allocation(&self) -> Option<Allocation<'_, M>> {
         Some(Allocation { memory: &self.memory, layout: self.layout, header: self.memory.line(1)? })
     }
+}
+
+/// A key of which only the client's side counts.
+#[inline(always)]
+fn client_side(ipv6: bool, protocol: u8, client: Address, client_port: u16) -> Key {
+    let virtual_address = Address::unspecified(ipv6);
+    Key { ipv6, template: false, protocol, client, client_port, virtual_address, virtual_port: 0 }
 }
 
 /// The connections in a range of entries.

@@ -82,6 +82,15 @@ pub(crate) struct Run {
     #[arg(long, value_name = "MODE", value_enum, default_value_t = XdpMode::Auto)]
     xdp: XdpMode,
 
+    /// Whether packets of established connections are forwarded in the XDP program itself
+    ///
+    /// Faster by far for long connections; off until it has been tried with more network cards. The program sends by
+    /// interfaces that can take its frames, the daemon by others: a virtual cable (veth) can while its other end has GRO on
+    /// (`ethtool -K NAME gro on`) or an XDP program. Answers of masqueraded servers need the host's forwarding
+    /// (net.ipv4.ip_forward, net.ipv6.conf.all.forwarding), else the daemon sends them.
+    #[arg(long, value_name = "WHETHER", value_enum, default_value_t = FastPath::Off)]
+    fast_path: FastPath,
+
     /// Most connections at a time; about 96 bytes of memory each
     #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..))]
     capacity: u32,
@@ -113,6 +122,15 @@ enum XdpMode {
     Auto,
 }
 
+/// Whether packets of established connections are forwarded in the XDP program.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FastPath {
+    /// Where interfaces can
+    On,
+    /// The daemon forwards everything
+    Off,
+}
+
 impl Run {
     /// How log lines look.
     pub(crate) const fn log(&self) -> LogFormat {
@@ -126,6 +144,7 @@ impl Run {
             socket: self.socket,
             capacity: self.capacity,
             shown_table_size: self.table_size,
+            fast_path: matches!(self.fast_path, FastPath::On),
             datapath: ipvs_datapath::Options {
                 interfaces: self.interfaces,
                 xdp_mode: match self.xdp {

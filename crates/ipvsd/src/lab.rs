@@ -79,6 +79,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "MODE", value_parser = ["native", "generic", "auto"])]
     xdp: Option<String>,
 
+    /// Whether the XDP program forwards packets of established connections: on or off
+    ///
+    /// With "on" the director's cables are made like wires: what enters has complete checksums, and what the program sends
+    /// arrives.
+    #[arg(long, value_name = "WHEN", value_parser = ["on", "off"])]
+    fast_path: Option<String>,
+
     /// No director: the client asks the servers in turn, through plain kernel forwarding, for comparison
     #[arg(long)]
     direct: bool,
@@ -133,6 +140,7 @@ impl Arguments {
             bulk: self.bulk.map(|bytes| Bulk { bytes, connections: self.connections }),
             keep: self.keep,
             xdp: self.xdp.clone(),
+            fast_path: self.fast_path.clone(),
             direct: self.direct,
             ipvsadm: self.ipvsadm.clone().unwrap_or_else(|| this.with_file_name("ipvsadm")),
             ipvsd: self.ipvsd.clone().unwrap_or(this),

@@ -52,6 +52,67 @@ fn balanced(scheduler: &str, arguments: &[&str]) {
     }
 }
 
+/// With established connections forwarded in the XDP program, and without: the same answers, and the same counters of the
+/// service (connections, and packets and bytes each way).
+fn fast_path(arguments: &[&str]) {
+    let run = |when: &str| {
+        let report = good(&[&["--requests", "120", "--fast-path", when], arguments].concat());
+        assert_eq!(
+            (report["requests"].as_u64(), report["failed"].as_u64()),
+            (Some(120), Some(0)),
+            "{report}"
+        );
+        assert_eq!(served(&report), [40, 40, 40]);
+        let statistics = report["statistics"].as_str().expect("a text").to_owned();
+        let service = statistics.lines().find(|line| line.starts_with("TCP") || line.starts_with("UDP"));
+        let counters = service.expect("a service").split_whitespace().skip(2);
+        counters.map(|counter| counter.parse().expect("a number")).collect::<Vec<u64>>()
+    };
+    let (on, off) = (run("on"), run("off"));
+    if arguments.contains(&"--udp") {
+        assert_eq!(on, off);
+    }
+    // TCP may repeat an acknowledgement now and then, on either path.
+    assert_eq!(on[0], off[0]);
+    for (on, off) in on.iter().zip(&off) {
+        assert!(on.abs_diff(*off) * 50 <= *off, "{on} with, {off} without");
+    }
+}
+
+#[test]
+fn fast_path_nat_tcp() {
+    fast_path(&["--mode", "nat"]);
+    fast_path(&["--mode", "nat", "--ipv6"]);
+}
+
+#[test]
+fn fast_path_nat_udp() {
+    fast_path(&["--mode", "nat", "--udp"]);
+    fast_path(&["--mode", "nat", "--udp", "--ipv6"]);
+}
+
+#[test]
+fn fast_path_direct_routing() {
+    fast_path(&["--mode", "dr"]);
+    fast_path(&["--mode", "dr", "--ipv6"]);
+    fast_path(&["--mode", "dr", "--udp"]);
+    fast_path(&["--mode", "dr", "--udp", "--ipv6"]);
+}
+
+#[test]
+fn fast_path_in_generic_mode() {
+    fast_path(&["--mode", "nat", "--xdp", "generic"]);
+    fast_path(&["--mode", "dr", "--xdp", "generic", "--ipv6"]);
+}
+
+#[test]
+fn fast_path_bulk() {
+    for when in ["on", "off"] {
+        let report = good(&["--mode", "nat", "--fast-path", when, "--bulk", "300000", "--connections", "16"]);
+        assert_eq!(report["failed"], 0, "{when}");
+    }
+}
+
 macro_rules! matrix {
     ($($scheduler:ident)*) => {$(
         mod $scheduler {

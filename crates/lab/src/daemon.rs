@@ -46,6 +46,9 @@ impl Daemon {
         if let Some(xdp) = &options.xdp {
             arguments.extend(["--xdp".into(), xdp.clone()]);
         }
+        if let Some(when) = &options.fast_path {
+            arguments.extend(["--fast-path".into(), when.clone()]);
+        }
         let line = format!("{} {}", options.ipvsd.display(), arguments.join(" "));
         let failed = |error: io::Error| Error::setup(format!("start {line}"), error);
         let output = File::create(&log).map_err(failed)?;

@@ -25,6 +25,8 @@ mod interrupt;
 mod link;
 mod message;
 mod namespace;
+#[allow(unsafe_code)]
+mod offload;
 mod options;
 mod pattern;
 mod report;

@@ -20,7 +20,7 @@ pub fn sum(data: &[u8]) -> u16 {
 
 /// Folds a sum of words into 16 bits by adding the carries back in.
 #[inline]
-pub(crate) const fn fold(sum: u64) -> u16 {
+pub const fn fold(sum: u64) -> u16 {
     let sum = (sum & 0xffff_ffff) + (sum >> 32);
     let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
     let sum = (sum & 0xffff) + (sum >> 16);
@@ -136,7 +136,7 @@ fn try_fill_transport(packet: &mut [u8], headers: &Headers) -> Result<(), Malfor
 
 /// The form in which a checksum is stored: UDP's 0 means "none", so a computed 0 becomes 0xffff (RFC 768).
 #[inline]
-pub(crate) const fn stored(protocol: u8, checksum: u16) -> u16 {
+pub const fn stored(protocol: u8, checksum: u16) -> u16 {
     if checksum == 0 && protocol == protocol::UDP { 0xffff } else { checksum }
 }
 

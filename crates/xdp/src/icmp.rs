@@ -35,7 +35,12 @@ pub fn v4_concerns_daemon(bytes: Bytes, icmp: usize, destination: &Address) -> b
     let Some(ports) = ipv4::payload(bytes, quoted) else { return false };
     // SAFETY: `payload` checked 20 bytes.
     let (fragment, protocol, from, to) = unsafe {
-        (read::<u16>(quoted + 6), read::<u8>(quoted + 9), ipv4_address(quoted + 12), ipv4_address(quoted + 16))
+        (
+            read::<u16>(quoted + 6),
+            read::<u8>(quoted + 9),
+            ipv4_address(quoted + 12),
+            ipv4_address(quoted + 16),
+        )
     };
     fragment & 0x1fffu16.to_be() == 0 && quoted_concerns_daemon(bytes, ports, protocol, from, to)
 }

@@ -1,18 +1,26 @@
-//! The XDP program of ipvsd: what concerns a virtual service, or comes from a destination of a masquerading service,
-//! goes to the daemon's AF_XDP socket of the receive queue; everything else goes to the host's stack untouched.
+//! The XDP program of ipvsd. A packet of an established connection that changes nothing but counters is forwarded here,
+//! by the connection table that the daemon writes. What else concerns a virtual service, or comes from a destination of
+//! a masquerading service, goes to the daemon's AF_XDP socket of the receive queue; everything else goes to the host's
+//! stack untouched.
 //!
-//! The program decides nothing that IPVS decides: a packet that it hands over needlessly is given back by the daemon.
+//! The program decides nothing that IPVS decides: a packet that it hands over needlessly is forwarded or given back by
+//! the daemon.
 //! Packets of which it cannot see the headers (truncated, more than two VLAN tags, long chains of IPv6 extension
 //! headers) stay with the host.
 #![no_std]
 #![no_main]
 
 mod classify;
+mod forward;
 mod icmp;
 mod ipv4;
 mod ipv6;
 mod maps;
 mod packet;
+mod rewrite;
+mod route;
+mod shared;
+mod transport;
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 
@@ -32,6 +40,9 @@ pub fn ipvsd_frags(context: XdpContext) -> u32 {
 
 #[inline(always)]
 fn run(context: &XdpContext) -> u32 {
+    if let Some(action) = forward::forward(context) {
+        return action;
+    }
     if !classify::concerns_daemon(context) {
         count(Counter::Passed);
         return xdp_action::XDP_PASS;
@@ -43,8 +54,9 @@ fn run(context: &XdpContext) -> u32 {
         return xdp_action::XDP_PASS;
     };
     // XDP_PASS when the queue has no socket: the host then treats the packet as if ipvsd were not there.
-    let action =
-        SOCKETS.redirect(*base + context.rx_queue_index(), u64::from(xdp_action::XDP_PASS)).unwrap_or_else(|action| action);
+    let action = SOCKETS
+        .redirect(*base + context.rx_queue_index(), u64::from(xdp_action::XDP_PASS))
+        .unwrap_or_else(|action| action);
     count(if action == xdp_action::XDP_REDIRECT { Counter::Redirected } else { Counter::NoSocket });
     action
 }

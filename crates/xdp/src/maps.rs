@@ -45,9 +45,9 @@ pub static SERVERS: HashMap<Endpoint, u32> = HashMap::with_max_entries(ENTRIES, 
 #[map(name = "server_addrs")]
 pub static SERVER_ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(ENTRIES, BPF_F_NO_PREALLOC);
 
-/// Which lookups are worth making.
+/// Which lookups are worth making; and a number that changes with the host's routes, links and neighbours.
 #[map(name = "settings")]
-pub static SETTINGS: Array<u32> = Array::with_max_entries(1, 0);
+pub static SETTINGS: Array<u32> = Array::with_max_entries(2, 0);
 
 /// Interface index to the first of its queues' positions in `SOCKETS`.
 #[map(name = "interfaces")]
@@ -79,6 +79,12 @@ pub fn count(counter: Counter) {
         // SAFETY: a per-CPU value, and an XDP program is not interrupted by itself.
         unsafe { *value += 1 }
     }
+}
+
+/// The number that changes with the host's routes, links and neighbours.
+#[inline(always)]
+pub fn network_generation() -> u32 {
+    SETTINGS.get(1).copied().unwrap_or_default()
 }
 
 #[inline(always)]

@@ -16,6 +16,12 @@ impl Bytes {
         (Self { end: context.data_end() }, context.data())
     }
 
+    /// Where the bytes end.
+    #[inline(always)]
+    pub fn end(self) -> usize {
+        self.end
+    }
+
     /// Whether `length` bytes at `at` lie inside the packet. The verifier learns the bound from this comparison, so it
     /// must stand before the reads, on the very pointer that they use.
     #[inline(always)]
@@ -34,6 +40,16 @@ impl Bytes {
 pub unsafe fn read<T: Copy>(at: usize) -> T {
     // SAFETY: by the caller.
     unsafe { *(at as *const T) }
+}
+
+/// Stores `value` at `at`.
+///
+/// # Safety
+/// As [`read`].
+#[inline(always)]
+pub unsafe fn write<T: Copy>(at: usize, value: T) {
+    // SAFETY: by the caller.
+    unsafe { *(at as *mut T) = value }
 }
 
 /// The IPv4 address at `at` in its mapped form.

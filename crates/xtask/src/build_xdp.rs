@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         let recorded = Provenance::read(&record)?;
         if recorded.sources != provenance.sources {
             println!(
-                "crates/xdp changed since {OBJECT} was built: run `cargo xtask build-xdp` and commit it"
+                "crates/xdp, flow or wire changed since {OBJECT} was built: run `cargo xtask build-xdp` and commit it"
             );
             return Ok(false);
         }

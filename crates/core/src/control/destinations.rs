@@ -125,6 +125,7 @@ impl Director {
 
     /// Puts a destination in the trash; the caller takes it out of its service's list.
     pub(super) fn discard(&mut self, now: Instant, index: DestinationIndex) {
+        self.revoke(index);
         self.destinations.detach(index);
         if let Some(destination) = self.destinations.get(index) {
             self.trash.put(now, &destination.service_id, destination.id, index);

@@ -24,6 +24,7 @@ impl Director {
     /// # Errors
     /// Why it was refused; then nothing has changed.
     pub fn execute(&mut self, now: Instant, host: &dyn Host, command: Command) -> Result<Reply, Error> {
+        self.collect_for(&command);
         match command {
             Command::AddService(id, config) => self.add_service(now, canonical(id), config),
             Command::EditService(id, config) => self.edit_service(now, canonical(id), config),

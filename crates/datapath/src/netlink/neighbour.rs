@@ -87,6 +87,16 @@ impl Neighbours {
         }
     }
 
+    /// What is known of `address` on the interface, without asking.
+    pub(crate) fn known(&self, interface: u32, address: IpAddr) -> Neighbour {
+        self.0.get(&(interface, address)).map_or(Neighbour::Resolving, |entry| entry.state)
+    }
+
+    /// Which neighbour a message is about.
+    pub(crate) fn named(message: &NeighbourMessage) -> Option<(u32, IpAddr)> {
+        key(message)
+    }
+
     /// What is known of `address` on the interface, about to be sent to. Has the kernel resolve or confirm it where
     /// that is needed.
     pub(crate) fn get(

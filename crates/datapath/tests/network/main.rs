@@ -4,6 +4,7 @@
 
 mod answers;
 mod director;
+mod fast_path;
 mod forwarding;
 mod host;
 mod namespace;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ipvs_core::{Config, Director};
-use ipvs_datapath::Datapath;
+use ipvs_datapath::{Datapath, FastPathOptions, Shared};
 use rustix::rand::{GetRandomFlags, getrandom};
 use tracing::info;
 
@@ -24,6 +24,8 @@ pub struct Options {
     pub capacity: u32,
     /// Size of the connection table as shown to users.
     pub shown_table_size: u32,
+    /// Whether packets of established connections are forwarded in the XDP program.
+    pub fast_path: bool,
     /// How the datapath is opened.
     pub datapath: ipvs_datapath::Options,
 }
@@ -48,9 +50,16 @@ pub fn run(options: Options) -> Result<(), Failure> {
         // Where ARP is not answered, the addresses are the host's, or those of another one.
         refuses_for_virtual: options.datapath.answer_arp,
     };
-    let mut director = Director::new(config, now())
-        .map_err(|error| Failure::Other(format!("{error}: choose another with --capacity")))?;
-    let datapath = Datapath::open(&options.datapath)?;
+    let (datapath, shared) = open_datapath(&options, &config)?;
+    let too_many = |error| Failure::Other(format!("{error}: choose another with --capacity"));
+    let mut director = match shared {
+        Some(Shared { memory, fast_path }) => {
+            let mut director = Director::in_memory(config, now(), memory).map_err(too_many)?;
+            director.set_fast_path(fast_path);
+            director
+        }
+        None => Director::new(config, now()).map_err(too_many)?,
+    };
     let mut settings = SettingsFile::beside(&options.socket);
     settings.load(now(), Front::host(&datapath), &mut director);
     let control = Control::open(&options.socket, Limits::default())?;
@@ -63,6 +72,23 @@ pub fn run(options: Options) -> Result<(), Failure> {
     engine.run(&stop)?;
     info!("stopping: detaching from the interfaces");
     Ok(())
+}
+
+/// Opens the datapath, with a connection table that the XDP program shares unless that is not wanted.
+fn open_datapath(options: &Options, config: &Config) -> Result<(Datapath, Option<Shared>), Failure> {
+    // Elsewhere loads and stores of the program are not ordered as the table needs it.
+    let possible = cfg!(all(target_arch = "x86_64", target_endian = "little"));
+    if options.fast_path && !possible {
+        return Err(Failure::Other("--fast-path on works on x86-64 only: leave it out".into()));
+    }
+    let fast_path = options.fast_path.then(|| FastPathOptions {
+        capacity: config.capacity,
+        hash_key: config.hash_key(),
+        destinations: FastPathOptions::DESTINATIONS,
+    });
+    let mut datapath = Datapath::open(&ipvs_datapath::Options { fast_path, ..options.datapath.clone() })?;
+    let shared = datapath.take_shared();
+    Ok((datapath, shared))
 }
 
 /// A seed that nobody can guess: the connection table's hash key depends on it.

@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use ipvs_core::{Director, Host, Instant, InterestChange};
+use ipvs_core::{DestinationChange, Director, Host, Instant, InterestChange};
 use ipvs_datapath::{Counter, Datapath, OpenError};
 
 use super::Failure;
@@ -26,13 +26,21 @@ impl Front for Datapath {
         Datapath::apply_interest(self, changes.iter().copied());
     }
 
+    fn follow_director(&mut self, changes: &[DestinationChange], timeouts: &[u32; 16]) {
+        Datapath::follow_director(self, changes, timeouts);
+    }
+
     fn host(&self) -> &dyn Host {
         Datapath::host(self)
     }
 
     fn counters(&self) -> Vec<(&'static str, u64)> {
         let own = Counter::ALL.iter().map(|&counter| (counter.name(), self.counter(counter)));
-        own.chain([("lost-in-kernel", self.lost_in_kernel())]).collect()
+        own.chain([
+            ("lost-in-kernel", self.lost_in_kernel()),
+            ("forwarded-by-xdp", self.program_counters().forwarded),
+        ])
+        .collect()
     }
 }
 

@@ -101,14 +101,14 @@ impl<F: Front> Engine<F> {
                     FRONT => {}
                     REPORT => {
                         self.report.iter().for_each(ReportSignal::take);
-                        report::log(&self.director, &self.front);
+                        report::log(&mut self.director, &self.front);
                     }
                     token => self.control.note(token),
                 }
             }
             if stopped {
                 if self.report.is_some() {
-                    report::log(&self.director, &self.front);
+                    report::log(&mut self.director, &self.front);
                 }
                 return self.poller.remove(&stop).map_err(failed);
             }
@@ -127,6 +127,7 @@ impl<F: Front> Engine<F> {
     fn turn(&mut self, now: Instant) -> bool {
         let Self { director, front, control, poller, due, limitations, memory, settings, .. } = self;
         *due = front.turn(now, director);
+        director.settle();
         if director.poll_timeout().is_some_and(|due| due <= now) {
             memory.refresh(now, director);
             director.poll(now);
@@ -145,18 +146,21 @@ impl<F: Front> Engine<F> {
                 }
             }
             // Before the client learns that it is done, so that its next packet meets the new state.
-            let changes = director.take_interest_changes();
-            if !changes.is_empty() {
-                front.apply_interest(&changes);
-            }
+            follow(director, front);
             outcome
         };
         let busy = control.turn(now, poller, execute);
         // Polling and packets may end what a deleted destination still needed.
-        let changes = director.take_interest_changes();
-        if !changes.is_empty() {
-            front.apply_interest(&changes);
-        }
-        busy || self.due == Due::Now
+        follow(director, front);
+        busy || self.due == Due::Now || self.director.is_unsettled()
     }
+}
+
+/// Tells the datapath what has changed of the director.
+fn follow(director: &mut Director, front: &mut impl Front) {
+    let changes = director.take_interest_changes();
+    if !changes.is_empty() {
+        front.apply_interest(&changes);
+    }
+    front.follow_director(&director.take_destination_changes(), &director.state_timeouts());
 }

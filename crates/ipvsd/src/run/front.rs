@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use ipvs_core::{Director, Host, Instant, InterestChange};
+use ipvs_core::{DestinationChange, Director, Host, Instant, InterestChange};
 
 /// When the next turn is due although no descriptor is readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub trait Front {
 
     /// What the director must see has changed.
     fn apply_interest(&mut self, changes: &[InterestChange]);
+
+    /// Destinations have come or gone, or timeouts of states have changed (in ticks, by the places of
+    /// [`Director::state_timeouts`]).
+    fn follow_director(&mut self, _changes: &[DestinationChange], _timeouts: &[u32; 16]) {}
 
     /// Facts about this host.
     fn host(&self) -> &dyn Host;

@@ -40,7 +40,8 @@ impl AsFd for ReportSignal {
 }
 
 /// Logs every counter that is not zero.
-pub(super) fn log(director: &Director, front: &impl Front) {
+pub(super) fn log(director: &mut Director, front: &impl Front) {
+    director.collect();
     let counters = director.stats().counters;
     info!(
         connections = counters.connections,

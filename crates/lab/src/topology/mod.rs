@@ -13,7 +13,7 @@ use crate::interrupt::Interrupt;
 use crate::link::Links;
 use crate::namespace::Namespace;
 use crate::options::{Mode, Options, Protocol};
-use crate::{Error, address, sysctl};
+use crate::{Error, address, offload, sysctl};
 
 /// Time for cables to become operational.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -71,6 +71,15 @@ impl Topology {
         match options.mode {
             Mode::Nat => nat::connect(&topology)?,
             Mode::Dr => direct::connect(&topology)?,
+        }
+        if options.fast_path.as_deref() == Some("on") {
+            topology.switch.run(|| {
+                let cables: &[&str] = match options.mode {
+                    Mode::Nat => &["director", "director-back"],
+                    Mode::Dr => &["director"],
+                };
+                cables.iter().try_for_each(|cable| offload::like_a_wire(cable))
+            })??;
         }
         topology.wait_until_operational(interrupt)?;
         Ok(topology)

@@ -1,0 +1,244 @@
+//! A forwarder beside the director (the XDP program), which forwards packets of established connections by the same
+//! connection table: what it counted, and to which destinations it may forward.
+//!
+//! It forwards only to destinations that are available. A connection's destination that is not is seen by the director
+//! in the packets that then come here.
+
+use core::fmt::Debug;
+use std::net::IpAddr;
+
+use ipvs_flow::steady::{TIMEOUTS, UDP_TIMEOUT};
+use ipvs_flow::tcp;
+use ipvs_flow::{EntryIndex, EntryRef};
+
+use crate::command::Command;
+use crate::connections::flag;
+use crate::destination::DestinationIndex;
+use crate::director::Director;
+use crate::persistence::is_assured;
+use crate::protocol::TCP;
+use crate::stats::Counters;
+
+/// Longest time that a connection stays with the director after a change while packets keep coming, in calls of
+/// `Director::settle`.
+const MOST_TURNS: u32 = 8;
+
+/// Mark of connections that are the director's until [`Director::release`].
+const WITHHELD: u8 = u8::MAX;
+
+/// Connections whose packets must not be forwarded by the fast path yet.
+#[derive(Debug, Default)]
+pub(crate) struct Unsettled {
+    turn: u32,
+    /// With the turn in which each was changed.
+    connections: Vec<(EntryIndex, u32)>,
+}
+
+impl Unsettled {
+    /// The mark of connections that had packets in this turn: neither 0 nor [`WITHHELD`].
+    fn mark(&self) -> u8 {
+        (self.turn % u32::from(WITHHELD - 1)) as u8 + 1
+    }
+}
+
+/// A forwarder beside the director.
+pub trait FastPath: Debug {
+    /// What it counted at a destination since the last call (no connections: those the director makes).
+    fn take(&mut self, destination: u32) -> Counters;
+
+    /// From now on it forwards no packet to the destination, until the destination is offered again.
+    fn revoke(&mut self, destination: u32);
+}
+
+/// A destination that the fast path may forward to from now on, or no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DestinationChange {
+    /// Its index in the connection table's entries.
+    pub index: u32,
+    /// Its address; `None`: it is not available.
+    pub address: Option<IpAddr>,
+}
+
+impl Director {
+    /// Has a forwarder beside this director from now on.
+    pub fn set_fast_path(&mut self, fast_path: Box<dyn FastPath + Send>) {
+        self.fast_path = Some(fast_path);
+    }
+
+    /// Takes over what the fast path counted: counters are exact as of now.
+    pub fn collect(&mut self) {
+        if self.fast_path.is_some() {
+            for index in self.destinations.indices() {
+                self.collect_at(index);
+            }
+        }
+    }
+
+    /// The destinations whose availability has changed since the last call.
+    pub fn take_destination_changes(&mut self) -> Vec<DestinationChange> {
+        self.destinations.take_changes()
+    }
+
+    /// Timeouts of states in ticks, by the places of `ipvs_flow::steady`.
+    pub fn state_timeouts(&self) -> [u32; TIMEOUTS] {
+        let mut timeouts = [0; TIMEOUTS];
+        for (timeout, state) in timeouts.iter_mut().zip(tcp::State::ALL) {
+            *timeout = self.timeouts.tcp(state);
+        }
+        timeouts[UDP_TIMEOUT] = self.timeouts.udp();
+        timeouts
+    }
+
+    /// The daemon has sent what packets so far became. Connections that they changed are the fast path's from now on, if
+    /// no more packets of theirs came since the last call (those would be overtaken), or after a few calls.
+    pub fn settle(&mut self) {
+        let (unsettled, table) = (&mut self.unsettled, &self.connections.table);
+        let (turn, mark) = (unsettled.turn, unsettled.mark());
+        unsettled.connections.retain(|&(index, since)| {
+            let pending = |entry: &EntryRef<'_>| !matches!(entry.unsettled(), 0 | WITHHELD);
+            let Some(entry) = table.entry(index).filter(pending) else { return false };
+            let wait = entry.unsettled() == mark && turn.wrapping_sub(since) < MOST_TURNS;
+            if !wait {
+                entry.set_unsettled(0);
+            }
+            wait
+        });
+        unsettled.turn = turn.wrapping_add(1);
+    }
+
+    /// Whether [`Director::settle`] has something left to do.
+    pub fn is_unsettled(&self) -> bool {
+        !self.unsettled.connections.is_empty()
+    }
+
+    /// A packet that changes the connection, or one that follows it closely, is on its way.
+    pub(crate) fn unsettle(&mut self, index: EntryIndex, changes: bool) {
+        if self.fast_path.is_none() {
+            return;
+        }
+        let Some(entry) = self.connections.table.entry(index) else { return };
+        if entry.unsettled() == WITHHELD {
+            return;
+        }
+        let already = entry.unsettled() != 0;
+        if changes && !already {
+            self.unsettled.connections.push((index, self.unsettled.turn));
+        }
+        if changes || already {
+            entry.set_unsettled(self.unsettled.mark());
+        }
+    }
+
+    /// Keeps a new connection from the fast path if a packet of its server's would assure its template without a change of
+    /// state, which only the director sees: a datagram would. (A TCP connection's establishment comes here anyway.)
+    pub(crate) fn withhold_until_assured(&mut self, index: EntryIndex, template: EntryIndex) {
+        let table = &self.connections.table;
+        let (Some(entry), Some(template)) = (table.entry(index), table.entry(template)) else { return };
+        let answers_pass = entry.flags() & flag::NO_OUTPUT == 0;
+        if entry.key().protocol != TCP && answers_pass && !is_assured(template.state()) {
+            self.withhold(index);
+        }
+    }
+
+    /// Keeps a connection from the fast path: its packets have effects beside counters.
+    fn withhold(&mut self, index: EntryIndex) {
+        if self.fast_path.is_some()
+            && let Some(entry) = self.connections.table.entry(index)
+        {
+            entry.set_unsettled(WITHHELD);
+        }
+    }
+
+    /// Takes back [`Director::withhold_until_assured`]: the packet that ended the need is on its way.
+    pub(crate) fn release(&mut self, index: EntryIndex) {
+        let Some(entry) = self.connections.table.entry(index) else { return };
+        if entry.unsettled() == WITHHELD {
+            entry.set_unsettled(0);
+            self.unsettle(index, true);
+        }
+    }
+
+    /// Before a command: those that show or zero counters find them exact.
+    pub(crate) fn collect_for(&mut self, command: &Command) {
+        if matches!(
+            command,
+            Command::Zero(_)
+                | Command::GetStats
+                | Command::GetService(_)
+                | Command::ListServices { .. }
+                | Command::ListDestinations { .. }
+        ) {
+            self.collect();
+        }
+    }
+
+    /// A destination goes out of service: the last that the fast path counted belongs to it still.
+    pub(crate) fn revoke(&mut self, index: DestinationIndex) {
+        if let Some(fast_path) = &mut self.fast_path {
+            fast_path.revoke(index.0);
+            self.collect_at(index);
+        }
+    }
+
+    fn collect_at(&mut self, index: DestinationIndex) {
+        let Some(fast_path) = &mut self.fast_path else { return };
+        let new = fast_path.take(index.0);
+        if new != Counters::default() {
+            self.count(index, |counters| *counters = counters.plus(new));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ipvs_flow::{Address, Key, NewConnection, Tick};
+
+    use super::*;
+    use crate::{Config, Instant};
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl FastPath for Nothing {
+        fn take(&mut self, _: u32) -> Counters {
+            Counters::default()
+        }
+
+        fn revoke(&mut self, _: u32) {}
+    }
+
+    #[test]
+    fn a_withheld_connection_waits_for_its_release() {
+        let config = Config { capacity: 4, ..Config::default() };
+        let mut director = Director::new(config, Instant::default()).unwrap();
+        director.set_fast_path(Box::new(Nothing));
+        let key = Key {
+            ipv6: false,
+            template: false,
+            protocol: 17,
+            client: Address::from([192, 0, 2, 1]),
+            client_port: 1,
+            virtual_address: Address::from([192, 0, 2, 2]),
+            virtual_port: 2,
+        };
+        let new =
+            NewConnection { key, destination: 0, destination_port: 3, flags: 0, state: 0, timeout: 1000 };
+        let index = director.connections.insert(Tick(0), &new).unwrap();
+        let mark = |director: &Director| director.connections.table.entry(index).unwrap().unsettled();
+        director.unsettle(index, true);
+        director.withhold(index);
+        for _ in 0..600 {
+            director.unsettle(index, false);
+            director.settle();
+            assert_eq!(mark(&director), WITHHELD);
+        }
+        assert!(!director.is_unsettled());
+        director.release(index);
+        assert!(!matches!(mark(&director), 0 | WITHHELD));
+        director.settle();
+        director.settle();
+        assert_eq!(mark(&director), 0);
+        director.release(index);
+        assert_eq!(mark(&director), 0);
+    }
+}

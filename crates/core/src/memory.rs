@@ -1,0 +1,47 @@
+//! Where the connection table lies.
+
+use core::fmt;
+use core::ops::Deref;
+
+use ipvs_flow::{Layout, Line, MemoryError, Table};
+
+/// Memory for the connection table: the heap, or what is shared with a forwarder beside the director.
+pub enum TableMemory {
+    /// On the heap.
+    Heap(Box<[Line]>),
+    /// Mapped from elsewhere; all zero.
+    Shared(Box<dyn AsRef<[Line]> + Send + Sync>),
+}
+
+/// The connection table of a director.
+pub(crate) type ConnectionTable = Table<TableMemory>;
+
+impl TableMemory {
+    /// Heap memory for a table of `capacity` connections.
+    ///
+    /// # Errors
+    /// If no table has this capacity.
+    pub fn heap(capacity: u32) -> Result<Self, MemoryError> {
+        let lines = Layout::for_capacity(capacity)?.lines();
+        Ok(Self::Heap((0..lines).map(|_| Line::zeroed()).collect()))
+    }
+}
+
+impl Deref for TableMemory {
+    type Target = [Line];
+
+    #[inline]
+    fn deref(&self) -> &[Line] {
+        match self {
+            Self::Heap(lines) => lines,
+            Self::Shared(lines) => (**lines).as_ref(),
+        }
+    }
+}
+
+impl fmt::Debug for TableMemory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = if matches!(self, Self::Heap(_)) { "Heap" } else { "Shared" };
+        formatter.debug_struct(name).field("lines", &self.len()).finish()
+    }
+}

@@ -1,0 +1,216 @@
+//! A forwarder beside the director: its counters, the destinations that it may use, and when a connection is its own.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail that way")]
+
+mod rig;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use ipvs_core::{
+    Command, Config, Counters, DestinationChange, DestinationId, Director, FastPath, ForwardingMethod, Reply,
+    ServiceFlags, ServiceId, TableMemory,
+};
+use ipvs_flow::{Line, Table, Tick};
+use rig::{Family, Rig};
+
+#[derive(Debug, Default)]
+struct Seen {
+    waiting: HashMap<u32, Counters>,
+    revoked: Vec<u32>,
+}
+
+/// What the forwarder would be, by a test's hand.
+#[derive(Clone, Debug, Default)]
+struct Beside(Arc<Mutex<Seen>>);
+
+impl FastPath for Beside {
+    fn take(&mut self, destination: u32) -> Counters {
+        self.0.lock().unwrap().waiting.remove(&destination).unwrap_or_default()
+    }
+
+    fn revoke(&mut self, destination: u32) {
+        self.0.lock().unwrap().revoked.push(destination);
+    }
+}
+
+impl Beside {
+    fn forward(&self, destination: u32, packets: u64) {
+        let mut seen = self.0.lock().unwrap();
+        let counters = seen.waiting.entry(destination).or_default();
+        counters.packets_in += packets;
+        counters.bytes_in += packets * 100;
+    }
+}
+
+fn packets_in(rig: &mut Rig, service: ipvs_core::ServiceId) -> (u64, u64) {
+    let Reply::Service(info) = rig.execute(Command::GetService(service)) else { panic!() };
+    let destinations = rig.destinations(service);
+    let sum = destinations.iter().map(|it| it.stats.counters.packets_in).sum();
+    (info.stats.counters.packets_in, sum)
+}
+
+#[test]
+fn what_it_counts_is_counted_once_wherever_it_is_asked_for() {
+    let mut rig = Rig::new(64);
+    let beside = Beside::default();
+    rig.director.set_fast_path(Box::new(beside.clone()));
+    let family = Family::V4;
+    let service = rig.service(family, 6, "rr");
+    rig.destination(service, family.server(1), ForwardingMethod::MASQUERADE, 1);
+    rig.destination(service, family.server(2), ForwardingMethod::MASQUERADE, 1);
+    let changes = rig.director.take_destination_changes();
+    let addresses: Vec<_> = changes.iter().map(|change| change.address).collect();
+    assert_eq!(addresses, [Some(family.server(1)), Some(family.server(2))]);
+    let [first, second] = [changes[0].index, changes[1].index];
+
+    beside.forward(first, 3);
+    beside.forward(second, 4);
+    assert_eq!(packets_in(&mut rig, service), (7, 7));
+    assert_eq!(packets_in(&mut rig, service), (7, 7));
+    let Reply::Stats(total) = rig.execute(Command::GetStats) else { panic!() };
+    assert_eq!((total.running.packets_in, total.running.bytes_in), (7, 700));
+
+    // What came before the zeroing does not show after it.
+    beside.forward(first, 5);
+    rig.execute(Command::Zero(Some(service)));
+    assert_eq!(packets_in(&mut rig, service), (0, 0));
+
+    // What came before the deletion is the service's still, and the destination's when it comes back.
+    beside.forward(first, 2);
+    let id = DestinationId { address: family.server(1), port: 8080 };
+    rig.execute(Command::DeleteDestination(service, id));
+    assert_eq!(beside.0.lock().unwrap().revoked, [first]);
+    assert_eq!(rig.director.take_destination_changes(), [DestinationChange { index: first, address: None }]);
+    assert_eq!(packets_in(&mut rig, service), (2, 0));
+    rig.destination(service, family.server(1), ForwardingMethod::MASQUERADE, 1);
+    let back = DestinationChange { index: first, address: Some(family.server(1)) };
+    assert_eq!(rig.director.take_destination_changes(), [back]);
+    assert_eq!(packets_in(&mut rig, service), (2, 2));
+
+    // Rates: 2000 packets in two seconds, a quarter of 1000 a second.
+    // The first estimate only begins; the second takes what came so far.
+    rig.advance(std::time::Duration::from_secs(2));
+    rig.advance(std::time::Duration::from_secs(2));
+    rig.execute(Command::Zero(None));
+    beside.forward(second, 2000);
+    rig.advance(std::time::Duration::from_secs(2));
+    let rates: u64 = rig.destinations(service).iter().map(|it| it.stats.rates.packets_in).sum();
+    assert_eq!(rates, 250);
+
+    rig.execute(Command::Flush);
+    assert_eq!(beside.0.lock().unwrap().revoked.len(), 3);
+}
+
+#[derive(Clone)]
+struct Lines(Arc<Vec<Line>>);
+
+impl AsRef<[Line]> for Lines {
+    fn as_ref(&self) -> &[Line] {
+        &self.0
+    }
+}
+
+/// A director in memory that the test sees, too.
+fn rig_in(capacity: u32) -> (Rig, Lines) {
+    let TableMemory::Heap(lines) = TableMemory::heap(capacity).unwrap() else { panic!() };
+    let lines = Lines(Arc::new(lines.into_vec()));
+    let mut rig = Rig::new(capacity);
+    let config = Config { capacity, ..Config::default() };
+    rig.director =
+        Director::in_memory(config, rig.now, TableMemory::Shared(Box::new(lines.clone()))).unwrap();
+    rig.director.set_fast_path(Box::new(Beside::default()));
+    (rig, lines)
+}
+
+#[test]
+fn a_packet_just_forwarded_keeps_its_connection() {
+    let (mut rig, lines) = rig_in(4);
+    let family = Family::V4;
+    let service = rig.service(family, 17, "rr");
+    rig.destination(service, family.server(1), ForwardingMethod::MASQUERADE, 1);
+    rig.receive(&rig::udp((family.client(), 4000), (family.vip(), 80), b"x", 64));
+    let table = Table::attach(&lines.0[..]).unwrap();
+    let index = table.entries_from(0).next().unwrap();
+    // Forwarded beside the director in the very moment in which it looks for what ends, by a clock that is ahead.
+    let end = rig.now + std::time::Duration::from_secs(301);
+    table.entry(index).unwrap().touch(Tick::from_nanos(end.as_nanos()).after(1));
+    rig.advance(std::time::Duration::from_secs(301));
+    assert_eq!(rig.connections().len(), 1);
+    rig.advance(std::time::Duration::from_secs(301));
+    assert!(rig.connections().is_empty());
+}
+
+#[test]
+fn a_connection_is_left_to_it_when_no_packet_can_be_overtaken() {
+    const CAPACITY: u32 = 4;
+    let (mut rig, lines) = rig_in(CAPACITY);
+    let family = Family::V4;
+    let service = rig.service(family, 17, "rr");
+    rig.destination(service, family.server(1), ForwardingMethod::MASQUERADE, 1);
+    let packet = rig::udp((family.client(), 4000), (family.vip(), 80), b"x", 64);
+    // The first entry's mark.
+    let mark = || lines.as_ref()[lines.as_ref().len() - CAPACITY as usize].to_words()[10] >> 24;
+    let turn = |rig: &mut Rig, packets: u32| {
+        for _ in 0..packets {
+            rig.receive(&packet);
+        }
+        rig.director.settle();
+    };
+    turn(&mut rig, 1);
+    assert!(mark() != 0 && rig.director.is_unsettled(), "its first packet is just being sent");
+    turn(&mut rig, 1);
+    assert!(mark() != 0, "another one followed");
+    turn(&mut rig, 0);
+    assert!(mark() == 0 && !rig.director.is_unsettled());
+    turn(&mut rig, 1);
+    assert_eq!(mark(), 0, "nothing changes any more");
+
+    // One that never pauses does not wait for ever.
+    let packet = rig::udp((family.client(), 4001), (family.vip(), 80), b"x", 64);
+    let mut turns = 0;
+    rig.receive(&packet);
+    while rig.director.is_unsettled() {
+        rig.receive(&packet);
+        rig.director.settle();
+        turns += 1;
+        assert!(turns < 20);
+    }
+    assert!(turns > 4);
+}
+
+/// The first answer to a persistent client's datagram assures its template: the director must see it.
+#[test]
+fn a_persistent_datagram_connection_is_the_directors_until_its_server_has_answered() {
+    const CAPACITY: u32 = 8;
+    let (mut rig, lines) = rig_in(CAPACITY);
+    let family = Family::V4;
+    let service = ServiceId::Address { protocol: 17, address: family.vip(), port: 80 };
+    rig.execute(Command::AddService(service, rig::round_robin(ServiceFlags::PERSISTENT)));
+    rig.destination(service, family.server(1), ForwardingMethod::MASQUERADE, 1);
+    let of = |port: u16| {
+        let table = Table::attach(&lines.0[..]).unwrap();
+        let found = table.entries_from(0).find(|index| {
+            let entry = table.entry(*index).unwrap();
+            entry.key().client_port == port
+        });
+        found.unwrap()
+    };
+    let marked = |port: u16| {
+        let table = Table::attach(&lines.0[..]).unwrap();
+        table.entry(of(port)).unwrap().unsettled() != 0
+    };
+    let settle = |rig: &mut Rig| (0..20).for_each(|_| rig.director.settle());
+    let question = |port| rig::udp((family.client(), port), (family.vip(), 80), b"x", 64);
+    let answer = |port| rig::udp((family.server(1), 8080), (family.client(), port), b"y", 64);
+    rig.receive(&question(4000));
+    settle(&mut rig);
+    assert!(marked(4000), "nothing has come back");
+    rig.receive(&answer(4000));
+    settle(&mut rig);
+    assert!(!marked(4000));
+    // The template is assured: the next connection has nothing to wait for.
+    rig.receive(&question(4001));
+    settle(&mut rig);
+    assert!(!marked(4001));
+}

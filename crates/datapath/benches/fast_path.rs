@@ -1,0 +1,230 @@
+//! Nanoseconds per packet of forwarding in the XDP program: `cargo xtask build-xdp`, then, as root,
+//! `cargo bench -p ipvs-datapath --bench fast_path`. By BPF_PROG_TEST_RUN with a program that makes its frame anew in
+//! each round (`crates/xdp/src/bench.rs`); every packet must have been forwarded. Kinds and numbers of flows are measured
+//! in turn, round by round; shown are medians and, in parentheses, the least and the greatest.
+
+#![allow(clippy::unwrap_used, reason = "a measurement may fail that way")]
+
+#[path = "../tests/network/namespace.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod namespace;
+
+use std::path::Path;
+
+use aya::maps::Array;
+use aya::programs::{TestRun, TestRunOptions, Xdp};
+use aya::{Ebpf, EbpfLoader};
+use ipvs_flow::way::{self, Way};
+use ipvs_flow::{Address, HeapTable, Key, Layout, Line, NewConnection, Tick};
+use namespace::{Namespace, join};
+
+const ROUNDS: usize = 9;
+const REPEAT: u32 = 300_000;
+const HASH_KEY: [u64; 2] = [0x0123_4567, 0x89ab_cdef];
+const VIP: [u8; 4] = [10, 1, 0, 100];
+const SERVER: [u8; 4] = [10, 2, 0, 2];
+const REDIRECT: u32 = 4;
+const TX: u32 = 3;
+const DESTINATIONS: u32 = 16;
+const TIMEOUT: u32 = 1000;
+
+/// Kinds of packets.
+const KINDS: [(&str, bool, bool); 3] =
+    [("masquerading, in", false, false), ("masquerading, out", false, true), ("direct routing", true, false)];
+
+struct Interface {
+    index: u32,
+    hardware: [u8; 6],
+}
+
+fn interface(namespace: &Namespace, name: &str) -> Interface {
+    let text = namespace.ip(&format!("-o link show {name}"));
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let place = words.iter().position(|word| *word == "link/ether").unwrap();
+    let octets = words[place + 1].split(':').map(|octet| u8::from_str_radix(octet, 16).unwrap());
+    Interface {
+        index: text.split(':').next().unwrap().trim().parse().unwrap(),
+        hardware: octets.collect::<Vec<_>>().try_into().unwrap(),
+    }
+}
+
+/// A loaded program with `flows` connections.
+struct Setup {
+    ebpf: Ebpf,
+    flows: u32,
+    front: Interface,
+    back: Interface,
+}
+
+impl Setup {
+    fn new(object: &[u8], flows: u32, direct: bool, director: &Namespace) -> Self {
+        let (front, back) = (interface(director, "d0"), interface(director, "d1"));
+        let table = HeapTable::allocate(flows, HASH_KEY).unwrap();
+        for flow in 0..flows {
+            let key = Key {
+                ipv6: false,
+                template: false,
+                protocol: 6,
+                client: Address::from((0x0a64_0000 | flow & 0xffff).to_be_bytes()),
+                client_port: (1024 + (flow >> 16)) as u16,
+                virtual_address: Address::from(VIP),
+                virtual_port: 80,
+            };
+            let flags = if direct { 0x83 } else { 0 };
+            let new = NewConnection {
+                key,
+                destination: 3,
+                destination_port: 8080,
+                flags,
+                state: 1,
+                timeout: TIMEOUT,
+            };
+            table.insert(&new, Tick(0)).unwrap();
+        }
+        let layout = Layout::for_capacity(flows).unwrap();
+        let constants = constants(layout);
+        let processors = aya::util::nr_cpus().unwrap() as u32;
+        let mut ebpf = EbpfLoader::new()
+            .override_global("CONSTANTS", &constants, true)
+            .map_max_entries("connections", layout.lines())
+            .map_max_entries("ways", DESTINATIONS)
+            .map_max_entries("traffic", DESTINATIONS * processors)
+            .load(object)
+            .unwrap();
+        let mut connections: Array<_, [u32; 16]> = ebpf.map_mut("connections").unwrap().try_into().unwrap();
+        for (number, line) in table.memory().iter().enumerate() {
+            let words = line.to_words();
+            if words != [0; 16] {
+                connections.set(number as u32, words, 0).unwrap();
+            }
+        }
+        let line = Line::zeroed();
+        let hardware = [[2, 0, 0, 0], [0, 1, 2, 0], [0, 0, 0, 2]].map(u32::from_ne_bytes);
+        way::write(
+            &line,
+            &Way { address: Address::from(SERVER), interface: back.index, mtu: 1500, hardware },
+        );
+        let mut ways: Array<_, [u32; 16]> = ebpf.map_mut("ways").unwrap().try_into().unwrap();
+        ways.set(3, line.to_words(), 0).unwrap();
+        let mut timeouts: Array<_, [u32; 16]> = ebpf.map_mut("timeouts").unwrap().try_into().unwrap();
+        timeouts.set(0, [TIMEOUT; 16], 0).unwrap();
+        let mut ports: Array<_, [u8; 12]> = ebpf.map_mut("ports").unwrap().try_into().unwrap();
+        for port in [&front, &back] {
+            let mut value = [0; 12];
+            value[..4].copy_from_slice(&port.index.to_ne_bytes());
+            value[4..10].copy_from_slice(&port.hardware);
+            value[10] = 1;
+            ports.set(port.index % 256, value, 0).unwrap();
+        }
+        for name in ["empty", "redirect", "make", "make_and_forward"] {
+            let program: &mut Xdp = ebpf.program_mut(name).unwrap().try_into().unwrap();
+            program.load().unwrap();
+        }
+        Self { ebpf, flows, front, back }
+    }
+
+    fn forwarded(&mut self) -> u64 {
+        let traffic: Array<_, [u64; 8]> = self.ebpf.map_mut("traffic").unwrap().try_into().unwrap();
+        traffic.iter().map(|line| line.unwrap()).map(|line| line[0] + line[2]).sum()
+    }
+
+    /// Mean nanoseconds of a run of `program`.
+    fn run(&mut self, program: &str, out: bool, expected: u32) -> f64 {
+        let ingress = if out { &self.back } else { &self.front };
+        let (other, port) = if out { (SERVER, 8080u32) } else { (VIP, 80) };
+        let h = ingress.hardware;
+        let hardware = [[h[0], h[1], h[2], h[3]], [h[4], h[5], 2, 0], [0, 0, 0, 9]].map(u32::from_ne_bytes);
+        let [x, y, z] = hardware;
+        let index = ingress.index;
+        let plan = [0x9e37_79b9, self.flows - 1, u32::from(out), u32::from_ne_bytes(other), port, x, y, z];
+        let mut plans: Array<_, [u32; 8]> = self.ebpf.map_mut("plan").unwrap().try_into().unwrap();
+        plans.set(0, plan, 0).unwrap();
+        let mut frame = vec![0u8; 64];
+        frame[12..16].copy_from_slice(&[8, 0, 0x45, 0]);
+        frame[16..18].copy_from_slice(&50u16.to_be_bytes());
+        frame[20] = 0x40;
+        (frame[23], frame[46], frame[47]) = (6, 0x50, 0x10);
+        let words = [0, frame.len() as u32, 0, index, 0, 0];
+        let context: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
+        let program: &mut Xdp = self.ebpf.program_mut(program).unwrap().try_into().unwrap();
+        let result = program
+            .test_run(TestRunOptions {
+                data_in: Some(&frame),
+                ctx_in: Some(&context),
+                repeat: REPEAT,
+                ..TestRunOptions::new()
+            })
+            .unwrap();
+        assert_eq!(result.return_value, expected);
+        result.duration.as_nanos() as f64
+    }
+}
+
+/// As `Constants` in the program.
+fn constants(layout: Layout) -> [u8; 40] {
+    let mut words: Vec<u32> = HASH_KEY.iter().flat_map(|key| [*key as u32, (*key >> 32) as u32]).collect();
+    words.extend(layout.to_words());
+    words.extend([1, DESTINATIONS]);
+    let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
+    bytes.try_into().unwrap()
+}
+
+fn median(values: &mut [f64]) -> String {
+    values.sort_by(f64::total_cmp);
+    format!("{:.0} ({:.0}–{:.0})", values[values.len() / 2], values[0], values[values.len() - 1])
+}
+
+fn main() {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/xdp/bpfel-unknown-none/release/bench");
+    let object = std::fs::read(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask build-xdp` before", path.display()));
+    let [client, director, server] = ["c", "d", "s"].map(Namespace::new);
+    join((&client, "c0"), (&director, "d0"));
+    join((&director, "d1"), (&server, "s0"));
+    director.ip("addr add 10.1.0.1/24 dev d0");
+    director.ip("addr add 10.2.0.1/24 dev d1");
+    director.ip("route add 10.100.0.0/16 via 10.1.0.2");
+    director.ip("neigh replace 10.1.0.2 lladdr 02:00:00:00:00:01 nud permanent dev d0");
+    director.run(|| {
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+        measure(&object, &director);
+    });
+}
+
+fn measure(object: &[u8], director: &Namespace) {
+    let mut plain = Setup::new(object, 1, false, director);
+    let program: &mut Xdp = plain.ebpf.program_mut("make_and_forward").unwrap().try_into().unwrap();
+    let info = program.info().unwrap();
+    println!(
+        "forwarding: {:?} instructions verified, {} bytes of machine code",
+        info.verified_instruction_count().unwrap_or_default(),
+        info.size_jitted()
+    );
+    let (mut empty, mut redirect) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        empty.push(plain.run("empty", false, TX));
+        redirect.push(plain.run("redirect", false, REDIRECT));
+    }
+    println!("empty program {} ns, redirect alone {} ns", median(&mut empty), median(&mut redirect));
+    println!("{:<20} {:>10} {:>20} {:>20}", "", "flows", "forwarding, ns", "with frame, ns");
+    for flows in [1, 1 << 16, 1 << 20] {
+        let mut setups = [false, true].map(|direct| Setup::new(object, flows, direct, director));
+        let mut times = vec![(Vec::new(), Vec::new()); KINDS.len()];
+        for _ in 0..ROUNDS {
+            for ((_, direct, out), (net, whole)) in KINDS.iter().zip(&mut times) {
+                let setup = &mut setups[usize::from(*direct)];
+                let make = setup.run("make", *out, TX);
+                let before = setup.forwarded();
+                let both = setup.run("make_and_forward", *out, REDIRECT);
+                // Some look as if their checksum were left to hardware: one in 65536 flows.
+                assert!(setup.forwarded() - before >= u64::from(REPEAT) / 1000 * 999);
+                net.push(both - make);
+                whole.push(both);
+            }
+        }
+        for ((name, ..), (net, whole)) in KINDS.iter().zip(&mut times) {
+            println!("{name:<20} {flows:>10} {:>20} {:>20}", median(net), median(whole));
+        }
+    }
+}

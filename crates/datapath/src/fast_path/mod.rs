@@ -1,0 +1,140 @@
+//! Forwarding in the XDP program: what the daemon shares with it.
+//!
+//! The connection table, the ways to destinations and the counters lie in array maps that both sides have in their
+//! memory. The daemon's thread writes table and ways, the program counts and notes when a connection's latest packet came.
+
+pub(crate) mod exits;
+#[allow(unsafe_code)]
+mod shared_memory;
+mod traffic;
+mod ways;
+
+use std::io;
+use std::sync::Arc;
+
+use aya::maps::MapData;
+use ipvs_core::{DestinationChange, FastPath as Counting, Instant, TableMemory};
+use ipvs_flow::{Layout, Line};
+
+use crate::netlink::XdpFeatures;
+use crate::network::Network;
+pub(crate) use shared_memory::SharedMemory;
+pub(crate) use traffic::Counters;
+use traffic::Traffic;
+use ways::Ways;
+
+/// Whether and how the XDP program forwards packets of established connections.
+#[derive(Clone, Copy, Debug)]
+pub struct FastPathOptions {
+    /// Most connections at a time: of the director's configuration.
+    pub capacity: u32,
+    /// The key of the connection table's hash: of the director's configuration.
+    pub hash_key: [u64; 2],
+    /// Destinations to which it can forward; those with a greater index are the daemon's.
+    pub destinations: u32,
+}
+
+impl FastPathOptions {
+    /// Destinations to which it can forward unless said otherwise.
+    pub const DESTINATIONS: u32 = 16_384;
+
+    /// What the program is told before it is loaded, as its `Constants`.
+    pub(crate) fn constants(&self, layout: Layout) -> [u8; 40] {
+        let mut bytes = [0; 40];
+        let [a, b] = self.hash_key.map(u64::to_ne_bytes);
+        bytes[..8].copy_from_slice(&a);
+        bytes[8..16].copy_from_slice(&b);
+        let [c, d, e, f] = layout.to_words();
+        let words = [c, d, e, f, 1, self.destinations];
+        for (place, word) in bytes[16..].chunks_exact_mut(4).zip(words) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+}
+
+/// The three maps whose memory is shared.
+#[derive(Debug)]
+pub(crate) struct SharedMaps {
+    pub(crate) connections: MapData,
+    pub(crate) ways: MapData,
+    pub(crate) traffic: MapData,
+}
+
+/// What a director needs to share its connections with the XDP program.
+#[derive(Debug)]
+pub struct Shared {
+    /// Memory for its connection table.
+    pub memory: TableMemory,
+    /// What was counted without it.
+    pub fast_path: Box<dyn Counting + Send>,
+}
+
+/// The daemon's side.
+#[derive(Debug)]
+pub(crate) struct FastPath {
+    pub(crate) ways: Ways,
+    pub(crate) traffic: Arc<SharedMemory<Counters>>,
+    /// Changes with the network, so that the program forgets hops.
+    pub(crate) generation: u32,
+    /// Asks what drivers can do; `None` where the kernel does not tell.
+    pub(crate) features: Option<XdpFeatures>,
+    shared: Option<Shared>,
+    /// Programs are loaded later, by the descriptors of these.
+    _maps: SharedMaps,
+}
+
+impl FastPath {
+    /// Maps the memory of the program's maps.
+    pub(crate) fn new(options: &FastPathOptions, layout: Layout, maps: SharedMaps) -> io::Result<Self> {
+        let connections = SharedMemory::<Line>::map(&maps.connections, layout.lines())?;
+        let ways = Arc::new(SharedMemory::<Line>::map(&maps.ways, options.destinations)?);
+        let counters = traffic_entries(options);
+        let traffic = Arc::new(SharedMemory::<Counters>::map(&maps.traffic, counters)?);
+        let counting = Traffic::new(traffic.clone(), ways.clone(), options.destinations);
+        let shared =
+            Shared { memory: TableMemory::Shared(Box::new(connections)), fast_path: Box::new(counting) };
+        let ways = Ways::new(ways);
+        Ok(Self {
+            ways,
+            traffic,
+            generation: 0,
+            features: XdpFeatures::open().ok(),
+            shared: Some(shared),
+            _maps: maps,
+        })
+    }
+
+    /// What the director needs; once.
+    pub(crate) fn take_shared(&mut self) -> Option<Shared> {
+        self.shared.take()
+    }
+
+    /// Takes changes of destinations.
+    pub(crate) fn follow(&mut self, changes: &[DestinationChange], network: &Network) {
+        for change in changes {
+            self.ways.change(change, network);
+        }
+    }
+
+    /// Packets that the program forwarded.
+    pub(crate) fn forwarded(&self) -> u64 {
+        self.traffic.as_ref().as_ref().iter().map(Counters::packets).fold(0, u64::wrapping_add)
+    }
+
+    /// Keeps the neighbours of ways in use known to the kernel, which does not see what is sent; returns when to do that
+    /// again.
+    pub(crate) fn confirm(&mut self, now: Instant, network: &mut Network) -> Option<Instant> {
+        let destinations = self.ways.capacity();
+        self.ways.confirm(now, network, |index| {
+            let lines = self.traffic.as_ref().as_ref().iter().skip(index as usize).step_by(destinations);
+            lines.map(Counters::packets).fold(0, u64::wrapping_add)
+        })
+    }
+}
+
+/// Lines of counters: one for each destination on each processor.
+pub(crate) fn traffic_entries(options: &FastPathOptions) -> u32 {
+    let processors = aya::util::nr_cpus().ok().and_then(|number| u32::try_from(number).ok()).unwrap_or(1);
+    options.destinations.saturating_mul(processors)
+}

@@ -1,0 +1,204 @@
+//! The XDP program with its director against a director alone: the same packets give the same bytes, the same table and
+//! the same counters.
+
+mod pair;
+mod sent;
+mod watched;
+
+use ipvs_core::{Command, DestinationId, ForwardingMethod, Timeouts};
+use proptest::test_runner::{Config as RunnerConfig, TestRunner};
+
+use crate::director::end;
+use crate::topology::{SERVER, SERVER6, Topology, VIP, VIP6};
+use pair::{Pair, judge, now};
+use sent::{ACK, CLIENT, CLIENT6, SYN, Sent, TCP, UDP, plain, sent};
+
+/// In the director's namespace.
+fn inside(test: impl FnOnce(&mut Pair) + Send) {
+    let topology = Topology::new();
+    topology.director.run(|| test(&mut Pair::open(&topology)));
+}
+
+#[test]
+fn established_connections_are_forwarded_by_the_program() {
+    inside(|pair| {
+        for (client, vip, server) in [(CLIENT, VIP, SERVER), (CLIENT6, VIP6, SERVER6)] {
+            for (protocol, port) in [(TCP, 80), (UDP, 53)] {
+                let service =
+                    pair.serve(protocol, end(vip, port), end(server, 8080), ForwardingMethod::MASQUERADE);
+                let direct = pair.serve(protocol, end(vip, 81), end(server, 81), ForwardingMethod::DIRECT);
+                let out = |flags| plain(protocol, end(client, 4000), end(vip, port), flags);
+                let back = |flags| plain(protocol, end(server, 8080), end(client, 4000), flags);
+                // The opening is the daemon's.
+                assert!(!pair.send(&out(SYN)));
+                assert!(!pair.send(&back(SYN | ACK)) || protocol == UDP);
+                assert!(!pair.send(&out(ACK)) || protocol == UDP);
+                assert!(pair.send(&out(ACK)) && pair.send(&back(ACK)));
+                assert!(!pair.send(&plain(protocol, end(client, 4001), end(vip, 81), SYN)));
+                // Direct routing sees one side only: the first ACK establishes.
+                assert!(
+                    !pair.send(&plain(protocol, end(client, 4001), end(vip, 81), ACK)) || protocol == UDP
+                );
+                assert!(pair.send(&plain(protocol, end(client, 4001), end(vip, 81), ACK)));
+                pair.listings(&[service, direct]);
+                // Of another timeout the table must learn.
+                pair.execute(Command::SetTimeouts(Timeouts { tcp: 50, tcp_fin: 0, udp: 60 }));
+                assert!(!pair.send(&out(ACK)) && pair.send(&out(ACK)));
+                pair.execute(Command::SetTimeouts(Timeouts { tcp: 900, tcp_fin: 120, udp: 300 }));
+                // What is counted is not lost with the destination, nor found at another.
+                let id = DestinationId { address: end(server, 8080).ip(), port: 8080 };
+                pair.send(&out(ACK));
+                pair.send(&out(ACK));
+                pair.execute(Command::DeleteDestination(service, id));
+                assert!(!pair.send(&out(ACK)) && !pair.send(&back(ACK)));
+                pair.listings(&[service]);
+                pair.add(service, end(server, 8080), ForwardingMethod::MASQUERADE);
+                assert!(pair.send(&out(ACK)) && pair.send(&back(ACK)));
+                pair.listings(&[service]);
+                pair.execute(Command::Zero(Some(service)));
+                pair.send(&out(ACK));
+                pair.listings(&[service, direct]);
+            }
+        }
+        pair.execute(Command::Zero(None));
+        pair.execute(Command::Flush);
+        assert!(!pair.send(&plain(TCP, end(CLIENT, 4001), end(VIP, 81), ACK)));
+    });
+}
+
+#[test]
+fn any_packets_meet_the_same_fate() {
+    inside(|pair| {
+        let mut services = Vec::new();
+        for (vip, server) in [(VIP, SERVER), (VIP6, SERVER6)] {
+            for protocol in [TCP, UDP] {
+                services.push(pair.serve(
+                    protocol,
+                    end(vip, 80),
+                    end(server, 8080),
+                    ForwardingMethod::MASQUERADE,
+                ));
+                services.push(pair.serve(protocol, end(vip, 81), end(server, 81), ForwardingMethod::DIRECT));
+            }
+        }
+        let config = RunnerConfig { failure_persistence: None, ..RunnerConfig::with_cases(6000) };
+        let pair = std::cell::RefCell::new(pair);
+        TestRunner::new(config)
+            .run(&sent(), |(_, sent)| {
+                pair.borrow_mut().send(&sent);
+                Ok(())
+            })
+            .unwrap();
+        let mut pair = pair.borrow_mut();
+        pair.listings(&services);
+        println!("{} of 6000 packets forwarded by the program", pair.forwarded);
+        assert!(pair.forwarded > 1000, "{}", pair.forwarded);
+    });
+}
+
+#[test]
+fn a_flooded_frame_is_not_forwarded() {
+    inside(|pair| {
+        pair.serve(UDP, end(VIP, 80), end(SERVER, 8080), ForwardingMethod::MASQUERADE);
+        let sent = plain(UDP, end(CLIENT, 4000), end(VIP, 80), 0);
+        pair.send(&sent);
+        assert!(pair.send(&sent));
+        let mut frame = vec![2, 0, 0, 0, 0, 7, 2, 0, 0, 0, 0, 9, 8, 0];
+        frame.extend(sent.packet());
+        let trial = pair.datapath.try_program(pair.front.0, &frame, 1).unwrap();
+        assert_eq!(trial.frame, frame);
+    });
+}
+
+#[test]
+fn ways_follow_the_network() {
+    let topology = Topology::new();
+    topology.director.run(|| {
+        let pair = &mut Pair::open(&topology);
+        let mut ends = std::mem::take(&mut pair.ends);
+        pair.serve(UDP, end(VIP, 80), end(SERVER, 8080), ForwardingMethod::MASQUERADE);
+        let out = plain(UDP, end(CLIENT, 4000), end(VIP, 80), 0);
+        let back = plain(UDP, end(SERVER, 8080), end(CLIENT, 4000), 0);
+        pair.send(&out);
+        assert!(pair.send(&out) && pair.send(&back));
+        // Where frames go, zero if the daemon is to send them.
+        let to = |pair: &Pair, sent: &Sent, (index, own): (u32, [u8; 6])| {
+            let mut frame = own.to_vec();
+            frame.extend([2, 0, 0, 0, 0, 9, 8, 0]);
+            frame.extend(sent.packet());
+            let trial = pair.datapath.try_program(index, &frame, 1).unwrap();
+            if trial.frame == frame { [0; 6] } else { trial.frame[..6].try_into().unwrap() }
+        };
+        let mut until = |what: &str, to_server: [u8; 6], to_client: [u8; 6]| {
+            let mut seen = Default::default();
+            for _ in 0..500 {
+                pair.datapath.turn(now(), &mut pair.one);
+                seen = (to(pair, &out, pair.front), to(pair, &back, pair.back));
+                if seen == (to_server, to_client) {
+                    return;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            panic!("{what}: {seen:?}");
+        };
+        let director = &topology.director;
+        director.ip(&format!("neigh replace {SERVER} lladdr 02:00:00:00:00:aa nud permanent dev d1"));
+        director.ip(&format!("neigh replace {CLIENT} lladdr 02:00:00:00:00:bb nud permanent dev d0"));
+        let (aa, bb, none) = ([2, 0, 0, 0, 0, 0xaa], [2, 0, 0, 0, 0, 0xbb], [0; 6]);
+        until("other neighbours", aa, bb);
+        director.ip("route add blackhole 10.2.0.2/32");
+        // Nor is a packet from it known as its.
+        until("no way to the server", none, none);
+        director.ip("route del blackhole 10.2.0.2/32");
+        until("a way again", aa, bb);
+        director.ip("link set d1 mtu 100");
+        until("too large for the link", none, bb);
+        director.ip("link set d1 mtu 1500");
+        until("small enough again", aa, bb);
+        director.ip("route add blackhole 10.1.0.2/32");
+        until("no way to the client", aa, none);
+        director.ip("route del blackhole 10.1.0.2/32");
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+        until("a host that does not forward", aa, none);
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+        until("one that does", aa, bb);
+        // The other end no longer takes frames.
+        ends.pop();
+        until("a link to the server that loses frames", none, none);
+    });
+}
+
+#[test]
+fn what_follows_a_change_does_not_overtake_it() {
+    inside(|pair| {
+        pair.serve(UDP, end(VIP, 80), end(SERVER, 8080), ForwardingMethod::MASQUERADE);
+        let sent = plain(UDP, end(CLIENT, 4000), end(VIP, 80), 0);
+        let packet = sent.packet();
+        let (index, own) = pair.front;
+        let mut frame = own.to_vec();
+        frame.extend([2, 0, 0, 0, 0, 9, 8, 0]);
+        frame.extend(&packet);
+        let forwarded = |pair: &Pair| pair.datapath.try_program(index, &frame, 1).unwrap().frame != frame;
+        judge(&mut pair.one, &pair.datapath, now(), &packet);
+        assert!(!forwarded(pair), "the first packet is being sent");
+        pair.one.settle();
+        assert!(!forwarded(pair), "another may wait in the socket");
+        pair.one.settle();
+        assert!(forwarded(pair));
+    });
+}
+
+#[test]
+fn a_link_that_loses_frames_is_the_daemons() {
+    let topology = Topology::new();
+    topology.director.run(|| {
+        // Neither GRO nor a program at the other ends.
+        let pair = &mut Pair::open_as_it_is(&topology);
+        pair.serve(UDP, end(VIP, 80), end(SERVER, 8080), ForwardingMethod::MASQUERADE);
+        let sent = plain(UDP, end(CLIENT, 4000), end(VIP, 80), 0);
+        for _ in 0..3 {
+            assert!(!pair.send(&sent));
+            assert!(!pair.send(&plain(UDP, end(SERVER, 8080), end(CLIENT, 4000), 0)));
+        }
+    });
+}

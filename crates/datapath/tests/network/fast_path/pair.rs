@@ -1,0 +1,219 @@
+//! The XDP program with its director, and a director alone, side by side.
+
+use std::net::SocketAddr;
+
+use ipvs_core::{
+    Command, Config, ConnectionFlags, DestinationConfig, DestinationId, Director, ForwardingMethod, Instant,
+    MarkTarget, Packet, Reply, ServiceConfig, ServiceId, TableMemory, Tunnel, Verdict,
+};
+use ipvs_datapath::{Datapath, FastPathOptions, Options, Shared, XdpMode};
+use ipvs_wire::{Headers, checksum};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::sent::{CLIENT, CLIENT6, Sent};
+use super::watched::{CAPACITY, Watched, watched};
+use crate::topology::{SERVER, SERVER6, Topology};
+
+/// Verdict of XDP.
+const REDIRECT: u32 = 4;
+
+pub(super) fn now() -> Instant {
+    let time = clock_gettime(ClockId::Monotonic);
+    Instant::from_nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+/// Both, side by side, in the director's namespace.
+pub(super) struct Pair {
+    pub(super) datapath: Datapath,
+    /// With the program in front.
+    pub(super) one: Director,
+    /// Alone.
+    pub(super) other: Director,
+    pub(super) one_table: Watched,
+    pub(super) other_table: Watched,
+    /// The interfaces, by (index, hardware address).
+    pub(super) front: (u32, [u8; 6]),
+    pub(super) back: (u32, [u8; 6]),
+    pub(super) forwarded: u32,
+    /// What makes the other ends ready.
+    pub(super) ends: Vec<Datapath>,
+}
+
+impl Pair {
+    /// Opens both, with links whose other ends take frames: they have programs of their own.
+    pub(super) fn open(topology: &Topology) -> Self {
+        let ready = |namespace: &crate::namespace::Namespace| {
+            let options = Options { xdp_mode: XdpMode::Native, frames_per_queue: 64, ..Options::default() };
+            namespace.run(|| Datapath::open(&options).unwrap())
+        };
+        let ends = [ready(&topology.client), ready(&topology.server)];
+        Self { ends: Vec::from(ends), ..Self::open_as_it_is(topology) }
+    }
+
+    /// Opens both. Neighbours are known beforehand.
+    pub(super) fn open_as_it_is(topology: &Topology) -> Self {
+        let mac = |namespace: &crate::namespace::Namespace, link: &str| {
+            let text = namespace.ip(&format!("-o link show {link}"));
+            let words: Vec<&str> = text.split_whitespace().collect();
+            let place = words.iter().position(|word| *word == "link/ether").unwrap();
+            words[place + 1].to_owned()
+        };
+        let (client, server) = (mac(&topology.client, "c0"), mac(&topology.server, "s0"));
+        for (address, mac, link) in [
+            (CLIENT, &client, "d0"),
+            (CLIENT6, &client, "d0"),
+            (SERVER, &server, "d1"),
+            (SERVER6, &server, "d1"),
+        ] {
+            topology.director.ip(&format!("neigh replace {address} lladdr {mac} nud permanent dev {link}"));
+        }
+        for family in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+            std::fs::write(format!("/proc/sys/net/{family}"), "1").unwrap();
+        }
+        let interface = |link: &str| {
+            let text = topology.director.ip(&format!("-o link show {link}"));
+            let index = text.split(':').next().unwrap().trim().parse().unwrap();
+            let octets: Vec<u8> = mac(&topology.director, link)
+                .split(':')
+                .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+                .collect();
+            (index, octets.try_into().unwrap())
+        };
+        let config = Config { capacity: CAPACITY, seed: 99, ..Config::default() };
+        let options = Options {
+            xdp_mode: XdpMode::Native,
+            frames_per_queue: 256,
+            fast_path: Some(FastPathOptions {
+                capacity: CAPACITY,
+                hash_key: config.hash_key(),
+                destinations: 64,
+            }),
+            ..Options::default()
+        };
+        let mut datapath = Datapath::open(&options).unwrap();
+        let Shared { memory, fast_path } = datapath.take_shared().unwrap();
+        let one_table = watched(memory);
+        let other_table = watched(TableMemory::heap(CAPACITY).unwrap());
+        let start = now();
+        let mut one = one_table.director(config, start);
+        one.set_fast_path(fast_path);
+        let other = other_table.director(config, start);
+        let (front, back) = (interface("d0"), interface("d1"));
+        Self { datapath, one, other, one_table, other_table, front, back, forwarded: 0, ends: Vec::new() }
+    }
+
+    pub(super) fn execute(&mut self, command: Command) -> Reply {
+        let now = now();
+        let one = self.one.execute(now, self.datapath.host(), command.clone());
+        let other = self.other.execute(now, self.datapath.host(), command);
+        assert_eq!(one, other);
+        self.follow();
+        one.unwrap()
+    }
+
+    pub(super) fn follow(&mut self) {
+        let _ = (self.one.take_interest_changes(), self.other.take_interest_changes());
+        let changes = self.one.take_destination_changes();
+        self.datapath.follow_director(&changes, &self.one.state_timeouts());
+    }
+
+    pub(super) fn serve(
+        &mut self,
+        protocol: u8,
+        at: SocketAddr,
+        server: SocketAddr,
+        forwarding: ForwardingMethod,
+    ) -> ServiceId {
+        let id = ServiceId::Address { protocol: protocol.into(), address: at.ip(), port: at.port() };
+        let netmask = if at.is_ipv4() { u32::MAX } else { 128 };
+        self.execute(Command::AddService(
+            id,
+            ServiceConfig {
+                scheduler: "rr".into(),
+                persistence_engine: None,
+                flags: 0,
+                flags_mask: u32::MAX,
+                timeout: 0,
+                netmask,
+                target: MarkTarget::default(),
+            },
+        ));
+        self.add(id, server, forwarding);
+        id
+    }
+
+    pub(super) fn add(&mut self, service: ServiceId, server: SocketAddr, forwarding: ForwardingMethod) {
+        self.execute(Command::AddDestination(
+            service,
+            DestinationId { address: server.ip(), port: server.port() },
+            DestinationConfig {
+                forwarding,
+                weight: 1,
+                upper_threshold: 0,
+                lower_threshold: 0,
+                tunnel: Tunnel::default(),
+                flags: ConnectionFlags::default(),
+            },
+        ));
+    }
+
+    /// Gives a packet to both; whether the program forwarded it.
+    pub(super) fn send(&mut self, sent: &Sent) -> bool {
+        let packet = sent.packet();
+        let from_client = [CLIENT, CLIENT6].contains(&sent.from.ip().to_string().as_str());
+        let (index, own) = if from_client { self.front } else { self.back };
+        let mut frame = own.to_vec();
+        frame.extend([2, 0, 0, 0, 0, 9]);
+        frame.extend(if sent.from.is_ipv4() { [8, 0] } else { [0x86, 0xdd] });
+        frame.extend(&packet);
+        let trial = self.datapath.try_program(index, &frame, 1).unwrap();
+        let now = now();
+        let (verdict, bytes) = judge(&mut self.other, &self.datapath, now, &packet);
+        // A hand-over is a redirect as well: to the socket, unchanged.
+        let fast = trial.action == REDIRECT && trial.frame != frame;
+        if fast {
+            assert!(matches!(verdict, Verdict::Forward { .. }), "{sent:?}: {verdict:?}");
+            assert_eq!(trial.frame[14..14 + bytes.len()], bytes, "{sent:?}");
+            assert_eq!(trial.frame.len(), frame.len());
+            let to = if let Verdict::Forward { next } = verdict { next.to_string() } else { String::new() };
+            let by = if [CLIENT, CLIENT6].contains(&to.as_str()) { self.front.1 } else { self.back.1 };
+            assert_eq!(trial.frame[6..12], by, "{sent:?}");
+            self.forwarded += 1;
+        } else {
+            assert_eq!(trial.frame, frame, "{sent:?}: handed over changed");
+            let one = judge(&mut self.one, &self.datapath, now, &packet);
+            assert_eq!(one, (verdict, bytes), "{sent:?}");
+        }
+        // Sent, and nothing more came.
+        self.one.settle();
+        self.one.settle();
+        assert!(!self.one.is_unsettled());
+        assert!(self.one_table.words() == self.other_table.words(), "{sent:?}: the tables differ");
+        fast
+    }
+
+    pub(super) fn listings(&mut self, services: &[ServiceId]) {
+        for service in services {
+            self.execute(Command::GetService(*service));
+            self.execute(Command::ListDestinations { service: *service, cursor: 0, limit: 100 });
+        }
+        self.execute(Command::GetStats);
+    }
+}
+
+pub(super) fn judge(
+    director: &mut Director,
+    datapath: &Datapath,
+    now: Instant,
+    packet: &[u8],
+) -> (Verdict, Vec<u8>) {
+    let mut buffer = vec![0; 4096];
+    buffer[256..256 + packet.len()].copy_from_slice(packet);
+    let bytes = &mut buffer[256..256 + packet.len()];
+    if let Ok(headers) = Headers::parse(bytes) {
+        checksum::complete_partial(bytes, &headers);
+    }
+    let mut packet = Packet::new(&mut buffer, 256, packet.len());
+    let verdict = director.receive(now, datapath.host(), &mut packet);
+    (verdict, packet.as_slice().to_vec())
+}

@@ -1,0 +1,120 @@
+//! For measurements only (`cargo bench -p ipvs-datapath --bench fast_path`): the forwarding of `main.rs` behind a step that
+//! makes the frame anew, so that a run of many rounds does not meet what it rewrote itself. Not part of what users run.
+#![no_std]
+#![no_main]
+#![allow(dead_code, reason = "the program's modules, of which this needs some")]
+
+mod forward;
+mod maps;
+mod packet;
+mod rewrite;
+mod route;
+mod shared;
+mod transport;
+
+use aya_ebpf::{
+    bindings::xdp_action,
+    helpers::generated::bpf_redirect,
+    macros::{map, xdp},
+    maps::Array,
+    programs::XdpContext,
+};
+use ipvs_wire::checksum;
+
+use crate::packet::{Bytes, read, write};
+
+/// What frames to make.
+#[repr(C)]
+struct Plan {
+    /// State of the generator of flow numbers, never 0.
+    random: u32,
+    /// Number of flows less one: a power of two less one.
+    mask: u32,
+    /// 1: from the server to the client.
+    back: u32,
+    /// Virtual address or server, network order; port, host order.
+    other: u32,
+    other_port: u32,
+    /// First bytes of the frame.
+    hardware: [u32; 3],
+}
+
+#[map(name = "plan")]
+static PLAN: Array<Plan> = Array::with_max_entries(1, 0);
+
+/// The limit: nothing at all.
+#[xdp]
+pub fn empty(_: XdpContext) -> u32 {
+    xdp_action::XDP_TX
+}
+
+/// The limit of a program that sends a frame on.
+#[xdp]
+pub fn redirect(context: XdpContext) -> u32 {
+    // SAFETY: a plain helper call.
+    unsafe { bpf_redirect(context.ingress_ifindex() as u32, 0) as u32 }
+}
+
+/// Making the frame alone.
+#[xdp]
+pub fn make(context: XdpContext) -> u32 {
+    if make_frame(&context) { xdp_action::XDP_TX } else { xdp_action::XDP_ABORTED }
+}
+
+/// Making the frame and forwarding it.
+#[xdp]
+pub fn make_and_forward(context: XdpContext) -> u32 {
+    if !make_frame(&context) {
+        return xdp_action::XDP_ABORTED;
+    }
+    forward::forward(&context).unwrap_or(xdp_action::XDP_ABORTED)
+}
+
+/// Flow `i`: client 10.100.0.0 + the low 16 bits, port 1024 + the others.
+#[inline(always)]
+fn make_frame(context: &XdpContext) -> bool {
+    let (bytes, data) = Bytes::of(context);
+    let Some(plan) = PLAN.get_ptr_mut(0) else { return false };
+    if !bytes.has(data, 54) {
+        return false;
+    }
+    // SAFETY: the map's one value, which nobody else uses meanwhile; 54 bytes of frame are there.
+    unsafe {
+        let mut random = (*plan).random;
+        random ^= random << 13;
+        random ^= random >> 17;
+        random ^= random << 5;
+        (*plan).random = random;
+        let flow = random & (*plan).mask;
+        let client = (0x0a64_0000 | flow & 0xffff).to_be();
+        let (port, other_port) =
+            (((1024 + (flow >> 16)) as u16).to_be(), ((*plan).other_port as u16).to_be());
+        let (from, to, from_port, to_port) = if (*plan).back != 0 {
+            ((*plan).other, client, other_port, port)
+        } else {
+            (client, (*plan).other, port, other_port)
+        };
+        write(data, (*plan).hardware);
+        write(data + 22, 64u8);
+        write(data + 24, 0u16);
+        write(data + 26, from);
+        write(data + 30, to);
+        let words: [u32; 5] = read(data + 14);
+        write(data + 24, !checksum::fold(words.iter().map(|word| u64::from(*word)).sum()));
+        write(data + 34, from_port);
+        write(data + 36, to_port);
+        write(data + 50, 0x1234u16);
+    }
+    true
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+/// As in `main.rs`.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+pub static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

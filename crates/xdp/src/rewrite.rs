@@ -1,0 +1,73 @@
+//! Rewriting a packet as `ipvs_wire::rewrite` does, to the same bytes.
+//!
+//! Sums are taken in the byte order of the packet: ones' complement addition does not care (RFC 1071 section 2), nor does
+//! it matter in which order differences are added.
+
+use ipvs_wire::checksum;
+
+use crate::maps::Address;
+use crate::packet::{read, write};
+use crate::transport::{Packet, checksum_at};
+
+/// An end of a packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Source,
+    Destination,
+}
+
+/// One hop less.
+#[inline(always)]
+pub fn decrement_hop_limit<const V6: bool>(packet: &Packet) {
+    // SAFETY: `Packet` has the IP header.
+    unsafe {
+        if V6 {
+            write::<u8>(packet.ip + 7, read::<u8>(packet.ip + 7) - 1);
+        } else {
+            write::<u8>(packet.ip + 8, read::<u8>(packet.ip + 8) - 1);
+            add_to(packet.ip + 10, !0x0100u16.to_be());
+        }
+    }
+}
+
+/// Puts another address and port (host order) at an end.
+#[inline(always)]
+pub fn set_end<const V6: bool>(packet: &Packet, end: End, address: &Address, port: u16) {
+    let (old, old_port) = match end {
+        End::Source => (&packet.source, packet.source_port),
+        End::Destination => (&packet.destination, packet.destination_port),
+    };
+    let addresses = checksum::add(!sum::<V6>(old), sum::<V6>(address));
+    let difference = checksum::add(addresses, checksum::add(!old_port.to_be(), port.to_be()));
+    let port_at = packet.transport + if end == End::Source { 0 } else { 2 };
+    let field = packet.transport + checksum_at(packet.protocol);
+    // SAFETY: `Packet` has the IP header and the fixed part of the transport header.
+    unsafe {
+        if V6 {
+            write::<Address>(packet.ip + if end == End::Source { 8 } else { 24 }, *address);
+        } else {
+            write::<u32>(packet.ip + if end == End::Source { 12 } else { 16 }, address[3]);
+            add_to(packet.ip + 10, addresses);
+        }
+        write::<u16>(port_at, port.to_be());
+        let updated = checksum::update(read(field), difference);
+        write::<u16>(field, checksum::stored(packet.protocol, updated));
+    }
+}
+
+/// Adds a difference to the checksum at `at`.
+///
+/// # Safety
+/// Two bytes must be there.
+#[inline(always)]
+unsafe fn add_to(at: usize, difference: u16) {
+    // SAFETY: by the caller.
+    unsafe { write::<u16>(at, checksum::update(read(at), difference)) }
+}
+
+#[inline(always)]
+fn sum<const V6: bool>(address: &Address) -> u16 {
+    let [a, b, c, d] = *address;
+    let low = u64::from(d);
+    checksum::fold(if V6 { u64::from(a) + u64::from(b) + u64::from(c) + low } else { low })
+}

@@ -1,0 +1,125 @@
+//! The way to a client: the host's own routes and neighbours, with what was found last remembered.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{bindings::xdp_md, helpers::generated::bpf_fib_lookup, macros::map, maps::PerCpuArray};
+use ipvs_flow::Tick;
+
+use crate::maps::{Address, network_generation};
+use crate::shared::port;
+use crate::transport::Packet;
+
+const INET: u8 = 2;
+const INET6: u8 = 10;
+
+/// struct bpf_fib_lookup, as far as it is used.
+#[repr(C)]
+struct Lookup {
+    family: u8,
+    protocol: u8,
+    ports: [u16; 2],
+    length: u16,
+    interface: u32,
+    class: u32,
+    source: [u32; 4],
+    destination: [u32; 4],
+    vlan: u32,
+    /// Source, then destination.
+    hardware: [u16; 6],
+}
+
+/// Where a packet leaves.
+#[derive(Clone, Copy)]
+pub struct Hop {
+    pub interface: u32,
+    /// The first twelve bytes of the frame.
+    pub hardware: [u32; 3],
+}
+
+/// A hop found before.
+#[repr(C, align(64))]
+struct Remembered {
+    destination: Address,
+    ingress: u32,
+    /// The network's generation, and the time, when it was found.
+    generation: u32,
+    tick: u32,
+    mtu: u32,
+    interface: u32,
+    hardware: [u32; 3],
+}
+
+/// Hops found before, at the low bits of the destination's last word: on a machine with a few hundred clients, or one
+/// whose clients have long connections, most lookups of the kernel's routes are spared.
+#[map(name = "hops")]
+static HOPS: PerCpuArray<Remembered> = PerCpuArray::with_max_entries(HOPS_LEN, 0);
+const HOPS_LEN: u32 = 1024;
+
+/// Longest time that a hop is remembered, in ticks: about a second. Changes are announced by the daemon, except some of
+/// path MTUs.
+const REMEMBER: u32 = 256;
+
+/// The next hop as [`look_up`] finds it, remembered for a while.
+#[inline(always)]
+pub fn hop<const V6: bool>(context: *mut xdp_md, ingress: u32, packet: &Packet, now: Tick) -> Option<Hop> {
+    let [a, b, c, d] = packet.destination;
+    // The last bytes differ most between clients.
+    let place = (d ^ d.swap_bytes()) & (HOPS_LEN - 1);
+    let remembered = HOPS.get_ptr_mut(place)?;
+    // SAFETY: values of this processor, and a program is not interrupted by itself.
+    let remembered = unsafe { &mut *remembered };
+    let [e, f, g, h] = remembered.destination;
+    let difference = a ^ e | b ^ f | c ^ g | d ^ h | ingress ^ remembered.ingress;
+    let generation = network_generation();
+    if difference == 0
+        && generation == remembered.generation
+        && now.since(Tick(remembered.tick)) < REMEMBER
+        && packet.length <= remembered.mtu
+    {
+        return Some(Hop { interface: remembered.interface, hardware: remembered.hardware });
+    }
+    let (hop, mtu) = look_up::<V6>(context, ingress, packet)?;
+    let Hop { interface, hardware } = hop;
+    *remembered = Remembered {
+        destination: packet.destination,
+        ingress,
+        generation,
+        tick: now.0,
+        mtu,
+        interface,
+        hardware,
+    };
+    Some(hop)
+}
+
+/// The next hop towards the packet's destination, with the way's MTU (or as much of it as is known: the packet's length);
+/// `None` if there is none yet, the packet is too large, or frames do not
+/// leave there from here. The source plays no part, as it plays none for the daemon.
+#[inline(always)]
+fn look_up<const V6: bool>(context: *mut xdp_md, ingress: u32, packet: &Packet) -> Option<(Hop, u32)> {
+    let [a, b, c, d] = packet.destination;
+    let mut lookup = Lookup {
+        family: if V6 { INET6 } else { INET },
+        protocol: packet.protocol,
+        ports: [0; 2],
+        length: packet.length as u16,
+        interface: ingress,
+        class: 0,
+        source: [0; 4],
+        destination: if V6 { [a, b, c, d] } else { [d, 0, 0, 0] },
+        vlan: 0,
+        hardware: [0; 6],
+    };
+    // SAFETY: the structure has the size and layout that the helper knows.
+    let result = unsafe {
+        bpf_fib_lookup(context.cast::<c_void>(), (&raw mut lookup).cast(), size_of::<Lookup>() as i32, 0)
+    };
+    if result != 0 || !port(lookup.interface)?.takes_frames() {
+        return None;
+    }
+    let [s0, s1, s2, d0, d1, d2] = lookup.hardware;
+    let pair = |low: u16, high: u16| u32::from(low) | u32::from(high) << 16;
+    let hardware = [pair(d0, d1), pair(d2, s0), pair(s1, s2)];
+    // The helper leaves the MTU where the length was, since Linux 5.17.
+    Some((Hop { interface: lookup.interface, hardware }, u32::from(lookup.length)))
+}

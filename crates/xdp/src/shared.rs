@@ -1,0 +1,135 @@
+//! What the daemon and the program share: the connection table, ways to destinations, timeouts, counters.
+//! `ipvs_datapath` maps the same memory (`fast_path`).
+
+use aya_ebpf::{helpers::bpf_get_smp_processor_id, macros::map, maps::Array};
+use ipvs_flow::{
+    Layout, Line, Memory, Table,
+    steady::TIMEOUTS,
+    way::{self, Way},
+};
+
+/// The map's memory can be mapped by the daemon.
+const MMAPABLE: u32 = 1 << 10;
+
+/// What the daemon decides before the program is loaded: constants to the verifier.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Constants {
+    hash_key: [u64; 2],
+    layout: [u32; 4],
+    /// 1: forward packets of established connections.
+    forwarding: u32,
+    /// Destinations that have a way and counters.
+    destinations: u32,
+}
+
+/// Set by the loader.
+#[unsafe(no_mangle)]
+static CONSTANTS: Constants = Constants { hash_key: [0; 2], layout: [0; 4], forwarding: 0, destinations: 0 };
+
+#[inline(always)]
+fn constants() -> Constants {
+    // SAFETY: a plain value. Volatile, since the loader changes what the compiler sees here.
+    unsafe { core::ptr::read_volatile(&raw const CONSTANTS) }
+}
+
+/// The lines of the connection table. The loader sets the number of entries of this map and those below.
+#[map(name = "connections")]
+static CONNECTIONS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
+
+/// How to reach destinations, by destination index: see [`ipvs_flow::way`].
+#[map(name = "ways")]
+static WAYS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
+
+/// What was forwarded, by processor and destination index.
+#[map(name = "traffic")]
+static TRAFFIC: Array<Traffic> = Array::with_max_entries(1, MMAPABLE);
+
+/// Timeouts of states, in ticks: see [`ipvs_flow::steady`].
+#[map(name = "timeouts")]
+static TIMEOUTS_MAP: Array<[u32; TIMEOUTS]> = Array::with_max_entries(1, 0);
+
+/// Attached interfaces, at the low bits of their index.
+#[map(name = "ports")]
+static PORTS: Array<Port> = Array::with_max_entries(PORTS_LEN, 0);
+const PORTS_LEN: u32 = 256;
+
+/// Counters of one destination on one processor: a cache line. Bytes are IP total lengths.
+#[repr(C, align(64))]
+pub struct Traffic {
+    pub packets_in: u64,
+    pub bytes_in: u64,
+    pub packets_out: u64,
+    pub bytes_out: u64,
+}
+
+/// An attached interface.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Port {
+    interface: u32,
+    /// Its hardware address.
+    pub hardware: [u16; 3],
+    /// 1: frames may leave by it from here.
+    leave: u16,
+}
+
+/// The connection table's memory.
+pub struct Connections;
+
+impl Memory for Connections {
+    #[inline(always)]
+    fn line(&self, number: u32) -> Option<&Line> {
+        CONNECTIONS.get(number)
+    }
+}
+
+/// Whether packets are forwarded here at all.
+#[inline(always)]
+pub fn forwarding() -> bool {
+    constants().forwarding != 0
+}
+
+/// The connection table.
+#[inline(always)]
+pub fn table() -> Table<Connections> {
+    let Constants { layout, hash_key, .. } = constants();
+    Table::known(Connections, Layout::from_words(layout), hash_key)
+}
+
+/// The way to a destination, `None` while there is none that may be used here.
+#[inline(always)]
+pub fn way(destination: u32) -> Option<Way> {
+    if destination >= constants().destinations {
+        return None;
+    }
+    way::read(WAYS.get(destination)?)
+}
+
+/// The timeout of a place in [`ipvs_flow::steady`]'s list.
+#[inline(always)]
+pub fn timeout(place: usize) -> Option<u32> {
+    TIMEOUTS_MAP.get(0)?.get(place & (TIMEOUTS - 1)).copied()
+}
+
+/// The counters of a destination on this processor.
+#[inline(always)]
+pub fn traffic(destination: u32) -> Option<*mut Traffic> {
+    // SAFETY: a plain helper call.
+    let processor = unsafe { bpf_get_smp_processor_id() };
+    TRAFFIC.get_ptr_mut(processor * constants().destinations + destination)
+}
+
+/// The attached interface of that index.
+#[inline(always)]
+pub fn port(interface: u32) -> Option<Port> {
+    PORTS.get(interface & (PORTS_LEN - 1)).copied().filter(|port| port.interface == interface)
+}
+
+impl Port {
+    /// Whether frames may leave by it from here.
+    #[inline(always)]
+    pub fn takes_frames(&self) -> bool {
+        self.leave != 0
+    }
+}

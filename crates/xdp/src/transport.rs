@@ -1,0 +1,156 @@
+//! The frames that may be forwarded here: whole TCP and UDP packets without IP options or extension headers, without
+//! tags, with complete checksums. All else is the daemon's.
+
+use ipvs_wire::{checksum, protocol};
+
+use crate::maps::Address;
+use crate::packet::{Bytes, ipv4_address, ipv6_address, read};
+
+/// Length of the Ethernet header.
+pub const ETHERNET: usize = 14;
+/// Frames up to this length may be padded.
+const LEAST_FRAME: usize = 60;
+
+/// A packet that may be forwarded.
+#[derive(Clone, Copy)]
+pub struct Packet {
+    /// Start of the frame.
+    pub frame: usize,
+    /// Start of the IP header.
+    pub ip: usize,
+    /// Start of the transport header: 20 bytes of TCP are there, or 8 of UDP.
+    pub transport: usize,
+    /// Length from the IP header on.
+    pub length: u32,
+    pub protocol: u8,
+    pub source: Address,
+    pub destination: Address,
+    /// In host order, as the other port.
+    pub source_port: u16,
+    pub destination_port: u16,
+    /// Flags of a TCP segment.
+    pub flags: u8,
+}
+
+/// Length of an IP header.
+pub const fn header<const V6: bool>() -> usize {
+    if V6 { 40 } else { 20 }
+}
+
+/// Offset of the checksum in the transport header.
+#[inline(always)]
+pub const fn checksum_at(protocol: u8) -> usize {
+    if protocol == protocol::TCP { 16 } else { 6 }
+}
+
+impl Packet {
+    /// Reads the frame at `frame`, whose Ethernet header is there.
+    #[inline(always)]
+    pub fn read<const V6: bool>(bytes: Bytes, frame: usize) -> Option<Self> {
+        let ip = frame + ETHERNET;
+        let transport = ip + header::<V6>();
+        if !bytes.has(ip, header::<V6>() + 8) {
+            return None;
+        }
+        // SAFETY: the IP header and eight bytes more are there.
+        let (length, hop_limit, protocol, source, destination, ports): (
+            usize,
+            u8,
+            u8,
+            Address,
+            Address,
+            [u16; 2],
+        ) = unsafe {
+            if V6 {
+                if read::<u8>(ip) >> 4 != 6 {
+                    return None;
+                }
+                let length = header::<V6>() + usize::from(u16::from_be(read(ip + 4)));
+                (
+                    length,
+                    read(ip + 7),
+                    read(ip + 6),
+                    ipv6_address(ip + 8),
+                    ipv6_address(ip + 24),
+                    read(transport),
+                )
+            } else {
+                if read::<u8>(ip) != 0x45 || read::<u16>(ip + 6) & 0x3fffu16.to_be() != 0 || !whole_header(ip)
+                {
+                    return None;
+                }
+                let length = usize::from(u16::from_be(read(ip + 2)));
+                (
+                    length,
+                    read(ip + 8),
+                    read(ip + 9),
+                    ipv4_address(ip + 12),
+                    ipv4_address(ip + 16),
+                    read(transport),
+                )
+            }
+        };
+        let there = bytes.end() - ip;
+        if hop_limit <= 1 || there < length || there != length && there + ETHERNET > LEAST_FRAME {
+            return None;
+        }
+        let mut flags = 0;
+        if protocol == protocol::TCP {
+            if length < header::<V6>() + 20 || !bytes.has(transport, 20) {
+                return None;
+            }
+            // SAFETY: 20 bytes are there.
+            flags = unsafe { read(transport + 13) };
+        } else if protocol == protocol::UDP {
+            // SAFETY: eight bytes are there.
+            let (stated, sum) = unsafe { (u16::from_be(read(transport + 4)), read::<u16>(transport + 6)) };
+            // Without checksum the daemon makes one.
+            if length < header::<V6>() + 8 || usize::from(stated) != length - header::<V6>() || sum == 0 {
+                return None;
+            }
+        } else {
+            return None;
+        }
+        // SAFETY: the field was checked to be there.
+        let field: u16 = unsafe { read(transport + checksum_at(protocol)) };
+        if field == pseudo_header(&source, &destination, protocol, (length - header::<V6>()) as u16, V6) {
+            // Left to the card by a sender on this machine.
+            return None;
+        }
+        let [source_port, destination_port] = ports.map(u16::from_be);
+        Some(Self {
+            frame,
+            ip,
+            transport,
+            length: length as u32,
+            protocol,
+            source,
+            destination,
+            source_port,
+            destination_port,
+            flags,
+        })
+    }
+}
+
+/// Whether the checksum of a 20-byte IPv4 header is right.
+///
+/// # Safety
+/// 20 bytes must be there.
+#[inline(always)]
+unsafe fn whole_header(ip: usize) -> bool {
+    // SAFETY: by the caller.
+    let words: [u32; 5] = unsafe { read(ip) };
+    checksum::fold(words.iter().map(|word| u64::from(*word)).sum()) == 0xffff
+}
+
+/// Sum of the pseudo-header, in the byte order of the packet: as [`ipvs_wire::checksum::pseudo_header`].
+#[inline(always)]
+fn pseudo_header(source: &Address, destination: &Address, protocol: u8, length: u16, v6: bool) -> u16 {
+    let mut sum = u64::from(u16::from(protocol).to_be()) + u64::from(length.to_be());
+    let from = if v6 { 0 } else { 3 };
+    for word in from..4 {
+        sum += u64::from(source[word]) + u64::from(destination[word]);
+    }
+    checksum::fold(sum)
+}
