@@ -1,6 +1,6 @@
 //! Ethernet, VLAN tags and ARP; then by network protocol.
 
-use aya_ebpf::programs::XdpContext;
+use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 
 use crate::maps::{Endpoint, is_answered, is_server, is_virtual};
 use crate::packet::{Bytes, ipv4_address, read};
@@ -15,6 +15,18 @@ const ETHERTYPE_QINQ: u16 = 0x88a8u16.to_be();
 /// Whether the frame goes to the daemon.
 #[inline(always)]
 pub fn concerns_daemon(context: &XdpContext) -> bool {
+    classify(context.ctx) != 0
+}
+
+/// A function of its own, as the forwarding: all stacks of a chain of calls share 512 bytes.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn classify(context: *mut xdp_md) -> u32 {
+    u32::from(frame_concerns_daemon(&XdpContext::new(context)))
+}
+
+#[inline(always)]
+fn frame_concerns_daemon(context: &XdpContext) -> bool {
     let (bytes, data) = Bytes::of(context);
     if !bytes.has(data, 14) {
         return false;

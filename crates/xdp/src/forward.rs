@@ -56,7 +56,7 @@ pub fn forward(context: &XdpContext) -> Option<u32> {
     (action != xdp_action::XDP_ABORTED).then_some(action)
 }
 
-/// A function of its own: it has the whole stack. Its name is not mangled, so that the object does not depend on the folder
+/// A function of its own: it has nearly the whole stack. Its name is not mangled, so that the object does not depend on the folder
 /// that it is built in.
 #[unsafe(no_mangle)]
 #[inline(never)]

@@ -7,7 +7,7 @@ use ipvs_wire::checksum;
 
 use crate::maps::Address;
 use crate::packet::{read, write};
-use crate::transport::{Packet, checksum_at};
+use crate::transport::Packet;
 
 /// An end of a packet.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,6 @@ pub fn set_end<const V6: bool>(packet: &Packet, end: End, address: &Address, por
     let addresses = checksum::add(!sum::<V6>(old), sum::<V6>(address));
     let difference = checksum::add(addresses, checksum::add(!old_port.to_be(), port.to_be()));
     let port_at = packet.transport + if end == End::Source { 0 } else { 2 };
-    let field = packet.transport + checksum_at(packet.protocol);
     // SAFETY: `Packet` has the IP header and the fixed part of the transport header.
     unsafe {
         if V6 {
@@ -50,8 +49,8 @@ pub fn set_end<const V6: bool>(packet: &Packet, end: End, address: &Address, por
             add_to(packet.ip + 10, addresses);
         }
         write::<u16>(port_at, port.to_be());
-        let updated = checksum::update(read(field), difference);
-        write::<u16>(field, checksum::stored(packet.protocol, updated));
+        let updated = checksum::update(read(packet.checksum), difference);
+        write::<u16>(packet.checksum, checksum::stored(packet.protocol, updated));
     }
 }
 

@@ -20,6 +20,9 @@ pub struct Packet {
     pub ip: usize,
     /// Start of the transport header: 20 bytes of TCP are there, or 8 of UDP.
     pub transport: usize,
+    /// Place of the transport checksum. Kept, not computed anew: verifiers of older kernels (6.1) do not see that what was
+    /// TCP when its header was checked is TCP still.
+    pub checksum: usize,
     /// Length from the IP header on.
     pub length: u32,
     pub protocol: u8,
@@ -35,12 +38,6 @@ pub struct Packet {
 /// Length of an IP header.
 pub const fn header<const V6: bool>() -> usize {
     if V6 { 40 } else { 20 }
-}
-
-/// Offset of the checksum in the transport header.
-#[inline(always)]
-pub const fn checksum_at(protocol: u8) -> usize {
-    if protocol == protocol::TCP { 16 } else { 6 }
 }
 
 impl Packet {
@@ -95,12 +92,14 @@ impl Packet {
             return None;
         }
         let mut flags = 0;
+        let place;
         if protocol == protocol::TCP {
             if length < header::<V6>() + 20 || !bytes.has(transport, 20) {
                 return None;
             }
             // SAFETY: 20 bytes are there.
             flags = unsafe { read(transport + 13) };
+            place = transport + 16;
         } else if protocol == protocol::UDP {
             // SAFETY: eight bytes are there.
             let (stated, sum) = unsafe { (u16::from_be(read(transport + 4)), read::<u16>(transport + 6)) };
@@ -108,11 +107,12 @@ impl Packet {
             if length < header::<V6>() + 8 || usize::from(stated) != length - header::<V6>() || sum == 0 {
                 return None;
             }
+            place = transport + 6;
         } else {
             return None;
         }
         // SAFETY: the field was checked to be there.
-        let field: u16 = unsafe { read(transport + checksum_at(protocol)) };
+        let field: u16 = unsafe { read(place) };
         if field == pseudo_header(&source, &destination, protocol, (length - header::<V6>()) as u16, V6) {
             // Left to the card by a sender on this machine.
             return None;
@@ -122,6 +122,7 @@ impl Packet {
             frame,
             ip,
             transport,
+            checksum: place,
             length: length as u32,
             protocol,
             source,
