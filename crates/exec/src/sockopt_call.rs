@@ -11,7 +11,7 @@ use crate::process::Thread;
 use crate::supervisor::Supervisor;
 use crate::syscall;
 
-/// Answers such a call, or has the kernel do it: if it is no call on an IPv4 socket of the namespace that is served.
+/// Answers such a call, or has the kernel do it: if it is no call on a socket of IP in the namespace that is served.
 pub(crate) fn serve(supervisor: &Supervisor, notification: &Notification) -> Outcome {
     let [fd, _, number, value, length, _] = notification.arguments;
     let thread = Thread::new(notification.thread);
@@ -19,8 +19,14 @@ pub(crate) fn serve(supervisor: &Supervisor, notification: &Notification) -> Out
     let Ok(socket) = thread.open().and_then(|descriptors| descriptors.duplicate(fd as u32)) else {
         return Outcome::Continue;
     };
-    let domain = syscall::integer_option(&socket, libc::SOL_SOCKET, libc::SO_DOMAIN);
-    if !domain.is_ok_and(|domain| domain == libc::AF_INET) {
+    // TCP and UDP sockets of IPv6 take options of this level, too (seen; `conformance/raw/sockopt.py`).
+    let option = |name| syscall::integer_option(&socket, libc::SOL_SOCKET, name).unwrap_or(-1);
+    let takes_options = match option(libc::SO_DOMAIN) {
+        libc::AF_INET => true,
+        libc::AF_INET6 => matches!(option(libc::SO_TYPE), libc::SOCK_STREAM | libc::SOCK_DGRAM),
+        _ => false,
+    };
+    if !takes_options {
         return Outcome::Continue;
     }
     let Some(daemon) = supervisor.daemon_of(&socket) else { return Outcome::Continue };

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bench_control;
 mod build_xdp;
 mod conformance;
 mod workspace;
@@ -27,6 +28,8 @@ enum Task {
     Conformance(conformance::Arguments),
     /// Measure the engine alone: time, instructions and allocations per packet, bytes per connection.
     Bench(bench::Arguments),
+    /// Measure control at size: restoring, listing and changing many services.
+    BenchControl(bench_control::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Task::BuildXdp(arguments) => build_xdp::run(&arguments),
         Task::Conformance(arguments) => conformance::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::BenchControl(arguments) => bench_control::run(&arguments),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -48,6 +48,8 @@ impl<'a> Answers<'a> {
                     return ControlFlow::Break(());
                 }
                 kind::DONE => {
+                    // In a datagram of its own, as the reference kernel sends it.
+                    self.end_datagram();
                     self.pack(&message);
                     return ControlFlow::Break(());
                 }
@@ -183,7 +185,7 @@ mod tests {
         let got = answers(&asked, false, &[page.clone(), page, done.clone()]);
         assert!(got.iter().all(|datagram| datagram.len() <= DATAGRAM));
         assert_eq!(got.concat(), [item.repeat(128), done.clone()].concat());
-        assert_eq!(got.len(), 128usize.div_ceil(DATAGRAM / 400));
+        assert_eq!(got.len(), 128usize.div_ceil(DATAGRAM / 400) + 1, "the end is one of its own");
         assert_eq!(answers(&asked, false, std::slice::from_ref(&done)), [done], "an empty one");
     }
 }

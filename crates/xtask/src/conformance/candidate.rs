@@ -16,15 +16,15 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Makes the namespaces and the link, starts ipvsd, runs the script with `client` and returns what it printed.
 pub(crate) fn run(script: &Script, client: Client, binaries: &Path) -> Result<Recording> {
-    let place = Place::new(script, client, binaries)?;
-    let (out, err) = place.bash(Client::Ours, "link")?;
-    ensure!(err.is_empty() && out.is_empty(), "making the link: {out}{err}");
-    let mut daemon = Daemon::start(&place)?;
-    let outcome = place.bash(client, &format!(". \"$LIBRARY\"/{}.sh", script.name));
-    daemon.stop()?;
-    let (out, err) = outcome?;
-    ensure!(err.is_empty(), "the script wrote to its standard error:\n{err}");
+    let place = Place::new(&script.name, client, binaries)?;
+    let out = place.with_daemon("link", client, &format!(". \"$LIBRARY\"/{}.sh", script.name))?;
     Ok(Recording::new("ipvsd", &out))
+}
+
+/// Runs bash text where ipvsd runs, with our ipvsadm and ipvsd in its PATH, after `setup` has made the interface ve0; returns what it
+/// printed.
+pub(crate) fn bash(name: &str, binaries: &Path, setup: &str, text: &str) -> Result<String> {
+    Place::new(name, Client::Ours, binaries)?.with_daemon(setup, Client::Ours, text)
 }
 
 /// The namespaces and files of one run; dropping it removes them.
@@ -36,8 +36,8 @@ struct Place {
 }
 
 impl Place {
-    fn new(script: &Script, client: Client, binaries: &Path) -> Result<Self> {
-        let director = format!("ipvsd-cf-{}-{}-{}", std::process::id(), client.name(), script.name);
+    fn new(name: &str, client: Client, binaries: &Path) -> Result<Self> {
+        let director = format!("ipvsd-cf-{}-{}-{name}", std::process::id(), client.name());
         let client = format!("{director}-cl");
         let folder = std::env::temp_dir().join(&director);
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -51,6 +51,18 @@ impl Place {
 
     fn socket(&self) -> PathBuf {
         self.folder.join("ipvsd.sock")
+    }
+
+    /// Makes the network by `setup`, starts ipvsd, runs bash text with `client` and ends ipvsd; what the text printed.
+    fn with_daemon(&self, setup: &str, client: Client, text: &str) -> Result<String> {
+        let (out, err) = self.bash(Client::Ours, setup)?;
+        ensure!(err.is_empty() && out.is_empty(), "making the network: {out}{err}");
+        let mut daemon = Daemon::start(self)?;
+        let outcome = self.bash(client, text);
+        daemon.stop()?;
+        let (out, err) = outcome?;
+        ensure!(err.is_empty(), "the script wrote to its standard error:\n{err}");
+        Ok(out)
     }
 
     /// Runs bash text in the director's namespace, the library loaded, its `ipvsadm` being `client`; its output and

@@ -3,10 +3,11 @@
 //! Scripts lie in `conformance/control`, what the kernel answered in `conformance/recordings`; see
 //! `conformance/README.md`.
 
-mod candidate;
+pub(crate) mod candidate;
 mod client;
+mod raw;
 mod recording;
-mod reference;
+pub(crate) mod reference;
 mod script;
 
 use std::path::{Path, PathBuf};
@@ -54,7 +55,7 @@ enum Action {
         /// Scripts at once; by default as many as there are processors.
         #[arg(long)]
         jobs: Option<std::num::NonZeroUsize>,
-        /// Scripts; all if none is named.
+        /// Scripts; all if none is named, and the sessions of raw bytes (`raw-netlink`, `raw-sockopt`) with them.
         names: Vec<String>,
     },
 }
@@ -67,14 +68,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
             record(&Script::find(names)?, interfaces, *verify)
         }
         Action::Check { profile, bin_dir, show, clients, jobs, names } => {
-            let scripts = Script::find(names)?;
+            let (raw, names): (Vec<String>, Vec<String>) = names
+                .iter()
+                .cloned()
+                .partition(|name| raw::NAMES.iter().any(|raw| *name == format!("raw-{raw}")));
+            let scripts =
+                if raw.is_empty() || !names.is_empty() { Script::find(&names)? } else { Vec::new() };
+            let sessions = raw::NAMES.into_iter().filter(|session| {
+                raw.is_empty() && names.is_empty() || raw.contains(&format!("raw-{session}"))
+            });
             let binaries = match bin_dir {
                 Some(dir) => dir.canonicalize().with_context(|| format!("no folder {}", dir.display()))?,
                 None => crate::workspace::build_ipvsd(profile)?,
             };
             let clients = if clients.is_empty() { &Client::ALL[..] } else { clients };
             let jobs = jobs.map_or_else(std::thread::available_parallelism, Ok)?;
-            check(&scripts, clients, &binaries, jobs.get(), *show)
+            check(&scripts, clients, sessions.collect(), &binaries, jobs.get(), *show)
         }
     }
 }
@@ -97,16 +106,23 @@ fn record(scripts: &[Script], interfaces: &[Interface], verify: bool) -> Result<
     Ok(!verify || tally.finish())
 }
 
-fn check(scripts: &[Script], clients: &[Client], binaries: &Path, jobs: usize, show: bool) -> Result<bool> {
+fn check(
+    scripts: &[Script],
+    clients: &[Client],
+    sessions: Vec<&'static str>,
+    binaries: &Path,
+    jobs: usize,
+    show: bool,
+) -> Result<bool> {
     if !rustix::process::geteuid().is_root() {
         bail!("network namespaces need root: run it as root");
     }
-    let mut runs = Vec::new();
+    let mut runs: Vec<Run<'_>> = sessions.into_iter().map(Run::Raw).collect();
     for &client in clients {
         client.check(binaries)?;
         for script in scripts {
             if script.is_for(client)? {
-                runs.push((script, client));
+                runs.push(Run::Script(script, client));
             }
         }
     }
@@ -117,10 +133,11 @@ fn check(scripts: &[Script], clients: &[Client], binaries: &Path, jobs: usize, s
             scope.spawn(|| {
                 loop {
                     let next = runs.lock().ok().and_then(|mut runs| runs.next());
-                    let Some((script, client)) = next else { return };
-                    let outcome = check_one(script, client, binaries, show);
+                    let Some(run) = next else { return };
+                    let outcome =
+                        run.check(binaries, show).unwrap_or_else(|error| Some(format!("{error:#}\n")));
                     if let Ok(mut tally) = tally.lock() {
-                        tally.count(&format!("{} ({})", script.name, client.name()), &outcome);
+                        tally.count(&run.name(), &outcome);
                     }
                 }
             });
@@ -129,17 +146,34 @@ fn check(scripts: &[Script], clients: &[Client], binaries: &Path, jobs: usize, s
     Ok(tally.lock().is_ok_and(|tally| tally.finish()))
 }
 
-/// Runs a script; what differs, or what went wrong.
-fn check_one(script: &Script, client: Client, binaries: &Path, show: bool) -> Option<String> {
-    let run = || -> Result<Option<String>> {
-        let expected = Recording::load(script, client.interface())?;
-        let got = candidate::run(script, client, binaries)?;
-        if show {
-            println!("{}", got.text());
+/// One thing to run and compare.
+enum Run<'a> {
+    Script(&'a Script, Client),
+    Raw(&'static str),
+}
+
+impl Run<'_> {
+    fn name(&self) -> String {
+        match self {
+            Self::Script(script, client) => format!("{} ({})", script.name, client.name()),
+            Self::Raw(name) => format!("raw-{name}"),
         }
-        Ok(expected.difference(&got, "kernel", "ipvsd"))
-    };
-    run().unwrap_or_else(|error| Some(format!("{error:#}\n")))
+    }
+
+    /// What differs.
+    fn check(&self, binaries: &Path, show: bool) -> Result<Option<String>> {
+        match self {
+            Self::Script(script, client) => {
+                let expected = Recording::load(script, client.interface())?;
+                let got = candidate::run(script, *client, binaries)?;
+                if show {
+                    println!("{}", got.text());
+                }
+                Ok(expected.difference(&got, "kernel", "ipvsd"))
+            }
+            Self::Raw(name) => raw::check(name, binaries),
+        }
+    }
 }
 
 /// How many scripts agreed.

@@ -26,7 +26,6 @@ const LIMIT: &str = "600";
 
 /// Boots the reference kernel, runs the script there with clients that speak `interface`, and returns what it printed.
 pub(crate) fn run(script: &Script, interface: Interface) -> Result<Recording> {
-    let file = std::env::temp_dir().join(format!("ipvsd-conformance-{}.sh", std::process::id()));
     // Without generic netlink, every client falls back to socket options, as on a kernel that lacks the family.
     let wrapper = match interface {
         Interface::Netlink => "",
@@ -37,19 +36,21 @@ pub(crate) fn run(script: &Script, interface: Interface) -> Result<Recording> {
          exec {wrapper} bash -c '. /in/lib.sh; . /in/{}.sh'\n",
         script.name
     );
-    std::fs::write(&file, payload).with_context(|| format!("cannot write {}", file.display()))?;
+    let text = bash(&payload).with_context(|| script.name.clone())?;
+    let (source, body) = text.split_once('\n').context("the reference kernel printed nothing")?;
+    Ok(Recording::new(source, body))
+}
+
+/// Boots the reference kernel and runs bash text there; what it printed.
+pub(crate) fn bash(text: &str) -> Result<String> {
+    let file = std::env::temp_dir().join(format!("ipvsd-conformance-{}.sh", std::process::id()));
+    std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     let output =
         Command::new(tools()?.join("run")).arg("-d").arg(Script::folder()).arg(&file).arg(LIMIT).output();
     let _ = std::fs::remove_file(&file);
     let output = output.context("cannot run the reference kernel")?;
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} on the reference kernel: {}\n{errors}", script.name, output.status);
-    ensure!(
-        errors.is_empty(),
-        "{} on the reference kernel wrote to its standard error:\n{errors}",
-        script.name
-    );
-    let text = String::from_utf8(output.stdout).context("output is not UTF-8")?;
-    let (source, body) = text.split_once('\n').context("the reference kernel printed nothing")?;
-    Ok(Recording::new(source, body))
+    ensure!(output.status.success(), "the reference kernel: {}\n{errors}", output.status);
+    ensure!(errors.is_empty(), "on the reference kernel it wrote to its standard error:\n{errors}");
+    String::from_utf8(output.stdout).context("output is not UTF-8")
 }
