@@ -152,7 +152,7 @@ impl Sysctl {
         }
     }
 
-    /// What it is at first; that of sync_qlen_max depends on the host's memory and is given to [`Sysctls::new`].
+    /// What it is at first; that of sync_qlen_max depends on the host's memory and is given to the director, see [`Config::sync_qlen_max`](crate::Config::sync_qlen_max).
     pub const fn default_values(self) -> [i64; 2] {
         match self {
             Self::Amemthresh => [1024, 0],
