@@ -104,6 +104,22 @@ impl Drop for Running {
 }
 
 #[test]
+fn settings_outlive_the_daemon() {
+    use ipvs_core::Sysctl;
+    use rustix::process::Signal;
+    let namespace = Namespace::new("settings");
+    for (before, signal) in [(0, Signal::TERM), (1, Signal::KILL), (2, Signal::TERM)] {
+        let running = Running::start(&namespace, &[]);
+        let mut client = ControlClient::connect(&namespace.socket()).unwrap();
+        let reply = client.request(Order::GetSysctl(Sysctl::SyncRetries)).unwrap();
+        assert_eq!(reply, Reply::Sysctls(vec![(Sysctl::SyncRetries, vec![before])]));
+        client.request(Order::SetSysctl(Sysctl::SyncRetries, vec![before + 1])).unwrap();
+        running.end(signal);
+    }
+    std::fs::remove_file(format!("{}.settings", namespace.socket().display())).unwrap();
+}
+
+#[test]
 fn starts_serves_and_stops() {
     use rustix::process::Signal;
     let namespace = Namespace::new("stops");

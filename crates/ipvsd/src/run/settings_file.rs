@@ -7,12 +7,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use ipvs_abi::sysctl::{format, parse};
 use ipvs_core::{Command, Director, Host, Instant, Reply, Sysctl, Timeouts};
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
 use tracing::{info, warn};
 
 /// Names of the timeouts.
@@ -55,8 +57,8 @@ impl SettingsFile {
     /// set.
     pub fn load(&mut self, now: Instant, host: &dyn Host, director: &mut Director) {
         let path = self.path.display().to_string();
-        let text = match fs::read(&self.path) {
-            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        let text = match read(&self.path) {
+            Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => return warn!(%path, %error, "cannot read the settings; going on with the defaults"),
         };
@@ -137,6 +139,23 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(ending);
     name.into()
+}
+
+/// Most bytes of a file: far more than all settings take.
+const MOST: u64 = 64 * 1024;
+
+/// Reads a file that only we can have written: where others may make files, one of theirs is not obeyed.
+fn read(path: &Path) -> io::Result<String> {
+    let file =
+        fs::OpenOptions::new().read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.uid() != geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
+        let text = "the file is another user's, or others may write it";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    let mut text = Vec::new();
+    file.take(MOST).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The commands that a file's text stands for, or the number of the first line that makes no sense, and why.
@@ -265,6 +284,12 @@ mod tests {
         let (_, mut director) = start(&socket);
         assert_eq!(value(&mut director, Sysctl::DropEntry), [0]);
         assert!(!path.exists() && with_ending(&path, ".broken").exists());
+        // One that others may have written is left alone.
+        fs::write(&path, "drop_entry = 2\n").unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+        let (_, mut director) = start(&socket);
+        assert_eq!(value(&mut director, Sysctl::DropEntry), [0]);
+        assert!(path.exists());
         fs::remove_dir_all(&folder).unwrap();
     }
 }
