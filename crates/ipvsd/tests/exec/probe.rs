@@ -206,8 +206,11 @@ fn sockopt() {
     assert_eq!(call(GETSOCKOPT, [socket, 0, 1153, 8, at(&12u32), 0]), Err(14));
     assert_eq!(call(GETSOCKOPT, [socket, 0, 1153, at(&[0u8; 12]), 8, 0]), Err(14));
     assert_eq!(call(SETSOCKOPT, [999, 0, 1154, 8, 44, 0]), Err(9));
-    let other = call(SOCKET, [10, 2, 0, 0, 0, 0]).unwrap() as u64;
-    assert_ne!(set(other, 1154, &service(81)), Ok(0), "no IPv4 socket");
+    // Also on a datagram socket of IPv6, but on none of another family.
+    let ipv6 = call(SOCKET, [10, 2, 0, 0, 0, 0]).unwrap() as u64;
+    assert_eq!(set(ipv6, 1154, &service(80)), Err(17));
+    let unix = call(SOCKET, [1, 2, 0, 0, 0, 0]).unwrap() as u64;
+    assert_eq!(set(unix, 1154, &service(81)), Err(95));
     assert_eq!(set(socket, 1156, &service(80)), Ok(0));
     assert_eq!(set(socket, 1156, &service(80)), Err(3));
 }
