@@ -155,6 +155,11 @@ impl Director {
         due.into_iter().flatten().min()
     }
 
+    /// Most connections at a time.
+    pub fn capacity(&self) -> u32 {
+        self.connections.table.capacity()
+    }
+
     /// Dropped packets by reason.
     pub fn drops(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
         self.drops.iter()

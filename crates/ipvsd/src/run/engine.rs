@@ -9,6 +9,7 @@ use super::Failure;
 use super::clock::now;
 use super::control::Control;
 use super::front::{Due, Front};
+use super::fullness::Fullness;
 use super::limitation::{self, Limitations};
 use super::memory::Memory;
 use super::poller::{Poller, Readiness};
@@ -35,6 +36,7 @@ pub struct Engine<F> {
     /// When the datapath wants its next turn.
     due: Due,
     limitations: Limitations,
+    fullness: Fullness,
     memory: Memory,
     report: Option<ReportSignal>,
     settings: Option<SettingsFile>,
@@ -59,6 +61,7 @@ impl<F: Front> Engine<F> {
             poller,
             due: Due::Now,
             limitations: Limitations::default(),
+            fullness: Fullness::default(),
             memory: Memory::default(),
             report: None,
             settings: None,
@@ -125,12 +128,14 @@ impl<F: Front> Engine<F> {
 
     /// Does a bounded piece of everything; returns whether there is more.
     fn turn(&mut self, now: Instant) -> bool {
-        let Self { director, front, control, poller, due, limitations, memory, settings, .. } = self;
+        let Self { director, front, control, poller, due, limitations, fullness, memory, settings, .. } =
+            self;
         *due = front.turn(now, director);
         director.settle();
         if director.poll_timeout().is_some_and(|due| due <= now) {
             memory.refresh(now, director);
             director.poll(now);
+            fullness.look(now, director, director.capacity());
         }
         let execute = &mut |command: Command| -> Result<Reply, Error> {
             let limits = limitation::of(&command);

@@ -12,6 +12,7 @@ mod datapath;
 mod engine;
 mod failure;
 mod front;
+mod fullness;
 mod instance;
 mod limitation;
 mod memory;
