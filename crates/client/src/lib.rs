@@ -133,6 +133,35 @@ impl ControlClient {
         outcomes
     }
 
+    /// Asks the daemon several things (listings among them, whole as with [`request`](Self::request)) in few datagrams, so
+    /// that it is not waited for between them; the answers in the same order.
+    pub fn ask_each(&mut self, commands: Vec<Command>) -> Vec<Result<Reply, ClientError>> {
+        let mut answers = Vec::with_capacity(commands.len());
+        let mut commands = commands.into_iter().peekable();
+        while commands.peek().is_some() {
+            let (mut datagram, mut exchanges) = (Vec::with_capacity(BATCH), Vec::new());
+            while datagram.len() < BATCH
+                && let Some(command) = commands.next()
+            {
+                self.sequence = self.sequence.wrapping_add(1);
+                let exchange = Exchange::new(command, self.sequence);
+                datagram.extend(exchange.request());
+                exchanges.push(exchange);
+            }
+            let mut failed = retry(|| send(&self.socket, &datagram, SendFlags::NOSIGNAL)).err();
+            for exchange in exchanges {
+                answers.push(match &failed {
+                    Some(error) => lost(error),
+                    None => self.receive(exchange).or_else(|error| match error {
+                        refused @ ClientError::Refused(_) => Err(refused),
+                        error => lost(failed.insert(error)),
+                    }),
+                });
+            }
+        }
+        answers
+    }
+
     /// Sends a datagram of requests with the sequence numbers from `first` on, of which `last` alone is acknowledged;
     /// appends an outcome of each. When the connection fails, those without an answer all get that failure.
     fn exchange_batch(
@@ -174,10 +203,8 @@ impl ControlClient {
                 }
             }
             Err(error) => {
-                let text = error.to_string();
-                let lost = outcomes.iter_mut().skip(start).filter(|outcome| outcome.is_ok());
-                for outcome in lost {
-                    *outcome = Err(ClientError::Io(io::Error::other(text.clone())));
+                for outcome in outcomes.iter_mut().skip(start).filter(|outcome| outcome.is_ok()) {
+                    *outcome = lost(&error);
                 }
             }
         }
@@ -240,6 +267,11 @@ impl ControlClient {
             }
         }
     }
+}
+
+/// The outcome of one request of many that a failure of the connection left unanswered.
+fn lost(error: &ClientError) -> Result<Reply, ClientError> {
+    Err(ClientError::Io(io::Error::other(error.to_string())))
 }
 
 /// Receives a datagram.

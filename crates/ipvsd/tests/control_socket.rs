@@ -84,6 +84,36 @@ fn each_of_many_commands_has_its_outcome() {
     assert!(client.request_each(Vec::new()).is_empty());
 }
 
+/// Questions that travel many in a datagram are answered each, in order, refused ones among them.
+#[test]
+fn each_of_many_questions_has_its_answer() {
+    let daemon = Daemon::start("questions", Limits::default());
+    let mut client = daemon.client();
+    let ports = 1..=1200u16;
+    let services = ports.clone().map(|port| {
+        let (id, config) = service(port);
+        Command::AddService(id, config)
+    });
+    assert!(client.request_each(services.collect()).iter().all(Result::is_ok));
+    let questions = ports.clone().flat_map(|port| {
+        let asked = service(if port % 5 == 0 { port + 20_000 } else { port }).0;
+        [Command::GetService(asked), Command::ListDestinations { service: asked, cursor: 0, limit: 1 }]
+    });
+    let answers = client.ask_each(questions.collect());
+    assert_eq!(answers.len(), 2 * ports.len());
+    for (port, answer) in ports.zip(answers.chunks(2)) {
+        match &answer[0] {
+            Ok(Reply::Service(found)) => assert_eq!(found.id, service(port).0),
+            refused => {
+                assert_eq!(refused.as_ref().err().and_then(ClientError::errno), Some(Errno::ESRCH));
+                assert_eq!(port % 5, 0);
+            }
+        }
+        assert!(matches!(&answer[1], Ok(Reply::Destinations { items, .. }) if items.is_empty()));
+    }
+    assert!(matches!(client.request(Command::GetInfo), Ok(Reply::Info(_))));
+}
+
 #[test]
 fn a_listing_of_many_pages_is_whole() {
     let daemon = Daemon::start("pages", Limits::default());

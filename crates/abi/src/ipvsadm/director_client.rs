@@ -26,4 +26,9 @@ pub trait DirectorClient {
     fn execute_each(&mut self, commands: Vec<Command>) -> Vec<Result<Reply, ClientFailure>> {
         commands.into_iter().map(|command| self.execute(command)).collect()
     }
+
+    /// Asks the director several things, the answers in the same order. Listings may be first pages.
+    fn ask_each(&mut self, commands: Vec<Command>) -> Vec<Result<Reply, ClientFailure>> {
+        commands.into_iter().map(|command| self.execute(command)).collect()
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use ipvs_core::{Command, ConnectionInfo, DestinationInfo, Info, Reply, ServiceId, ServiceInfo};
+use ipvs_core::{Command, ConnectionInfo, DestinationInfo, Info, Reply, ServiceInfo};
 
 use crate::errno::Errno;
 
@@ -55,23 +55,28 @@ impl Questions<'_> {
         }
     }
 
-    /// A service that is gone by now has none.
-    fn destinations(&mut self, service: ServiceId) -> Result<Vec<DestinationInfo>, Failure> {
-        let (mut destinations, mut cursor) = (Vec::new(), 0);
-        loop {
-            let page = self.0.execute(Command::ListDestinations { service, cursor, limit: PAGE });
-            let (items, next) = match page {
-                Ok(Reply::Destinations { items, next }) => (items, next),
-                Ok(_) => return Err(Failure::unintelligible()),
-                Err(ClientFailure::Refused(Errno::ESRCH)) => return Ok(destinations),
-                Err(failure) => return Err(Failure::of_listing(Operation::Other, failure)),
-            };
-            destinations.extend(items);
-            match next {
-                Some(next) => cursor = next,
-                None => return Ok(destinations),
+    /// The destinations of each service, asked for together. A service that is gone by now has none.
+    fn destinations(&mut self, services: &[ServiceInfo]) -> Result<Vec<Vec<DestinationInfo>>, Failure> {
+        let page = |service, cursor| Command::ListDestinations { service, cursor, limit: PAGE };
+        let first = services.iter().map(|service| page(service.id, 0)).collect();
+        let pages = self.0.ask_each(first);
+        let mut all = Vec::with_capacity(services.len());
+        for (service, mut answer) in services.iter().zip(pages) {
+            let mut destinations = Vec::new();
+            loop {
+                let (items, next) = match answer {
+                    Ok(Reply::Destinations { items, next }) => (items, next),
+                    Ok(_) => return Err(Failure::unintelligible()),
+                    Err(ClientFailure::Refused(Errno::ESRCH)) => break,
+                    Err(failure) => return Err(Failure::of_listing(Operation::Other, failure)),
+                };
+                destinations.extend(items);
+                let Some(next) = next else { break };
+                answer = self.0.execute(page(service.id, next));
             }
+            all.push(destinations);
         }
+        Ok(all)
     }
 
     fn each_connection(
@@ -193,14 +198,13 @@ fn ordered(
     if sorted {
         services = merge_sort(services, &|first, second| service_difference(&first.id, &second.id));
     }
-    let mut all = Vec::with_capacity(services.len());
-    for service in services {
-        let mut destinations = director.destinations(service.id)?;
-        if sorted {
-            destinations =
-                merge_sort(destinations, &|first, second| destination_difference(&first.id, &second.id));
+    let mut all = director.destinations(&services)?;
+    if sorted {
+        for destinations in &mut all {
+            let unsorted = core::mem::take(destinations);
+            *destinations =
+                merge_sort(unsorted, &|first, second| destination_difference(&first.id, &second.id));
         }
-        all.push((service, destinations));
     }
-    Ok(all)
+    Ok(services.into_iter().zip(all).collect())
 }

@@ -26,6 +26,20 @@ impl SocketClient {
             none => none.insert(ControlClient::connect(&self.path).map_err(failure)?),
         })
     }
+
+    /// What `request` makes of the commands on the connection.
+    fn each(
+        &mut self,
+        commands: Vec<Command>,
+        request: impl Fn(&mut ControlClient, Vec<Command>) -> Vec<Result<Reply, ClientError>>,
+    ) -> Vec<Result<Reply, ClientFailure>> {
+        match self.connection() {
+            Ok(connection) => {
+                request(connection, commands).into_iter().map(|outcome| outcome.map_err(failure)).collect()
+            }
+            Err(failure) => commands.iter().map(|_| Err(failure.clone())).collect(),
+        }
+    }
 }
 
 impl DirectorClient for SocketClient {
@@ -34,14 +48,11 @@ impl DirectorClient for SocketClient {
     }
 
     fn execute_each(&mut self, commands: Vec<Command>) -> Vec<Result<Reply, ClientFailure>> {
-        match self.connection() {
-            Ok(connection) => connection
-                .request_each(commands)
-                .into_iter()
-                .map(|outcome| outcome.map_err(failure))
-                .collect(),
-            Err(failure) => commands.iter().map(|_| Err(failure.clone())).collect(),
-        }
+        self.each(commands, ControlClient::request_each)
+    }
+
+    fn ask_each(&mut self, commands: Vec<Command>) -> Vec<Result<Reply, ClientFailure>> {
+        self.each(commands, ControlClient::ask_each)
     }
 }
 
