@@ -5,6 +5,7 @@
 
 pub(crate) mod candidate;
 mod client;
+mod go;
 mod raw;
 mod recording;
 pub(crate) mod reference;
@@ -55,7 +56,8 @@ enum Action {
         /// Scripts at once; by default as many as there are processors.
         #[arg(long)]
         jobs: Option<std::num::NonZeroUsize>,
-        /// Scripts; all if none is named, and the sessions of raw bytes (`raw-netlink`, `raw-sockopt`) with them.
+        /// Scripts; all if none is named, and with them the sessions of raw bytes (`raw-netlink`, `raw-sockopt`) and of a Go
+        /// client (`go`).
         names: Vec<String>,
     },
 }
@@ -68,22 +70,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
             record(&Script::find(names)?, interfaces, *verify)
         }
         Action::Check { profile, bin_dir, show, clients, jobs, names } => {
-            let (raw, names): (Vec<String>, Vec<String>) = names
-                .iter()
-                .cloned()
-                .partition(|name| raw::NAMES.iter().any(|raw| *name == format!("raw-{raw}")));
+            let (mut sessions, names): (Vec<String>, Vec<String>) =
+                names.iter().cloned().partition(|name| Session::find(name).is_some());
             let scripts =
-                if raw.is_empty() || !names.is_empty() { Script::find(&names)? } else { Vec::new() };
-            let sessions = raw::NAMES.into_iter().filter(|session| {
-                raw.is_empty() && names.is_empty() || raw.contains(&format!("raw-{session}"))
-            });
+                if sessions.is_empty() || !names.is_empty() { Script::find(&names)? } else { Vec::new() };
+            if sessions.is_empty() && names.is_empty() {
+                sessions = Session::ALL.map(|session| session.name()).to_vec();
+            }
+            let sessions = sessions.iter().filter_map(|name| Session::find(name)).collect();
             let binaries = match bin_dir {
                 Some(dir) => dir.canonicalize().with_context(|| format!("no folder {}", dir.display()))?,
                 None => crate::workspace::build_ipvsd(profile)?,
             };
             let clients = if clients.is_empty() { &Client::ALL[..] } else { clients };
             let jobs = jobs.map_or_else(std::thread::available_parallelism, Ok)?;
-            check(&scripts, clients, sessions.collect(), &binaries, jobs.get(), *show)
+            check(&scripts, clients, sessions, &binaries, jobs.get(), *show)
         }
     }
 }
@@ -109,7 +110,7 @@ fn record(scripts: &[Script], interfaces: &[Interface], verify: bool) -> Result<
 fn check(
     scripts: &[Script],
     clients: &[Client],
-    sessions: Vec<&'static str>,
+    sessions: Vec<Session>,
     binaries: &Path,
     jobs: usize,
     show: bool,
@@ -117,7 +118,7 @@ fn check(
     if !rustix::process::geteuid().is_root() {
         bail!("network namespaces need root: run it as root");
     }
-    let mut runs: Vec<Run<'_>> = sessions.into_iter().map(Run::Raw).collect();
+    let mut runs: Vec<Run<'_>> = sessions.into_iter().map(Run::Session).collect();
     for &client in clients {
         client.check(binaries)?;
         for script in scripts {
@@ -146,17 +147,39 @@ fn check(
     Ok(tally.lock().is_ok_and(|tally| tally.finish()))
 }
 
+/// A client of its own kind, with one conversation.
+#[derive(Clone, Copy)]
+enum Session {
+    Raw(&'static str),
+    Go,
+}
+
+impl Session {
+    const ALL: [Self; 3] = [Self::Raw(raw::NAMES[0]), Self::Raw(raw::NAMES[1]), Self::Go];
+
+    fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|session| session.name() == name)
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Raw(name) => format!("raw-{name}"),
+            Self::Go => go::NAME.to_owned(),
+        }
+    }
+}
+
 /// One thing to run and compare.
 enum Run<'a> {
     Script(&'a Script, Client),
-    Raw(&'static str),
+    Session(Session),
 }
 
 impl Run<'_> {
     fn name(&self) -> String {
         match self {
             Self::Script(script, client) => format!("{} ({})", script.name, client.name()),
-            Self::Raw(name) => format!("raw-{name}"),
+            Self::Session(session) => session.name(),
         }
     }
 
@@ -171,7 +194,8 @@ impl Run<'_> {
                 }
                 Ok(expected.difference(&got, "kernel", "ipvsd"))
             }
-            Self::Raw(name) => raw::check(name, binaries),
+            Self::Session(Session::Raw(name)) => raw::check(name, binaries),
+            Self::Session(Session::Go) => go::check(binaries),
         }
     }
 }
