@@ -9,6 +9,7 @@ use crate::command::{DestinationConfig, DestinationId, DestinationInfo, Forwardi
 use crate::error::Error;
 use crate::estimator::Estimated;
 use crate::fast_path::DestinationChange;
+use crate::interest::Interest;
 use crate::service::ServiceIndex;
 use crate::stats::Counters;
 
@@ -60,8 +61,9 @@ pub(crate) struct Destination {
     pub(crate) overloaded: bool,
     /// In its service's list, not in the trash (IP_VS_DEST_F_AVAILABLE).
     pub(crate) available: bool,
-    /// Whether it holds [`crate::Interest::Server`].
-    pub(crate) holds_server_interest: bool,
+    /// The interests in packets of its connections that it holds: of its method, and until its connections have ended of
+    /// methods that it had.
+    pub(crate) interests: Vec<Interest>,
     /// Counters and rates. Count through [`crate::Director::count`], so that the estimator learns of it.
     pub(crate) stats: Estimated,
 }
@@ -183,7 +185,7 @@ impl Destinations {
             references: 0,
             overloaded: false,
             available: false,
-            holds_server_interest: false,
+            interests: Vec::new(),
             stats: Estimated::default(),
         });
         Ok(DestinationIndex(index))

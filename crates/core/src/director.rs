@@ -9,6 +9,7 @@ use crate::drop_entry::DropEntries;
 use crate::drops::Drops;
 use crate::estimator::{self, Estimated};
 use crate::fast_path::{FastPath, Unsettled};
+use crate::forward::tunnel_path::TunnelPaths;
 use crate::fragments::Fragments;
 use crate::interest::{Interest, InterestChange, Interests};
 use crate::memory::{ConnectionTable, TableMemory};
@@ -70,7 +71,7 @@ pub struct Director {
     pub(crate) destinations: Destinations,
     pub(crate) trash: Trash,
     pub(crate) interests: Interests,
-    /// Destinations that no longer masquerade but have connections that do: their replies are still needed.
+    /// Destinations whose method has changed but not that of their connections: former interests are still needed.
     pub(crate) lingering: Vec<DestinationIndex>,
     /// Counters of everything. Count through [`Director::count`].
     pub(crate) total: Estimated,
@@ -86,6 +87,7 @@ pub struct Director {
     pub(crate) defence: Defence,
     pub(crate) drop_entries: DropEntries,
     pub(crate) orphans: Orphans,
+    pub(crate) tunnel_paths: TunnelPaths,
 }
 
 impl Director {
@@ -123,6 +125,7 @@ impl Director {
             defence: Defence::default(),
             drop_entries: DropEntries::new(config.seed),
             orphans: Orphans::default(),
+            tunnel_paths: TunnelPaths::default(),
             last_period: None,
         })
     }

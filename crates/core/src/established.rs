@@ -4,6 +4,7 @@ use ipvs_flow::EntryIndex;
 use ipvs_flow::tcp::{self, Direction};
 use ipvs_wire::Ports;
 
+use crate::command::ForwardingMethod;
 use crate::connections::{flag, tick};
 use crate::destination::DestinationIndex;
 use crate::director::Director;
@@ -43,7 +44,24 @@ impl Director {
         if let Some(entry) = self.connections.table.entry(index) {
             entry.count_packet_in();
         }
-        forward::to_server(arrival, packet, &ends)
+        let verdict = self.forward_to_server(arrival, packet, &ends);
+        if matches!(verdict, Verdict::Reply(_)) {
+            self.count_own_error(packet, &ends);
+        }
+        verdict
+    }
+
+    /// An error of ours to the client counts as a packet out where answers of the server would have the same source: not with
+    /// masquerading (seen on the reference, `conformance/experiments/mtu.py`).
+    #[cold]
+    fn count_own_error(&mut self, packet: &Packet<'_>, ends: &Ends) {
+        if ends.method() != ForwardingMethod::MASQUERADE {
+            let bytes = packet.len() as u64;
+            self.count(ends.destination, |counters| {
+                counters.packets_out += 1;
+                counters.bytes_out += bytes;
+            });
+        }
     }
 
     /// A packet from the client of a connection whose destination was removed: dropped, or with `expire_nodest_conn`

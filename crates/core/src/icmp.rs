@@ -6,7 +6,6 @@ use ipvs_wire::icmp_error::{self, ErrorKind};
 use ipvs_wire::{Fragment, Headers, Ports, checksum, rewrite, transport};
 
 use crate::command::ForwardingMethod;
-use crate::connections::flag;
 use crate::director::Director;
 use crate::forward::{self, Ends};
 use crate::packet::Packet;
@@ -33,6 +32,9 @@ impl Director {
         if headers.fragment == Fragment::First || !is_related(packet.as_slice(), headers) {
             return Verdict::Pass;
         }
+        if let Some(verdict) = self.error_from_tunnel(arrival, packet) {
+            return verdict;
+        }
         let Some(quote) = Quote::read(packet.as_slice(), headers) else { return Verdict::Pass };
         // The quoted packet went the other way: from the virtual address to the client, or from the client to the
         // server.
@@ -58,7 +60,7 @@ impl Director {
         quote: &Quote,
         ends: &Ends,
     ) -> Verdict {
-        let method = ForwardingMethod((ends.flags & flag::METHOD) as u8);
+        let method = ends.method();
         if method == ForwardingMethod::MASQUERADE
             && !checksum::verify_transport(packet.as_slice(), arrival.headers)
         {
@@ -71,9 +73,7 @@ impl Director {
         });
         match method {
             ForwardingMethod::MASQUERADE => forward::masquerade::icmp_to_server(arrival, packet, quote, ends),
-            ForwardingMethod::DIRECT => forward::direct::to_server(arrival, packet, ends),
-            ForwardingMethod::LOCAL => Verdict::Deliver,
-            _ => Verdict::Drop(Reason::MethodNotSupported),
+            _ => self.forward_to_server(arrival, packet, ends),
         }
     }
 
@@ -123,7 +123,11 @@ pub(crate) struct Quote {
 
 impl Quote {
     fn read(packet: &[u8], headers: &Headers) -> Option<Self> {
-        let offset = icmp_error::quoted_offset(packet, headers)?;
+        Self::at(packet, icmp_error::quoted_offset(packet, headers)?)
+    }
+
+    /// The packet quoted at `offset`.
+    pub(crate) fn at(packet: &[u8], offset: usize) -> Option<Self> {
         let quoted = packet.get(offset..)?;
         let headers = Headers::parse_embedded(quoted).ok()?;
         if headers.fragment == Fragment::Later {

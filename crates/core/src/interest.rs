@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::command::ServiceId;
+use crate::command::{ServiceId, Tunnel, TunnelType};
 use crate::protocol;
 use crate::service::{FTP, TCP};
 
@@ -52,6 +52,19 @@ impl Interest {
             }
             (ServiceId::Mark { .. }, _) => None,
         }
+    }
+}
+
+impl Interest {
+    /// What the errors need that come back from within a tunnel: they quote packets to its far end, of this protocol and, with
+    /// GUE, to this port. `None` over IPv6, whose errors IPVS leaves to the host.
+    pub(crate) fn of_tunnel(address: IpAddr, tunnel: &Tunnel) -> Option<Self> {
+        let (protocol, port) = match tunnel.kind {
+            TunnelType::GUE => (protocol::UDP, tunnel.port),
+            TunnelType::GRE => (ipvs_wire::protocol::GRE, 0),
+            _ => (ipvs_wire::protocol::IPIP, 0),
+        };
+        address.is_ipv4().then_some(Self::Server { protocol: u16::from(protocol), address, port })
     }
 }
 

@@ -45,6 +45,7 @@ mod sysctl;
 mod time;
 mod timeouts;
 mod trash;
+mod tunnel_errors;
 mod unowned;
 mod verdict;
 

@@ -47,6 +47,14 @@ impl<'a> Packet<'a> {
         self.len = self.len.min(len);
     }
 
+    /// Takes `len` bytes before the packet into it; `false`, and nothing changed, if they are not in the buffer.
+    pub(crate) fn grow_front(&mut self, len: usize) -> bool {
+        let Some(start) = self.start.checked_sub(len) else { return false };
+        self.start = start;
+        self.len += len;
+        true
+    }
+
     /// Puts `bytes` in the packet's place; `false`, and nothing changed, if the buffer is too small.
     pub(crate) fn replace(&mut self, bytes: &[u8]) -> bool {
         let Some(room) = self.buffer.get_mut(self.start..self.start + bytes.len()) else { return false };
@@ -68,6 +76,16 @@ mod tests {
         assert_eq!(packet.as_slice(), [0; 3]);
         assert!(packet.replace(&[1; 12]));
         assert_eq!(packet.as_slice(), [1; 12]);
+    }
+
+    #[test]
+    fn growing_needs_room_before_the_start() {
+        let mut buffer = [7u8; 16];
+        let mut packet = Packet::new(&mut buffer, 4, 3);
+        assert!(!packet.grow_front(5));
+        assert_eq!(packet.len(), 3);
+        assert!(packet.grow_front(4));
+        assert_eq!((packet.start(), packet.len()), (0, 7));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::command::{ForwardingMethod, ServiceFlags};
 use crate::connections::{flag, tick};
 use crate::destination::{Bound, DestinationIndex};
 use crate::director::Director;
-use crate::forward::{self, Ends};
+use crate::forward::Ends;
 use crate::icmp;
 use crate::packet::Packet;
 use crate::protocol::{Signal, UDP};
@@ -199,7 +199,7 @@ impl Director {
             counters.packets_in += 1;
             counters.bytes_in += bytes;
         });
-        let verdict = forward::to_server(arrival, packet, &ends);
+        let verdict = self.forward_to_server(arrival, packet, &ends);
         self.destinations.unbind(route.destination, Bound::Inactive);
         verdict
     }

@@ -70,6 +70,8 @@ reasons! {
     NoRoute = "no-route",
     /// The packet exceeds the path MTU, may not be fragmented, and no ICMP error could be sent.
     TooBig = "too-big",
+    /// A tunnel to the server leaves less than IPv6's smallest MTU, or there is no room for its headers.
+    TunnelTooSmall = "tunnel-too-small",
     /// The forwarding method is not implemented yet.
     MethodNotSupported = "method-not-supported",
     /// An ICMP error about a connection whose embedded packet is unusable.

@@ -103,6 +103,7 @@ fn rig() -> Rig {
             let service = rig.service(family, protocol, "wlc");
             rig.destination(service, family.server(1), ForwardingMethod::MASQUERADE, 1);
             rig.destination(service, family.server(2), ForwardingMethod::DIRECT, 2);
+            rig.destination(service, family.server(3), ForwardingMethod::TUNNEL, 1);
         }
     }
     rig
@@ -120,11 +121,14 @@ fn run_on(
     make: &mut impl FnMut(&mut Random, &mut [u8; 2048]) -> usize,
 ) {
     let mut random = Random(seed);
-    let mut buffer = [0; 2048];
+    const ROOM: usize = 128;
+    let (mut buffer, mut room) = ([0; 2048], [0; ROOM + 2048]);
     let (mut dropped, mut forwarded) = (0, 0);
     for round in 0..PACKETS {
         let len = make(&mut random, &mut buffer);
-        let mut packet = Packet::new(&mut buffer, 0, len);
+        // With room for the headers of a tunnel.
+        room[ROOM..ROOM + len].copy_from_slice(&buffer[..len]);
+        let mut packet = Packet::new(&mut room, ROOM, len);
         match rig.director.receive(rig.now, &rig.host, &mut packet) {
             Verdict::Drop(_) | Verdict::Reply(_) => dropped += 1,
             Verdict::Forward { .. } | Verdict::Deliver => forwarded += 1,

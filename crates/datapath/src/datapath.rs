@@ -17,6 +17,7 @@ use crate::interests::Interests;
 use crate::network::{Event, Network};
 use crate::output::Output;
 use crate::program::{Endpoint, Program, ProgramCounters};
+use crate::xsk::HEADROOM;
 use crate::{OpenError, Options, Trial, XdpMode, open, trial};
 
 /// Most packets taken from one socket in a turn, so that all queues and the control socket have their share.
@@ -244,8 +245,9 @@ impl Datapath {
                 input.frame(engine, buffer);
                 continue;
             }
-            // A packet in several buffers.
+            // A packet in several buffers, gathered behind room for outer headers.
             large.clear();
+            large.resize(HEADROOM, 0);
             let mut part = Some(buffer);
             while let Some(mut buffer) = part {
                 let bytes = input.output.umem.bytes_mut(&mut buffer.frame);

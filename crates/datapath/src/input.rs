@@ -130,9 +130,9 @@ impl Input<'_> {
         }
     }
 
-    /// A frame in several buffers, gathered.
-    pub(crate) fn large(&mut self, engine: &mut (impl Engine + ?Sized), frame: &mut [u8]) {
-        let Some(header) = ethernet::read(frame) else {
+    /// A frame in several buffers, gathered; it begins after [`HEADROOM`] bytes.
+    pub(crate) fn large(&mut self, engine: &mut (impl Engine + ?Sized), buffer: &mut [u8]) {
+        let Some(header) = buffer.get(HEADROOM..).and_then(ethernet::read) else {
             return self.output.counters.count(Counter::Malformed);
         };
         if !matches!(header.ethertype, ethernet::IPV4 | ethernet::IPV6) {
@@ -141,20 +141,20 @@ impl Input<'_> {
         if !is_for_us(&header, self.own) {
             return self.output.counters.count(Counter::OtherHost);
         }
-        let Ok(headers) = Headers::parse(frame.get(header.len..).unwrap_or_default()) else {
+        let start = HEADROOM + header.len;
+        let packet = buffer.get_mut(start..).unwrap_or_default();
+        let Ok(headers) = Headers::parse(packet) else {
             return self.output.counters.count(Counter::Malformed);
         };
         if headers.total_len > self.mtu {
-            let packet = frame.get(header.len..).unwrap_or_default();
             return self.segments(engine, packet, &headers, header.source);
         }
         // A packet of a link with a large MTU.
-        let packet = frame.get_mut(header.len..).unwrap_or_default();
         if checksum::complete_partial(packet, &headers) {
             self.output.counters.count(Counter::ChecksumCompleted);
         }
         let len = packet.len();
-        let mut packet = Packet::new(packet, 0, len);
+        let mut packet = Packet::new(buffer, start, len);
         let verdict = engine.receive(self.now, &*self.network, &mut packet);
         match (verdict, destination(packet.as_slice())) {
             (Verdict::Forward { next }, _) | (Verdict::Reply(_), Some(next)) => {

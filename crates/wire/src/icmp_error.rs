@@ -115,7 +115,34 @@ pub fn icmp_error(
         return Err(Refused::Family);
     }
     let original = original.get(..headers.total_len).unwrap_or(original);
-    emit(original, &headers, source, kind, out).ok_or(Refused::NoRoom)
+    emit(original, &headers, source, kind.fields(headers.is_ipv6()), out).ok_or(Refused::NoRoom)
+}
+
+/// Makes an ICMP error about an IPv4 packet of which only the beginning is there, as an error that has to be passed on quotes
+/// it: of this type and code, with these four bytes after the checksum. Otherwise as [`icmp_error`].
+///
+/// # Errors
+/// [`Refused`].
+pub fn icmp_error_about_quote(
+    quoted: &[u8],
+    source: IpAddr,
+    (kind, code, rest): (u8, u8, [u8; 4]),
+    out: &mut [u8],
+) -> Result<usize, Refused> {
+    let headers = Headers::parse_embedded(quoted).map_err(|_| Refused::Malformed)?;
+    if headers.fragment == Fragment::Later {
+        return Err(Refused::AboutFragment);
+    }
+    if is_icmp_error(quoted, &headers) {
+        return Err(Refused::AboutError);
+    }
+    if !is_single_host(headers.source) || is_group(headers.destination) {
+        return Err(Refused::NotUnicast);
+    }
+    if headers.is_ipv6() || source.is_ipv6() {
+        return Err(Refused::Family);
+    }
+    emit(quoted, &headers, source, (kind, code, rest), out).ok_or(Refused::NoRoom)
 }
 
 /// Writes the error; `None` if there is no room.
@@ -129,7 +156,7 @@ fn emit(
     original: &[u8],
     headers: &Headers,
     source: IpAddr,
-    kind: ErrorKind,
+    (icmp_type, code, [r0, r1, r2, r3]): (u8, u8, [u8; 4]),
     out: &mut [u8],
 ) -> Option<usize> {
     let ipv6 = headers.is_ipv6();
@@ -140,7 +167,6 @@ fn emit(
     let (ip, icmp) = out.split_at_mut_checked(header_len)?;
     let (icmp_header, quote) = icmp.split_first_chunk_mut::<8>()?;
     quote.copy_from_slice(quoted);
-    let (icmp_type, code, [r0, r1, r2, r3]) = kind.fields(ipv6);
     *icmp_header = [icmp_type, code, 0, 0, r0, r1, r2, r3];
     ip.fill(0);
     match (source, headers.source) {

@@ -31,6 +31,7 @@ pub mod sctp;
 pub mod tcp;
 mod tcp_reset;
 pub mod transport;
+pub mod tunnel;
 pub mod udp;
 
 pub use headers::{Fragment, Headers};

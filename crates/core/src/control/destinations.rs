@@ -3,7 +3,7 @@
 use crate::command::{
     ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, Reply, ServiceId, TunnelType,
 };
-use crate::destination::DestinationIndex;
+use crate::destination::{Destination, DestinationIndex};
 use crate::director::Director;
 use crate::error::Error;
 use crate::host::{AddressKind, Host};
@@ -48,7 +48,7 @@ impl Director {
         }
         self.destinations.attach(index, service_index, serial, service);
         self.destinations.configure(index, config);
-        self.renew_server_interest(index);
+        self.renew_interests(index);
         if let Some(service) = self.services.get_mut(service_index) {
             service.destinations.push_front(index);
             service.changed(&self.destinations, &self.sysctls, Change::Added);
@@ -65,7 +65,7 @@ impl Director {
         let (service, config) = self.check(&service, id, config)?;
         let index = self.destinations.find(service, id).ok_or(Error::NoSuchDestination)?;
         self.destinations.configure(index, config);
-        self.renew_server_interest(index);
+        self.renew_interests(index);
         if let Some(service) = self.services.get_mut(service) {
             service.changed(&self.destinations, &self.sysctls, Change::Edited);
         }
@@ -139,42 +139,49 @@ impl Director {
             if let Some(interest) = Interest::of_service(&destination.service_id) {
                 self.interests.release(interest);
             }
-            if destination.holds_server_interest
-                && let Some(interest) = server_interest(&destination)
-            {
+            for interest in destination.interests {
                 self.interests.release(interest);
             }
         }
     }
 
-    /// Holds or releases the interest in a destination's replies after its settings were given. While connections
-    /// refer to it the interest stays: they keep the method that they were made with.
-    fn renew_server_interest(&mut self, index: DestinationIndex) {
+    /// Holds the interest that a destination's method needs, and releases that of a former one; while connections refer to
+    /// the destination this stays: they keep the method that they were made with.
+    fn renew_interests(&mut self, index: DestinationIndex) {
         let Some(destination) = self.destinations.get_mut(index) else { return };
-        let wanted = destination.config.forwarding == ForwardingMethod::MASQUERADE;
-        if wanted == destination.holds_server_interest {
+        let wanted = interest(destination);
+        if let Some(wanted) = wanted
+            && !destination.interests.contains(&wanted)
+        {
+            destination.interests.push(wanted);
+            self.interests.hold(wanted);
+        }
+        if destination.interests.iter().all(|held| Some(*held) == wanted) {
             return;
         }
-        let Some(interest) = server_interest(destination) else { return };
-        if wanted {
-            destination.holds_server_interest = true;
-            self.interests.hold(interest);
-        } else if destination.references > 0 {
+        if destination.references > 0 {
             self.lingering.push(index);
-        } else {
-            destination.holds_server_interest = false;
-            self.interests.release(interest);
+            return;
+        }
+        for former in destination.interests.extract_if(.., |held| Some(*held) != wanted) {
+            self.interests.release(former);
         }
     }
 
-    /// Looks again at the destinations that [`Director::renew_server_interest`] had to leave.
+    /// Looks again at the destinations that [`Director::renew_interests`] had to leave.
     pub(crate) fn settle_lingering(&mut self) {
         for index in std::mem::take(&mut self.lingering) {
-            self.renew_server_interest(index);
+            self.renew_interests(index);
         }
     }
 }
 
-fn server_interest(destination: &crate::destination::Destination) -> Option<Interest> {
-    Interest::of_server(&destination.service_id, destination.id.address, destination.id.port)
+/// What a destination's method needs to see beside packets to the service: answers, or errors from within the tunnel.
+fn interest(destination: &Destination) -> Option<Interest> {
+    let DestinationId { address, port } = destination.id;
+    match destination.config.forwarding {
+        ForwardingMethod::MASQUERADE => Interest::of_server(&destination.service_id, address, port),
+        ForwardingMethod::TUNNEL => Interest::of_tunnel(address, &destination.config.tunnel),
+        _ => None,
+    }
 }

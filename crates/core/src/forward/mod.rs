@@ -2,6 +2,8 @@
 
 pub(crate) mod direct;
 pub(crate) mod masquerade;
+pub(crate) mod tunnel;
+pub(crate) mod tunnel_path;
 
 use std::net::IpAddr;
 
@@ -11,6 +13,7 @@ use ipvs_wire::rewrite;
 use crate::command::ForwardingMethod;
 use crate::connections::flag;
 use crate::destination::DestinationIndex;
+use crate::director::Director;
 use crate::host::{AddressKind, Host};
 use crate::icmp;
 use crate::packet::Packet;
@@ -31,14 +34,30 @@ pub(crate) struct Ends {
     pub(crate) server_port: u16,
 }
 
-/// Towards the server, by the connection's method.
-#[inline]
-pub(crate) fn to_server(arrival: Arrival<'_>, packet: &mut Packet<'_>, ends: &Ends) -> Verdict {
-    match ForwardingMethod((ends.flags & flag::METHOD) as u8) {
-        ForwardingMethod::MASQUERADE => masquerade::to_server(arrival, packet, ends),
-        ForwardingMethod::DIRECT => direct::to_server(arrival, packet, ends),
-        ForwardingMethod::LOCAL => Verdict::Deliver,
-        _ => Verdict::Drop(Reason::MethodNotSupported),
+impl Ends {
+    /// How the connection is forwarded.
+    #[inline]
+    pub(crate) fn method(&self) -> ForwardingMethod {
+        ForwardingMethod((self.flags & flag::METHOD) as u8)
+    }
+}
+
+impl Director {
+    /// Towards the server, by the connection's method.
+    #[inline]
+    pub(crate) fn forward_to_server(
+        &mut self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        ends: &Ends,
+    ) -> Verdict {
+        match ends.method() {
+            ForwardingMethod::MASQUERADE => masquerade::to_server(arrival, packet, ends),
+            ForwardingMethod::DIRECT => direct::to_server(arrival, packet, ends),
+            ForwardingMethod::TUNNEL => self.tunnel_to_server(arrival, packet, ends),
+            ForwardingMethod::LOCAL => Verdict::Deliver,
+            _ => Verdict::Drop(Reason::MethodNotSupported),
+        }
     }
 }
 

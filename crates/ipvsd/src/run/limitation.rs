@@ -1,6 +1,6 @@
 //! Settings that are stored and shown but do not have their effect yet: whoever sets one shall know.
 
-use ipvs_core::{Command, ForwardingMethod, ServiceId, Sysctl};
+use ipvs_core::{Command, ServiceId, Sysctl};
 use tracing::warn;
 
 /// What was said already: each limitation is logged once.
@@ -37,12 +37,6 @@ pub(super) fn of(command: &Command) -> Vec<&'static str> {
                 "SCTP services; their packets pass to the host",
             );
         }
-        Command::AddDestination(_, _, config) | Command::EditDestination(_, _, config) => {
-            add(
-                config.forwarding == ForwardingMethod::TUNNEL,
-                "tunneling; packets for such servers are dropped",
-            );
-        }
         Command::SetSysctl(sysctl, values) => {
             let idle = !is_effective(*sysctl) && !sysctl.default_values().starts_with(values);
             add(idle, sysctl.name());
@@ -68,6 +62,7 @@ fn is_effective(sysctl: Sysctl) -> bool {
             | Sysctl::ExpireNodestConn
             | Sysctl::SloppyTcp
             | Sysctl::ExpireQuiescentTemplate
+            | Sysctl::PmtuDisc
             | Sysctl::NatIcmpSend
             | Sysctl::ConnReuseMode
             | Sysctl::ScheduleIcmp
@@ -78,29 +73,11 @@ fn is_effective(sysctl: Sysctl) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use ipvs_core::{ConnectionFlags, DestinationConfig, DestinationId, Tunnel};
-
     use super::*;
-
-    fn destination(forwarding: ForwardingMethod) -> Command {
-        Command::AddDestination(
-            ServiceId::Mark { ipv6: false, mark: 1 },
-            DestinationId { address: [10, 0, 0, 1].into(), port: 0 },
-            DestinationConfig {
-                forwarding,
-                flags: ConnectionFlags::default(),
-                weight: 1,
-                upper_threshold: 0,
-                lower_threshold: 0,
-                tunnel: Tunnel::default(),
-            },
-        )
-    }
 
     #[test]
     fn only_what_lacks_its_effect_is_named() {
-        assert_eq!(of(&destination(ForwardingMethod::DIRECT)), [] as [&str; 0]);
-        assert_eq!(of(&destination(ForwardingMethod::TUNNEL)).len(), 1);
+        assert_eq!(of(&Command::DeleteService(ServiceId::Mark { ipv6: false, mark: 1 })), [] as [&str; 0]);
         assert_eq!(of(&Command::Flush), [] as [&str; 0]);
         assert_eq!(of(&Command::SetSysctl(Sysctl::DropEntry, vec![1])), [] as [&str; 0]);
         assert_eq!(of(&Command::SetSysctl(Sysctl::SyncRetries, vec![1])), ["sync_retries"]);

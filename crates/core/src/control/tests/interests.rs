@@ -57,6 +57,31 @@ fn change_of_method() {
 }
 
 #[test]
+fn errors_from_within_tunnels() {
+    let tunneled = |kind, port| {
+        let tunnel = crate::Tunnel { kind, port, flags: 0 };
+        crate::DestinationConfig { forwarding: ForwardingMethod::TUNNEL, tunnel, ..weight(1) }
+    };
+    let quoting = |protocol, port| Interest::Server { protocol, address: server(1).address, port };
+    let (mut bench, id) = Bench::with("rr", &[1]);
+    bench.director.take_interest_changes();
+    bench.edit(id, 1, tunneled(0, 0)).unwrap();
+    assert_eq!(
+        bench.director.take_interest_changes(),
+        [Added(quoting(4, 0)), Removed(server_interest(1, 80))]
+    );
+    // Connections made in the former tunnel still need its errors.
+    let index = bench.connect_from(id, ip("10.1.0.1"), Inactive).unwrap();
+    bench.edit(id, 1, tunneled(1, 6080)).unwrap();
+    assert_eq!(bench.director.take_interest_changes(), [Added(quoting(17, 6080))]);
+    bench.director.destinations.unbind(index, Inactive);
+    bench.pass(2);
+    assert_eq!(bench.director.take_interest_changes(), [Removed(quoting(4, 0))]);
+    bench.edit(id, 1, tunneled(2, 0)).unwrap();
+    assert_eq!(bench.director.take_interest_changes(), [Removed(quoting(17, 6080)), Added(quoting(47, 0))]);
+}
+
+#[test]
 fn ports() {
     let mut bench = Bench::new();
     let any = ServiceId::Address { protocol: 6, address: ip("10.9.0.1"), port: 0 };

@@ -206,16 +206,19 @@ fn check(
         if it.config.upper_threshold == 0 {
             assert!(!it.overloaded);
         }
-        // Interests: of its service always, in its replies while it masquerades (or did for a connection).
+        // Interests: of its service always, of its method, and of former methods while it has connections.
         if let Some(interest) = Interest::of_service(&it.service_id) {
             *interests.entry(interest).or_default() += 1;
-            if it.config.forwarding == ForwardingMethod::MASQUERADE {
-                assert!(it.holds_server_interest);
-            }
         }
-        if it.holds_server_interest {
-            let interest = Interest::of_server(&it.service_id, it.id.address, it.id.port).unwrap();
-            *interests.entry(interest).or_default() += 1;
+        let DestinationId { address, port } = it.id;
+        let wanted = match it.config.forwarding {
+            ForwardingMethod::MASQUERADE => Interest::of_server(&it.service_id, address, port),
+            ForwardingMethod::TUNNEL => Interest::of_tunnel(address, &it.config.tunnel),
+            _ => None,
+        };
+        assert!(wanted.is_none_or(|wanted| it.interests.contains(&wanted)));
+        for held in &it.interests {
+            *interests.entry(*held).or_default() += 1;
         }
         // Its reply is recognised.
         if it.available && it.config.forwarding == ForwardingMethod::MASQUERADE {

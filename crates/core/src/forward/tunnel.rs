@@ -1,0 +1,104 @@
+//! Tunneling: the packet goes to the server inside another; the server answers the client itself.
+//!
+//! Rules seen on the reference: `conformance/experiments/tunnels.py` and `tunnel_errors.py`.
+
+use core::hash::{Hash, Hasher};
+
+use ipvs_wire::icmp_error::ErrorKind;
+use ipvs_wire::transport;
+use ipvs_wire::tunnel::{self, Encapsulation, Outer};
+use ipvs_wire::{Ports, rewrite};
+use siphasher::sip::SipHasher13;
+
+use super::{Ends, check_hop_limit, is_local, refuse};
+use crate::command::{Tunnel, TunnelType};
+use crate::director::Director;
+use crate::packet::Packet;
+use crate::receive::Arrival;
+use crate::sysctl::Sysctl;
+use crate::verdict::{Reason, Verdict};
+
+/// IPv6's smallest MTU (RFC 8200 section 5): a tunnel over IPv6 that leaves less carries nothing.
+const SMALLEST_IPV6: usize = 1280;
+
+/// Source ports of GUE: the host's net.ipv4.ip_local_port_range, as it is by default.
+const SOURCE_PORTS: core::ops::Range<u16> = 32768..60999;
+
+/// UDP checksums of GUE: TUN_FLAG_CSUM. Remote checksum offload has one too; a packet whose inner checksum is
+/// complete carries no remote checksum option, and packets that come here are complete.
+const CHECKSUM: u16 = 1;
+const REMOTE_CHECKSUM: u16 = 2;
+
+/// How a destination's packets are encapsulated; a kind that is not known is IP in IP, as in the kernel.
+pub(crate) fn encapsulation(tunnel: &Tunnel, source_port: u16) -> Encapsulation {
+    match tunnel.kind {
+        TunnelType::GUE => Encapsulation::Gue {
+            source_port,
+            port: tunnel.port,
+            checksum: tunnel.flags & (CHECKSUM | REMOTE_CHECKSUM) != 0,
+        },
+        TunnelType::GRE => Encapsulation::Gre { checksum: tunnel.flags & CHECKSUM != 0 },
+        _ => Encapsulation::Ipip,
+    }
+}
+
+impl Director {
+    /// From the client, inside another packet to the server.
+    #[inline(never)] // the way of packets without a tunnel stays short
+    pub(crate) fn tunnel_to_server(
+        &mut self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        ends: &Ends,
+    ) -> Verdict {
+        let Arrival { now, host, headers } = arrival;
+        let (server, reporter) = (ends.server_address, Some(ends.virtual_address));
+        if is_local(host, server) {
+            return Verdict::Deliver;
+        }
+        let Some(tunnel) = self.destinations.get(ends.destination).map(|it| it.config.tunnel) else {
+            return Verdict::Drop(Reason::DestinationUnavailable);
+        };
+        if let Err(verdict) = check_hop_limit(arrival, packet, reporter) {
+            return verdict;
+        }
+        let (Some(link), Some(source)) = (host.path_mtu(server), host.source_address(server)) else {
+            return Verdict::Drop(Reason::NoRoute);
+        };
+        rewrite::decrement_hop_limit(packet.as_mut_slice());
+        let encapsulation = encapsulation(&tunnel, self.flow_port(packet, arrival));
+        let overhead = encapsulation.overhead(server.is_ipv6());
+        let room = (self.tunnel_paths.mtu(now, server, link) as usize).saturating_sub(overhead);
+        if server.is_ipv6() && room < SMALLEST_IPV6 {
+            return Verdict::Drop(Reason::TunnelTooSmall);
+        }
+        let dont_fragment =
+            headers.dont_fragment && (headers.is_ipv6() || self.sysctls.value(Sysctl::PmtuDisc) != 0);
+        if dont_fragment && headers.total_len > room {
+            let kind = ErrorKind::FragmentationNeeded { mtu: room as u32 };
+            return refuse(packet, reporter, kind, Reason::TooBig);
+        }
+        // An IPv6 packet's outer header over IPv4 may be fragmented; what fits is not.
+        let dont_fragment = dont_fragment && !headers.is_ipv6();
+        let identification = if dont_fragment { 0 } else { self.tunnel_paths.identify() };
+        let outer = Outer { source, destination: server, dont_fragment, identification };
+        if !packet.grow_front(overhead) {
+            return Verdict::Drop(Reason::TunnelTooSmall);
+        }
+        match tunnel::encapsulate(packet.as_mut_slice(), &outer, encapsulation) {
+            Ok(()) => Verdict::Forward { next: server },
+            Err(_) => Verdict::Drop(Reason::Malformed),
+        }
+    }
+
+    /// A UDP source port for a packet's flow: the same for all its packets.
+    fn flow_port(&self, packet: &Packet<'_>, arrival: Arrival<'_>) -> u16 {
+        let headers = arrival.headers;
+        let Ports { source, destination } =
+            transport::ports(packet.as_slice(), headers).unwrap_or(Ports { source: 0, destination: 0 });
+        let [key0, key1] = self.config.hash_key();
+        let mut hasher = SipHasher13::new_with_keys(key0, key1);
+        (headers.source, headers.destination, headers.protocol, source, destination).hash(&mut hasher);
+        SOURCE_PORTS.start + (hasher.finish() % SOURCE_PORTS.len() as u64) as u16
+    }
+}

@@ -1,0 +1,65 @@
+//! What is known of the ways to the far ends of tunnels: path MTUs, and identifications of outer packets.
+
+use core::time::Duration;
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::time::Instant;
+
+/// How long a path MTU is believed: the host's net.ipv4.route.mtu_expires.
+const BELIEVED: Duration = Duration::from_secs(600);
+
+/// The smallest path MTU that is believed: the host's net.ipv4.route.min_pmtu.
+const SMALLEST: u32 = 552;
+
+/// Path MTUs learned of errors from within tunnels; and the running identification. Bounded by the number of
+/// destinations, whose addresses alone are entered.
+#[derive(Debug, Default)]
+pub(crate) struct TunnelPaths {
+    learned: HashMap<IpAddr, (u32, Instant)>,
+    identification: u16,
+}
+
+impl TunnelPaths {
+    /// Notes that a router on the way to `server` forwards at most `mtu` bytes; returns what is believed.
+    pub(crate) fn learn(&mut self, now: Instant, server: IpAddr, mtu: u32) -> u32 {
+        if !self.learned.contains_key(&server) {
+            self.learned.retain(|_, (_, until)| now < *until);
+        }
+        let mtu = mtu.max(SMALLEST);
+        self.learned.insert(server, (mtu, now + BELIEVED));
+        mtu
+    }
+
+    /// The path MTU to `server`, whose link has MTU `link`.
+    pub(crate) fn mtu(&self, now: Instant, server: IpAddr, link: u32) -> u32 {
+        match self.learned.get(&server) {
+            Some((mtu, until)) if now < *until => link.min(*mtu),
+            _ => link,
+        }
+    }
+
+    /// The next identification of an outer packet that may be fragmented.
+    pub(crate) fn identify(&mut self) -> u16 {
+        self.identification = self.identification.wrapping_add(1);
+        self.identification
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_mtu_is_believed_for_ten_minutes_and_not_below_552() {
+        let (server, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        let start = Instant::from_nanos(5);
+        let mut paths = TunnelPaths::default();
+        assert_eq!(paths.learn(start, server, 1300), 1300);
+        assert_eq!((paths.mtu(start, server, 1500), paths.mtu(start, other, 1500)), (1300, 1500));
+        assert_eq!(paths.mtu(start, server, 1200), 1200);
+        assert_eq!(paths.mtu(start + BELIEVED, server, 1500), 1500);
+        assert_eq!(paths.learn(start + BELIEVED, other, 20), 552);
+        assert_eq!(paths.learned.len(), 1);
+    }
+}
