@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use ipvs_lab::{Bulk, Error, Mode, Options, Protocol, Report};
+use ipvs_lab::{Bulk, Error, Mode, Options, Protocol, Report, Tunnel};
 
 /// Try a director between a client and servers, all in namespaces made for it.
 ///
@@ -17,6 +17,7 @@ use ipvs_lab::{Bulk, Error, Mode, Options, Protocol, Report};
 EXAMPLES
   ipvsd lab                                             300 requests, three servers in turn, NAT
   ipvsd lab --mode dr --scheduler wrr --weights 3,2,1   direct routing, shares 3:2:1
+  ipvsd lab --mode tun --tun-type gue                   tunneling, packets in UDP
   ipvsd lab --bulk 3000000 --connections 64             64 downloads at once, then 64 uploads, of 3 MB each
   ipvsd lab --keep                                      leaves it up and prints commands to play with it
 
@@ -30,6 +31,10 @@ pub(crate) struct Arguments {
     /// Forwarding method, which decides the topology
     #[arg(long, value_enum, default_value_t = ModeArgument::Nat)]
     mode: ModeArgument,
+
+    /// How packets are put into others with --mode tun
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t = TunnelArgument::Ipip)]
+    tun_type: TunnelArgument,
 
     /// Scheduler: rr, wrr, lc, wlc, sed, nq, ...
     #[arg(long, value_name = "NAME", default_value = "rr")]
@@ -109,6 +114,18 @@ enum ModeArgument {
     Nat,
     /// Direct routing: the servers answer the client themselves
     Dr,
+    /// Tunneling: as direct routing, packets reach the servers inside others
+    Tun,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TunnelArgument {
+    /// IP in IP
+    Ipip,
+    /// Generic UDP encapsulation, with checksums
+    Gue,
+    /// Generic routing encapsulation, with checksums
+    Gre,
 }
 
 const SERVERS: usize = 3;
@@ -130,6 +147,12 @@ impl Arguments {
             mode: match self.mode {
                 ModeArgument::Nat => Mode::Nat,
                 ModeArgument::Dr => Mode::Dr,
+                ModeArgument::Tun => Mode::Tun,
+            },
+            tunnel: match self.tun_type {
+                TunnelArgument::Ipip => Tunnel::Ipip,
+                TunnelArgument::Gue => Tunnel::Gue,
+                TunnelArgument::Gre => Tunnel::Gre,
             },
             scheduler: self.scheduler.clone(),
             weights,

@@ -113,6 +113,36 @@ fn fast_path_bulk() {
     }
 }
 
+/// Requests, and bulk transfers in which the client has to learn what the tunnel leaves of the MTU.
+fn tunneled(kind: &str) {
+    for family in [&[][..], &["--ipv6"]] {
+        for load in [
+            &["--requests", "120"][..],
+            &["--requests", "120", "--udp"],
+            &["--bulk", "300000", "--connections", "8"],
+        ] {
+            let arguments = [&["--mode", "tun", "--tun-type", kind], family, load].concat();
+            let report = good(&arguments);
+            assert_eq!(report["failed"], 0, "{arguments:?}: {report}");
+        }
+    }
+}
+
+#[test]
+fn tunneling_ipip() {
+    tunneled("ipip");
+}
+
+#[test]
+fn tunneling_gue() {
+    tunneled("gue");
+}
+
+#[test]
+fn tunneling_gre() {
+    tunneled("gre");
+}
+
 macro_rules! matrix {
     ($($scheduler:ident)*) => {$(
         mod $scheduler {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::interrupt::Interrupt;
-use crate::options::{Mode, Options, Protocol};
+use crate::options::{Mode, Options, Protocol, Tunnel};
+use crate::server::decapsulate::GUE_PORT;
 use crate::topology::Topology;
 
 /// Time for the counters to be brought up to date.
@@ -32,16 +33,21 @@ impl Control {
             Protocol::Tcp => "-t",
             Protocol::Udp => "-u",
         };
-        let method = match options.mode {
-            Mode::Nat => "-m",
-            Mode::Dr => "-g",
+        let gue_port = GUE_PORT.to_string();
+        let method: &[&str] = match (options.mode, options.tunnel) {
+            (Mode::Nat, _) => &["-m"],
+            (Mode::Dr, _) => &["-g"],
+            (Mode::Tun, Tunnel::Ipip) => &["-i"],
+            (Mode::Tun, Tunnel::Gue) => &["-i", "--tun-type", "gue", "--tun-port", &gue_port, "--tun-csum"],
+            (Mode::Tun, Tunnel::Gre) => &["-i", "--tun-type", "gre", "--tun-csum"],
         };
         let service = topology.service.to_string();
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         let mut plan = vec![words(&["-A", protocol, &service, "-s", &options.scheduler])];
         for (server, weight) in topology.servers.iter().zip(&options.weights) {
             let (destination, weight) = (topology.destination(server).to_string(), weight.to_string());
-            plan.push(words(&["-a", protocol, &service, "-r", &destination, method, "-w", &weight]));
+            let add = ["-a", protocol, &service, "-r", &destination, "-w", &weight];
+            plan.push(words(&[&add[..], method].concat()));
         }
         plan
     }

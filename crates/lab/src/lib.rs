@@ -37,6 +37,6 @@ mod topology;
 
 pub use cleanup::clean;
 pub use error::Error;
-pub use options::{Bulk, Mode, Options, Protocol};
+pub use options::{Bulk, Mode, Options, Protocol, Tunnel};
 pub use report::{Failure, Latency, Report, Server, Transfers};
 pub use run::run;

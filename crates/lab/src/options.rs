@@ -15,6 +15,20 @@ pub enum Mode {
     /// Direct routing: client, director and servers share one segment; the servers hold the virtual address without
     /// answering for it.
     Dr,
+    /// Tunneling: as direct routing, but packets reach the servers inside others.
+    Tun,
+}
+
+/// How packets are put into others with [`Mode::Tun`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tunnel {
+    /// IP in IP.
+    Ipip,
+    /// Generic UDP encapsulation, with UDP checksums.
+    Gue,
+    /// Generic routing encapsulation, with checksums.
+    Gre,
 }
 
 /// Transport protocol of the virtual service.
@@ -41,6 +55,8 @@ pub struct Bulk {
 pub struct Options {
     /// Forwarding method and topology.
     pub mode: Mode,
+    /// The tunnel, with [`Mode::Tun`].
+    pub tunnel: Tunnel,
     /// Scheduler name as `ipvsadm -s` takes it.
     pub scheduler: String,
     /// One weight per server, in the order in which the servers are added.

@@ -2,13 +2,14 @@
 //!
 //! They run on threads of this process and end with it.
 
+pub(crate) mod decapsulate;
 mod http;
 mod udp;
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use crate::Error;
-use crate::options::{Options, Protocol};
+use crate::options::{Mode, Options, Protocol};
 use crate::topology::Topology;
 
 /// The name under which server `index` (from 0) answers.
@@ -21,6 +22,9 @@ pub(crate) fn start_all(topology: &Topology, options: &Options) -> Result<(), Er
     for (index, host) in topology.servers.iter().enumerate() {
         let addresses = topology.listen_addresses(host);
         host.namespace.run(|| {
+            if options.mode == Mode::Tun {
+                decapsulate::start(options.tunnel, host.address, topology.service.ip())?;
+            }
             addresses.iter().try_for_each(|address| start(options.protocol, *address, name(index)))
         })??;
     }

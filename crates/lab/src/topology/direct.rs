@@ -1,4 +1,4 @@
-//! Direct routing: client, director and servers on one segment; the servers hold the virtual address on loopback
+//! Direct routing and tunneling: client, director and servers on one segment; the servers hold the virtual address on loopback
 //! without answering ARP or neighbour discovery for it.
 
 use super::Topology;

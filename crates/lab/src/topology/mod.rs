@@ -50,7 +50,7 @@ impl Topology {
         let (server_segment, server_port) = match (options.mode, options.protocol) {
             (Mode::Nat, Protocol::Tcp) => (address::Segment::Back, 8080),
             (Mode::Nat, Protocol::Udp) => (address::Segment::Back, 7007),
-            (Mode::Dr, protocol) => (address::Segment::Front, service_port(protocol)),
+            (Mode::Dr | Mode::Tun, protocol) => (address::Segment::Front, service_port(protocol)),
         };
         let front = |number| address::of(address::Segment::Front, number, options.ipv6);
         let servers = (0..options.weights.len())
@@ -70,13 +70,13 @@ impl Topology {
         };
         match options.mode {
             Mode::Nat => nat::connect(&topology)?,
-            Mode::Dr => direct::connect(&topology)?,
+            Mode::Dr | Mode::Tun => direct::connect(&topology)?,
         }
         if options.fast_path.as_deref() == Some("on") {
             topology.switch.run(|| {
                 let cables: &[&str] = match options.mode {
                     Mode::Nat => &["director", "director-back"],
-                    Mode::Dr => &["director"],
+                    Mode::Dr | Mode::Tun => &["director"],
                 };
                 cables.iter().try_for_each(|cable| offload::like_a_wire(cable))
             })??;
@@ -100,12 +100,12 @@ impl Topology {
         Ok(())
     }
 
-    /// The addresses on which server `index` listens: its own, and with direct routing the virtual one.
+    /// The addresses on which server `index` listens: its own, and unless the director masquerades the virtual one.
     pub(crate) fn listen_addresses(&self, host: &Host) -> Vec<SocketAddr> {
         let own = SocketAddr::new(host.address, self.server_port);
         match self.mode {
             Mode::Nat => vec![own],
-            Mode::Dr => vec![own, self.service],
+            Mode::Dr | Mode::Tun => vec![own, self.service],
         }
     }
 
