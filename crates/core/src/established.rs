@@ -1,6 +1,7 @@
 //! Packets of a known connection: counting, state, forwarding.
 
 use ipvs_flow::EntryIndex;
+use ipvs_flow::sctp;
 use ipvs_flow::tcp::{self, Direction};
 use ipvs_wire::Ports;
 
@@ -10,7 +11,7 @@ use crate::destination::DestinationIndex;
 use crate::director::Director;
 use crate::forward::{self, Ends};
 use crate::packet::Packet;
-use crate::protocol::Signal;
+use crate::protocol::{SCTP, Signal};
 use crate::receive::Arrival;
 use crate::sysctl::Sysctl;
 use crate::time::Instant;
@@ -122,13 +123,13 @@ impl Director {
         })
     }
 
-    /// Whether this packet, a SYN, starts anew in the place of its connection (spec section 9): that of a destination of
+    /// Whether this packet, a SYN or INIT, starts anew in the place of its connection (spec section 9): that of a destination of
     /// weight 0 with `expire_nodest_conn`; with `conn_reuse_mode` one that has ended and has no template.
     pub(crate) fn replaces(&self, index: EntryIndex, signal: Signal) -> bool {
-        matches!(signal, Signal::Tcp(flags) if flags.syn()) && self.is_replaceable(index)
+        signal.opens() && self.is_replaceable(index)
     }
 
-    /// Whether a SYN takes the place of this TCP connection.
+    /// Whether a SYN or INIT takes the place of this connection.
     #[cold]
     fn is_replaceable(&self, index: EntryIndex) -> bool {
         let Some(entry) = self.connections.table.entry(index) else { return false };
@@ -140,6 +141,10 @@ impl Director {
             return true;
         }
         let mode = self.sysctls.value(Sysctl::ConnReuseMode);
+        if entry.key().protocol == SCTP {
+            let closed = entry.state() == sctp::State::Closed as u8;
+            return mode != 0 && closed && self.connections.template_of(index).is_none();
+        }
         let ended = match tcp::State::from_number(entry.state()) {
             Some(tcp::State::TimeWait | tcp::State::Close) => true,
             // The server's FIN was not seen: it may have come.

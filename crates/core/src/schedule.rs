@@ -15,7 +15,6 @@ use crate::protocol::{Signal, UDP};
 use crate::receive::Arrival;
 use crate::scheduler::Flow;
 use crate::service::ServiceIndex;
-use crate::sysctl::Sysctl;
 use crate::verdict::{Reason, Verdict};
 
 /// Source port of FTP data connections: a packet from it is never scheduled, not even a datagram (seen).
@@ -79,7 +78,7 @@ impl Director {
         signal: Signal,
     ) -> Verdict {
         let headers = arrival.headers;
-        if !signal.starts_connection(self.sysctls.value(Sysctl::SloppyTcp) != 0) {
+        if !signal.starts_connection(&self.sysctls) {
             return Verdict::Pass;
         }
         let protocol = u16::from(headers.protocol);

@@ -1,6 +1,6 @@
 //! How long a connection lives in each state: the settable timeouts and the fixed ones (spec section 8).
 
-use ipvs_flow::{tcp, ticks, udp};
+use ipvs_flow::{sctp, tcp, ticks, udp};
 
 use crate::command::Timeouts;
 
@@ -9,6 +9,7 @@ use crate::command::Timeouts;
 pub(crate) struct StateTimeouts {
     tcp: [u32; tcp::State::ALL.len()],
     udp: u32,
+    sctp: [u32; sctp::State::ALL.len()],
     shown: Timeouts,
 }
 
@@ -17,6 +18,7 @@ impl Default for StateTimeouts {
         let mut timeouts = Self {
             tcp: tcp::State::ALL.map(|state| ticks(state.timeout())),
             udp: ticks(udp::TIMEOUT),
+            sctp: sctp::State::ALL.map(|state| ticks(state.timeout())),
             shown: Timeouts { tcp: 0, tcp_fin: 0, udp: 0 },
         };
         timeouts.set(Timeouts { tcp: 900, tcp_fin: 120, udp: 300 });
@@ -50,6 +52,11 @@ impl StateTimeouts {
     /// Of a TCP state, in ticks.
     pub(crate) fn tcp(&self, state: tcp::State) -> u32 {
         self.tcp[state as usize]
+    }
+
+    /// Of an SCTP state, in ticks.
+    pub(crate) fn sctp(&self, state: sctp::State) -> u32 {
+        self.sctp[state as usize]
     }
 
     /// Of UDP, in ticks.

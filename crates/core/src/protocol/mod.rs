@@ -1,9 +1,11 @@
 //! Protocols that IPVS balances: what of a packet moves a connection, and which state and timeout follow.
 
-use ipvs_flow::{tcp, udp};
-use ipvs_wire::Headers;
-use ipvs_wire::{Malformed, tcp as tcp_wire};
+use ipvs_flow::{sctp, tcp, udp};
+use ipvs_wire::sctp as sctp_wire;
+use ipvs_wire::sctp::{SctpPacket, chunk};
+use ipvs_wire::{Headers, Malformed, tcp as tcp_wire};
 
+use crate::sysctl::{Sysctl, Sysctls};
 use crate::timeouts::StateTimeouts;
 
 pub(crate) const ICMP: u8 = 1;
@@ -22,6 +24,13 @@ pub(crate) enum Signal {
     Tcp(tcp_wire::Flags),
     /// A UDP datagram.
     Udp,
+    /// An SCTP packet: the types of its first chunk, and where it matters of the second.
+    Sctp {
+        /// The first chunk's type.
+        first: u8,
+        /// The second chunk's type, after COOKIE ECHO and COOKIE ACK alone.
+        second: Option<u8>,
+    },
 }
 
 impl Signal {
@@ -30,22 +39,47 @@ impl Signal {
         match headers.protocol {
             TCP => Ok(Some(Self::Tcp(tcp_wire::flags(packet, headers)?))),
             UDP => Ok(Some(Self::Udp)),
+            SCTP => {
+                let first = sctp_wire::first_chunk(packet, headers)?;
+                let second = match first {
+                    chunk::COOKIE_ECHO | chunk::COOKIE_ACK => second_chunk(headers.payload(packet)),
+                    _ => None,
+                };
+                Ok(Some(Self::Sctp { first, second }))
+            }
             _ => Ok(None),
         }
     }
 
-    /// Whether a packet without a connection may start one: any datagram, a SYN without RST, with `sloppy` any segment
-    /// without RST.
-    pub(crate) fn starts_connection(self, sloppy: bool) -> bool {
+    /// Whether a packet without a connection may start one: any datagram, a SYN without RST, with `sloppy_tcp` any segment
+    /// without RST; an SCTP packet that begins with INIT, with `sloppy_sctp` any but with ABORT.
+    pub(crate) fn starts_connection(self, sysctls: &Sysctls) -> bool {
+        let sloppy = |sysctl| sysctls.value(sysctl) != 0;
         match self {
-            Self::Tcp(flags) => (flags.syn() || sloppy) && !flags.rst(),
+            Self::Tcp(flags) => (flags.syn() || sloppy(Sysctl::SloppyTcp)) && !flags.rst(),
             Self::Udp => true,
+            Self::Sctp { first, .. } => {
+                first == chunk::INIT || sloppy(Sysctl::SloppySctp) && first != chunk::ABORT
+            }
+        }
+    }
+
+    /// Whether it is a client's first: a SYN, an INIT.
+    pub(crate) fn opens(self) -> bool {
+        match self {
+            Self::Tcp(flags) => flags.syn(),
+            Self::Udp => false,
+            Self::Sctp { first, .. } => first == chunk::INIT,
         }
     }
 
     /// Whether it resets a connection.
     pub(crate) fn is_reset(self) -> bool {
-        matches!(self, Self::Tcp(flags) if flags.rst())
+        match self {
+            Self::Tcp(flags) => flags.rst(),
+            Self::Udp => false,
+            Self::Sctp { first, .. } => first == chunk::ABORT,
+        }
     }
 
     /// State and timeout (ticks) that follow `state`, and whether that state counts as active.
@@ -75,8 +109,25 @@ impl Signal {
                 active: false,
                 assures: direction == tcp::Direction::Output,
             },
+            Self::Sctp { first, second } => {
+                let before = sctp::State::from_number(state).unwrap_or(sctp::State::None);
+                let event = sctp::Event::from_chunks(first, second);
+                let state = sctp::next_state(direction, event, before);
+                Next {
+                    state: state as u8,
+                    timeout: timeouts.sctp(state),
+                    active: state.is_active(),
+                    assures: state == sctp::State::Established && before != state,
+                }
+            }
         }
     }
+}
+
+/// The type of an SCTP packet's second chunk.
+fn second_chunk(packet: &[u8]) -> Option<u8> {
+    let packet = SctpPacket::new_checked(packet).ok()?;
+    packet.chunks().nth(1)?.ok().map(|chunk| chunk.kind)
 }
 
 /// What follows a packet.
@@ -96,6 +147,7 @@ pub(crate) fn state_name(protocol: u8, state: u8) -> &'static str {
     match protocol {
         TCP => tcp::State::from_number(state).map_or("ERR!", tcp::State::name),
         UDP => udp::STATE_NAME,
+        SCTP => sctp::State::from_number(state).map_or("ERR!", sctp::State::name),
         _ => "NONE",
     }
 }

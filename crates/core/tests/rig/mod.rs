@@ -111,7 +111,11 @@ pub fn unreachable(source: IpAddr, destination: IpAddr, quoted: &[u8]) -> Vec<u8
     bytes
 }
 
-fn ip(source: IpAddr, destination: IpAddr, ttl: u8) -> etherparse::PacketBuilderStep<etherparse::IpHeaders> {
+pub fn ip(
+    source: IpAddr,
+    destination: IpAddr,
+    ttl: u8,
+) -> etherparse::PacketBuilderStep<etherparse::IpHeaders> {
     match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             PacketBuilder::ipv4(source.octets(), destination.octets(), ttl)

@@ -32,10 +32,6 @@ pub(super) fn of(command: &Command) -> Vec<&'static str> {
     match command {
         Command::AddService(id, _) | Command::EditService(id, _) => {
             add(matches!(id, ServiceId::Mark { .. }), "services by firewall mark; no packet matches them");
-            add(
-                matches!(id, ServiceId::Address { protocol: 132, .. }),
-                "SCTP services; their packets pass to the host",
-            );
         }
         Command::SetSysctl(sysctl, values) => {
             let idle = !is_effective(*sysctl) && !sysctl.default_values().starts_with(values);
@@ -61,6 +57,7 @@ fn is_effective(sysctl: Sysctl) -> bool {
             | Sysctl::SecureTcp
             | Sysctl::ExpireNodestConn
             | Sysctl::SloppyTcp
+            | Sysctl::SloppySctp
             | Sysctl::ExpireQuiescentTemplate
             | Sysctl::PmtuDisc
             | Sysctl::NatIcmpSend

@@ -1,0 +1,69 @@
+"""on_ipvsd.py FOLDER NAME.py: runs an experiment of this folder on ipvsd, whose binaries lie in FOLDER, instead of on the reference
+kernel; as root, in namespaces of its own:
+
+    unshare --net --mount python3 on_ipvsd.py ../../target/debug sctp_rules.py
+
+Each reset() starts a new daemon, as on the reference it loads the module anew.
+"""
+import os, runpy, subprocess, sys, time
+
+os.makedirs("/run/netns", exist_ok=True)
+subprocess.run(["mount", "-t", "tmpfs", "none", "/run/netns"], check=True)
+here = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, here)
+import packets
+
+folder, name = sys.argv[1:3]
+socket = f"/tmp/ipvsd-experiment-{os.getpid()}.sock"
+os.environ.update(IPVSD_SOCKET=socket, PATH=os.path.abspath(folder) + ":" + os.environ["PATH"])
+daemon = None
+
+
+def stop():
+    global daemon
+    if daemon:
+        daemon.terminate()
+        daemon.wait()
+        daemon = None
+    for path in (socket, socket + ".settings"):
+        if os.path.exists(path):
+            os.remove(path)
+
+
+def start():
+    global daemon
+    stop()
+    daemon = subprocess.Popen(["ipvsd", "run", "--capacity", "4096", "--interface", "c0", "--interface", "r0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(200):
+        if subprocess.run(["ipvsadm", "-Ln"], capture_output=True).returncode == 0:
+            return
+        time.sleep(0.05)
+    sys.exit("ipvsd does not answer")
+
+
+def translated(command):
+    return command.replace("cat /proc/net/ip_vs_conn", "ipvsd show proc ip_vs_conn").replace("sysctl -qw net.ipv4.vs.", "ipvsd sysctl ")
+
+
+plain_setup, plain_sh, plain_show = packets.setup, packets.sh, packets.show
+
+
+def setup(**arguments):
+    plain_setup(**arguments)
+    start()
+
+
+def reset(*rules):
+    start()
+    for rule in rules:
+        packets.sh("ipvsadm " + rule)
+    packets.drain()
+
+
+packets.sh = lambda command, check=True: plain_sh(translated(command), check and "modprobe" not in command)
+packets.show = lambda command: plain_show(translated(command))
+packets.setup, packets.reset = setup, reset
+try:
+    runpy.run_path(os.path.join(here, name), run_name="__main__")
+finally:
+    stop()
