@@ -5,7 +5,7 @@
 //! `conformance/experiments/tunnel_errors.py`).
 
 use ipvs_wire::icmp_error::{self, icmp_error_about_quote};
-use ipvs_wire::{Headers, tunnel};
+use ipvs_wire::{Headers, checksum, tunnel};
 
 use crate::command::ForwardingMethod;
 use crate::director::Director;
@@ -43,6 +43,9 @@ impl Director {
         let ends = self.ends(index)?;
         if ends.method() != ForwardingMethod::TUNNEL || ends.server_address != outer.destination {
             return None;
+        }
+        if !checksum::verify_transport(bytes, headers) {
+            return Some(Verdict::Drop(Reason::IcmpMalformed));
         }
         let tunnel = self.destinations.get(ends.destination)?.config.tunnel;
         let icmp: [u8; 8] = headers.payload(bytes).first_chunk().copied()?;

@@ -224,6 +224,11 @@ fn errors_about_what_is_no_tunnel_of_ours_are_the_hosts() {
     for quoted in [&other[..], &stranger[..], short] {
         assert_eq!(rig.receive(&router_error(3, 1, 0, quoted)).0, Verdict::Pass);
     }
+    // A damaged error teaches nothing.
+    let mut damaged = router_error(3, 4, 600, &outer);
+    damaged[27] ^= 1;
+    assert_eq!(rig.receive(&damaged).0, Verdict::Drop(Reason::IcmpMalformed));
+    assert_eq!(rig.receive(&datagram(Family::V4, 700)).0, Verdict::Forward { next: Family::V4.server(1) });
     // For another host.
     rig.host.local.clear();
     assert_eq!(rig.receive(&router_error(3, 1, 0, &outer)).0, Verdict::Pass);

@@ -21,12 +21,13 @@ pub(crate) struct TunnelPaths {
 }
 
 impl TunnelPaths {
-    /// Notes that a router on the way to `server` forwards at most `mtu` bytes; returns what is believed.
+    /// Notes that a router on the way to `server` forwards at most `mtu` bytes; returns what is believed. What is believed does
+    /// not grow before its time is over (RFC 1191 section 6.3).
     pub(crate) fn learn(&mut self, now: Instant, server: IpAddr, mtu: u32) -> u32 {
         if !self.learned.contains_key(&server) {
             self.learned.retain(|_, (_, until)| now < *until);
         }
-        let mtu = mtu.max(SMALLEST);
+        let mtu = self.mtu(now, server, mtu.max(SMALLEST));
         self.learned.insert(server, (mtu, now + BELIEVED));
         mtu
     }
@@ -58,6 +59,7 @@ mod tests {
         assert_eq!(paths.learn(start, server, 1300), 1300);
         assert_eq!((paths.mtu(start, server, 1500), paths.mtu(start, other, 1500)), (1300, 1500));
         assert_eq!(paths.mtu(start, server, 1200), 1200);
+        assert_eq!((paths.learn(start, server, 1400), paths.mtu(start, server, 1500)), (1300, 1300));
         assert_eq!(paths.mtu(start + BELIEVED, server, 1500), 1500);
         assert_eq!(paths.learn(start + BELIEVED, other, 20), 552);
         assert_eq!(paths.learned.len(), 1);
