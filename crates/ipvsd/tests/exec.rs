@@ -211,12 +211,18 @@ fn the_supervisor_is_nobodys_child_holds_nothing_and_ends_with_the_last_program(
         let known = served || path.starts_with("socket:");
         assert!(known, "{path}");
     }
-    let stat = std::fs::read_to_string(format!("/proc/{supervisor}/stat")).unwrap();
-    assert!(stat.contains("(ipvsd-exec)"), "{stat}");
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().collect();
-    // After the state: parent, process group, session, terminal.
+    let stat = |of: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{of}/stat")).unwrap();
+        let (name, fields) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<String> = fields.split_ascii_whitespace().map(str::to_owned).collect();
+        (name.to_owned(), fields)
+    };
+    let (name, fields) = stat(&supervisor.to_string());
+    assert!(name.ends_with("(ipvsd-exec"), "{name}");
+    // After the state: parent, process group, session, terminal. The test's own session may be 0: one from outside the
+    // PID namespace, as in a container.
     assert_ne!(fields[1], std::process::id().to_string());
-    assert_ne!(fields[3], rustix::process::getsid(None).unwrap().as_raw_nonzero().to_string());
+    assert_ne!(fields[3], stat("self").1[3]);
     assert_eq!(fields[4], "0");
     // What ends programs does not end it before they have ended.
     let pid = rustix::process::Pid::from_raw(supervisor.try_into().unwrap()).unwrap();
