@@ -10,7 +10,6 @@ use crate::drops::Drops;
 use crate::estimator::{self, Estimated};
 use crate::fast_path::{FastPath, Unsettled};
 use crate::forward::tunnel_path::TunnelPaths;
-use crate::fragments::Fragments;
 use crate::interest::{Interest, InterestChange, Interests};
 use crate::memory::{ConnectionTable, TableMemory};
 use crate::orphans::Orphans;
@@ -80,7 +79,6 @@ pub struct Director {
     /// Number of the last two-second period in which the estimator ran.
     last_period: Option<u64>,
     pub(crate) connections: Connections,
-    pub(crate) fragments: Fragments,
     pub(crate) fast_path: Option<Box<dyn FastPath + Send>>,
     pub(crate) unsettled: Unsettled,
     drops: Drops,
@@ -118,7 +116,6 @@ impl Director {
             total: Estimated::default(),
             seed: config.seed,
             connections: Connections::new(table, now),
-            fragments: Fragments::default(),
             fast_path: None,
             unsettled: Unsettled::default(),
             drops: Drops::default(),

@@ -29,7 +29,7 @@ impl Director {
     /// is the host's.
     pub(crate) fn receive_icmp(&mut self, arrival: Arrival<'_>, packet: &mut Packet<'_>) -> Verdict {
         let headers = arrival.headers;
-        if headers.fragment == Fragment::First || !is_related(packet.as_slice(), headers) {
+        if !is_related(packet.as_slice(), headers) {
             return Verdict::Pass;
         }
         if let Some(verdict) = self.error_from_tunnel(arrival, packet) {

@@ -23,7 +23,6 @@ mod established;
 mod estimator;
 mod fast_path;
 mod forward;
-mod fragments;
 mod host;
 mod icmp;
 mod interest;

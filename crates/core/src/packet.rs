@@ -1,5 +1,7 @@
 //! A packet in its buffer.
 
+use ipvs_wire::Headers;
+
 /// A layer-3 packet inside a larger buffer, so that it can be replaced by a longer one (an ICMP error) or grow to
 /// the front (an outer header) without allocation.
 #[derive(Debug)]
@@ -7,6 +9,8 @@ pub struct Packet<'a> {
     buffer: &'a mut [u8],
     start: usize,
     len: usize,
+    /// Length of the largest fragment that it came in; 0: it came whole.
+    largest: usize,
 }
 
 impl<'a> Packet<'a> {
@@ -14,7 +18,19 @@ impl<'a> Packet<'a> {
     pub fn new(buffer: &'a mut [u8], start: usize, len: usize) -> Self {
         let start = start.min(buffer.len());
         let len = len.min(buffer.len() - start);
-        Self { buffer, start, len }
+        Self { buffer, start, len, largest: 0 }
+    }
+
+    /// The same, reassembled from fragments of which the largest had `largest` bytes.
+    pub fn reassembled(buffer: &'a mut [u8], start: usize, len: usize, largest: usize) -> Self {
+        Self { largest, ..Self::new(buffer, start, len) }
+    }
+
+    /// Whether it may not leave by a link of `mtu` bytes, though in fragments. One that came in fragments may leave in such:
+    /// in IPv4 if it has no DF, in IPv6 if the largest fits (kernel behaviour, experiment `fragments.py`).
+    pub(crate) fn is_too_big(&self, headers: &Headers, mtu: usize) -> bool {
+        let len = if headers.is_ipv6() && self.largest != 0 { self.largest } else { headers.total_len };
+        headers.dont_fragment && len > mtu
     }
 
     /// The packet's bytes, from its IP header on.

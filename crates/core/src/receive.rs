@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipvs_flow::{Address, EntryIndex, Key};
-use ipvs_wire::{Fragment, Headers, Ports, checksum, transport};
+use ipvs_wire::{Fragment, Headers, checksum, transport};
 
 use crate::connections::flag;
 use crate::destination::DestinationIndex;
@@ -37,7 +37,7 @@ pub(crate) enum Match {
 impl Director {
     /// Decides about one packet, and rewrites it as its forwarding method asks.
     ///
-    /// `packet` starts at its IP header; its transport checksum must be complete (see
+    /// `packet` starts at its IP header and is no fragment; its transport checksum must be complete (see
     /// `ipvs_wire::checksum::complete_partial`). Bytes behind the IP total length are cut.
     pub fn receive(&mut self, now: Instant, host: &dyn Host, packet: &mut Packet<'_>) -> Verdict {
         let verdict = match Headers::parse(packet.as_slice()) {
@@ -65,8 +65,9 @@ impl Director {
         if !headers.is_ipv6() && !checksum::verify_ipv4_header(packet.as_slice()) {
             return Verdict::Drop(Reason::Malformed);
         }
-        if headers.fragment == Fragment::Later {
-            return self.fragments.later(headers);
+        // Who hands packets over reassembles them.
+        if headers.fragment != Fragment::Whole {
+            return Verdict::Drop(Reason::Fragment);
         }
         if headers.protocol == if headers.is_ipv6() { ICMPV6 } else { ICMP } {
             return self.receive_icmp(arrival, packet);
@@ -74,7 +75,6 @@ impl Director {
         let signal = match Signal::read(packet.as_slice(), headers) {
             Ok(Some(signal)) => signal,
             Ok(None) => return Verdict::Pass,
-            Err(_) if headers.fragment == Fragment::First => return Verdict::Drop(Reason::Fragment),
             Err(_) => return Verdict::Drop(Reason::Malformed),
         };
         let Ok(ports) = transport::ports(packet.as_slice(), headers) else {
@@ -85,9 +85,6 @@ impl Director {
             (headers.source, ports.source),
             (headers.destination, ports.destination),
         );
-        if headers.fragment == Fragment::First {
-            return self.first_fragment(headers, ports, found);
-        }
         match found {
             Some(Match::Inbound(index)) if self.replaces(index, signal) => {
                 self.connections.remove(&mut self.destinations, index);
@@ -133,17 +130,5 @@ impl Director {
                         .is_some_and(|destination| destination.id.address == source.0)
             })
             .map(Match::Outbound)
-    }
-
-    /// A first fragment is dropped if it concerns us (forwarding fragments comes later), else remembered, so that
-    /// the rest of its datagram passes as well.
-    fn first_fragment(&mut self, headers: &Headers, ports: Ports, found: Option<Match>) -> Verdict {
-        let service =
-            self.services.find(u16::from(headers.protocol), headers.destination, ports.destination, 0);
-        if found.is_some() || service.is_some() {
-            return Verdict::Drop(Reason::Fragment);
-        }
-        self.fragments.passed(headers);
-        Verdict::Pass
     }
 }

@@ -46,7 +46,7 @@ macro_rules! reasons {
 reasons! {
     /// A header is truncated, contradicts itself or has a bad length.
     Malformed = "malformed",
-    /// A fragment: forwarding those comes with a later version.
+    /// A fragment, which the director does not take: the datapath reassembles datagrams first.
     Fragment = "fragment",
     /// The connection table is full.
     TableFull = "table-full",

@@ -41,6 +41,8 @@ counters! {
     ChecksumCompleted = "checksum-completed",
     /// Large packets of segmentation offload cut to the MTU.
     Segmented = "segmented",
+    /// Datagrams put together from fragments.
+    Reassembled = "reassembled",
     /// Packets sent in fragments.
     Fragmented = "fragmented",
     /// Kept until a neighbour is resolved.
@@ -51,7 +53,13 @@ counters! {
     OtherHost = "other-host",
     /// Dropped: not IP, or a header that cannot be read.
     Malformed = "malformed",
-    /// Dropped: an echo request for a virtual address that cannot be answered (fragment, bad checksum, options).
+    /// Dropped: fragments that overlap, or contradict each other.
+    FragmentsConflict = "fragments-conflict",
+    /// Dropped: datagrams whose fragments did not all come in time.
+    FragmentsOverdue = "fragments-overdue",
+    /// Dropped: the oldest datagrams of which fragments were missing, when they needed too much memory.
+    FragmentsTooMany = "fragments-too-many",
+    /// Dropped: an echo request for a virtual address that cannot be answered (bad checksum, options).
     EchoIgnored = "echo-ignored",
     /// Dropped: neighbour discovery or ARP that asks for no virtual address.
     SolicitationIgnored = "solicitation-ignored",

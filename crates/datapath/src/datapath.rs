@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use ipvs_core::{DestinationChange, Host, Instant, Interest, InterestChange};
 use ipvs_flow::steady::TIMEOUTS;
+use ipvs_wire::Headers;
+use ipvs_wire::icmp_error::{ErrorKind, icmp_error};
 
 use crate::counter::Counter;
 use crate::engine::Engine;
@@ -17,6 +19,7 @@ use crate::interests::Interests;
 use crate::network::{Event, Network};
 use crate::output::Output;
 use crate::program::{Endpoint, Program, ProgramCounters};
+use crate::reassembly::Reassembly;
 use crate::xsk::HEADROOM;
 use crate::{OpenError, Options, Trial, XdpMode, open, trial};
 
@@ -25,6 +28,9 @@ const BURST: usize = 64;
 
 /// When to look again if the kernel had no room for what should be sent, or no frame was free to receive.
 const RETRY: Duration = Duration::from_millis(1);
+
+/// The longest ICMP error: an IPv6 packet of the smallest MTU (RFC 4443 section 2.4).
+const LONGEST_ERROR: usize = 1280;
 
 /// What a turn did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +68,7 @@ pub struct Datapath {
     pub(crate) timeouts: [u32; TIMEOUTS],
     pub(crate) attached: Vec<Attached>,
     pub(crate) large: Vec<u8>,
+    pub(crate) reassembly: Reassembly,
     pub(crate) events: Vec<Event>,
     /// Frames that refilling leaves for sending.
     pub(crate) reserve: usize,
@@ -208,9 +215,13 @@ impl Datapath {
         let received = self.receive_from_host(now, engine);
         turn.received += received as u64;
         turn.more |= received >= BURST;
+        self.drop_overdue_fragments(now);
         self.output.review_waiting(&mut self.network, now, false);
         let retry = self.flush();
-        turn.deadline = [self.output.waiting.deadline(), ways_due].into_iter().flatten().min();
+        turn.deadline = [self.output.waiting.deadline(), self.reassembly.deadline(), ways_due]
+            .into_iter()
+            .flatten()
+            .min();
         if retry {
             let soon = now + RETRY;
             turn.deadline = Some(turn.deadline.map_or(soon, |deadline| deadline.min(soon)));
@@ -226,7 +237,7 @@ impl Datapath {
         port: usize,
         queue: usize,
     ) -> usize {
-        let Self { output, network, interests, large, .. } = self;
+        let Self { output, network, interests, large, reassembly, .. } = self;
         let Some(interface) = output.ports.get(port).map(|port| port.interface) else { return 0 };
         // Each queue sends by the queue of the same number where there is one: packets of a flow stay in order.
         for port in &mut output.ports {
@@ -235,7 +246,7 @@ impl Datapath {
         let link = network.links().get(interface);
         let own = link.and_then(|link| link.address).unwrap_or_default();
         let mtu = link.map_or(0, |link| link.mtu as usize);
-        let mut input = Input { output, network, interests, now, port, own, mtu };
+        let mut input = Input { output, network, interests, reassembly, now, port, own, mtu };
         let mut packets = 0;
         while packets < BURST {
             let Some(buffer) = input::next(input.output, port, queue) else { break };
@@ -265,16 +276,39 @@ impl Datapath {
 
     /// Takes the packets that leave the host by the host port: answers of local real servers.
     fn receive_from_host(&mut self, now: Instant, engine: &mut (impl Engine + ?Sized)) -> usize {
-        let Self { output, network, interests, .. } = self;
+        let Self { output, network, interests, reassembly, .. } = self;
         for port in &mut output.ports {
             port.transmit = 0;
         }
-        let mut input = Input { output, network, interests, now, port: 0, own: [0; 6], mtu: 0 };
+        let mut input = Input { output, network, interests, reassembly, now, port: 0, own: [0; 6], mtu: 0 };
         let mut packets = 0;
         while packets < BURST && input.take_from_host(engine) {
             packets += 1;
         }
         packets
+    }
+
+    /// Drops datagrams whose fragments did not all come. A host says so for those that were for it and of which it has the
+    /// first fragment (RFC 1122 section 3.3.2, RFC 8200 section 4.5; experiment `fragments_lost.py`).
+    fn drop_overdue_fragments(&mut self, now: Instant) {
+        while let Some(first) = self.reassembly.take_overdue(now) {
+            self.output.counters.count(Counter::FragmentsOverdue);
+            let Some(first) = first else { continue };
+            let Ok(headers) = Headers::parse(&first) else { continue };
+            let own = headers.destination;
+            if !self.interests.is_answered(own) && !self.network.is_own(own) {
+                continue;
+            }
+            let mut error = [0; LONGEST_ERROR];
+            let kind = ErrorKind::ReassemblyTimeExceeded;
+            let error = icmp_error(&first, own, kind, &mut error)
+                .ok()
+                .and_then(|len| error.get(..len))
+                .unwrap_or_default();
+            if !error.is_empty() {
+                self.output.send_slice(&mut self.network, now, error, headers.source, None);
+            }
+        }
     }
 
     /// Sends what is in the rings, takes back what was sent and offers frames. Returns whether to try again soon.

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use ipvs_core::{Instant, Packet, Verdict};
-use ipvs_wire::{Headers, checksum, echo, protocol};
+use ipvs_wire::fragment::Pieces;
+use ipvs_wire::{Fragment, Headers, checksum, echo, protocol};
 
 use crate::counter::Counter;
 use crate::engine::Engine;
@@ -11,6 +12,7 @@ use crate::interests::Interests;
 use crate::netlink::HardwareAddress;
 use crate::network::Network;
 use crate::output::{FRAME_ROOM, Output};
+use crate::reassembly::{Outcome, Reassembly};
 use crate::segment::Segments;
 use crate::xsk::{Buffer, Frame, HEADROOM};
 use crate::{arp, ethernet, ndp};
@@ -29,6 +31,7 @@ pub(crate) struct Input<'a> {
     pub(crate) output: &'a mut Output,
     pub(crate) network: &'a mut Network,
     pub(crate) interests: &'a Interests,
+    pub(crate) reassembly: &'a mut Reassembly,
     pub(crate) now: Instant,
     /// Position of the port it came by.
     pub(crate) port: usize,
@@ -95,6 +98,11 @@ impl Input<'_> {
         let packet = bytes.get_mut(start..start + len).unwrap_or_default();
         // What cannot be parsed is the engine's to count.
         if let Ok(headers) = Headers::parse(packet) {
+            if headers.fragment != Fragment::Whole {
+                let outcome = self.reassembly.add(self.now, packet, &headers, HEADROOM);
+                self.output.umem.put(frame);
+                return self.fragment(engine, outcome, origin);
+            }
             if let Origin::Link(sender) = origin {
                 if ndp::is_discovery(packet, &headers) {
                     return self.solicitation(frame, start, len, &headers, sender);
@@ -146,6 +154,11 @@ impl Input<'_> {
         let Ok(headers) = Headers::parse(packet) else {
             return self.output.counters.count(Counter::Malformed);
         };
+        let origin = Origin::Link(header.source);
+        if headers.fragment != Fragment::Whole {
+            let outcome = self.reassembly.add(self.now, packet, &headers, HEADROOM);
+            return self.fragment(engine, outcome, origin);
+        }
         if headers.total_len > self.mtu {
             return self.segments(engine, packet, &headers, header.source);
         }
@@ -153,17 +166,67 @@ impl Input<'_> {
         if checksum::complete_partial(packet, &headers) {
             self.output.counters.count(Counter::ChecksumCompleted);
         }
-        let len = packet.len();
-        let mut packet = Packet::new(buffer, start, len);
+        self.slice(engine, buffer, start, None, origin);
+    }
+
+    /// What became of a fragment.
+    fn fragment(
+        &mut self,
+        engine: &mut (impl Engine + ?Sized),
+        (outcome, dropped): (Outcome, usize),
+        origin: Origin,
+    ) {
+        self.output.counters.add(Counter::FragmentsTooMany, dropped as u64);
+        let mut whole = match outcome {
+            Outcome::Held => return,
+            Outcome::Dropped => return self.output.counters.count(Counter::FragmentsConflict),
+            Outcome::Whole(whole) => whole,
+        };
+        self.output.counters.count(Counter::Reassembled);
+        let mut buffer = std::mem::take(&mut whole.buffer);
+        let packet = buffer.get_mut(HEADROOM..).unwrap_or_default();
+        if let (Ok(headers), Origin::Link(_)) = (Headers::parse(packet), origin)
+            && is_echo_request(packet, &headers)
+            && self.interests.is_answered(headers.destination)
+        {
+            if echo::reply(packet, &headers) == Ok(true) {
+                self.output.counters.count(Counter::EchoAnswered);
+                let pieces = Some(Pieces::OWN);
+                return self.output.send_slice(self.network, self.now, packet, headers.source, pieces);
+            }
+            return self.output.counters.count(Counter::EchoIgnored);
+        }
+        self.slice(engine, &mut buffer, HEADROOM, Some(whole.pieces()), origin);
+    }
+
+    /// Judges a packet that does not lie in a frame but at `start` of `buffer`, and may have come in `pieces`.
+    fn slice(
+        &mut self,
+        engine: &mut (impl Engine + ?Sized),
+        buffer: &mut [u8],
+        start: usize,
+        pieces: Option<Pieces<'_>>,
+        origin: Origin,
+    ) {
+        let len = buffer.len().saturating_sub(start);
+        let version = buffer.get(start).map(|first| first >> 4);
+        let mut packet = Packet::reassembled(buffer, start, len, pieces.map_or(0, |pieces| pieces.largest));
         let verdict = engine.receive(self.now, &*self.network, &mut packet);
         match (verdict, destination(packet.as_slice())) {
-            (Verdict::Forward { next }, _) | (Verdict::Reply(_), Some(next)) => {
-                self.output.send_slice(self.network, self.now, packet.as_slice(), next);
+            (Verdict::Forward { next }, _) => {
+                // Inside a packet of the other family it is cut as the link asks (experiment `fragments.py`).
+                let other = packet.as_slice().first().map(|first| first >> 4) != version;
+                let pieces = if other { Some(Pieces::OWN) } else { pieces };
+                self.output.send_slice(self.network, self.now, packet.as_slice(), next, pieces);
             }
-            (Verdict::Deliver | Verdict::Pass, _) => {
-                let sent = self.output.host.send(packet.as_slice()).is_ok();
-                self.output.counters.count(if sent { Counter::ToHost } else { Counter::HostPortFailed });
+            (Verdict::Pass, Some(next)) if origin == Origin::Host => {
+                self.output.send_slice(self.network, self.now, packet.as_slice(), next, pieces);
             }
+            (Verdict::Reply(_), Some(next)) => {
+                self.output.send_slice(self.network, self.now, packet.as_slice(), next, None);
+            }
+            (Verdict::Pass, _) => self.output.give_pieces_to_host(packet.as_slice(), pieces),
+            (Verdict::Deliver, _) => self.output.give_slice_to_host(packet.as_slice()),
             (Verdict::Reply(_), None) => self.output.counters.count(Counter::Malformed),
             (Verdict::Drop(_), _) => self.output.counters.count(Counter::DroppedByDirector),
         }
@@ -239,14 +302,14 @@ impl Input<'_> {
     }
 }
 
-/// Whether it is an echo request (ICMP type 8, ICMPv6 type 128), whole or the first fragment.
+/// Whether it is an echo request (ICMP type 8, ICMPv6 type 128).
 fn is_echo_request(packet: &[u8], headers: &Headers) -> bool {
     let kind = match headers.protocol {
         protocol::ICMP if !headers.is_ipv6() => 8,
         protocol::ICMPV6 if headers.is_ipv6() => 128,
         _ => return false,
     };
-    headers.fragment != ipvs_wire::Fragment::Later && headers.payload(packet).first() == Some(&kind)
+    headers.payload(packet).first() == Some(&kind)
 }
 
 /// The destination address of an IP packet.

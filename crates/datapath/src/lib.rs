@@ -27,6 +27,7 @@ mod open;
 mod options;
 mod output;
 mod program;
+mod reassembly;
 mod segment;
 mod trial;
 #[allow(unsafe_code)]

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::{fs, io};
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
 use crate::counter::Counters;
 use crate::datapath::{Attached, Datapath};
 use crate::fast_path::FastPath;
@@ -12,6 +14,7 @@ use crate::netlink::Links;
 use crate::network::Network;
 use crate::output::{FRAME_ROOM, Output, Port};
 use crate::program::Program;
+use crate::reassembly::Reassembly;
 use crate::waiting::Queue;
 use crate::xsk::{FRAME_SIZE, Flags, Sizes, Socket, Umem};
 use crate::{OpenError, Options};
@@ -77,12 +80,14 @@ pub(crate) fn open(options: &Options) -> Result<Datapath, OpenError> {
             counters: Counters::new(),
             waiting: Queue::default(),
             scratch: Vec::new(),
+            identification: RandomState::new().build_hasher().finish() as u32,
         },
         interests: Interests::new(options.answer_arp, indices),
         fast_path,
         timeouts: [0; TIMEOUTS],
         attached: Vec::new(),
         large: Vec::new(),
+        reassembly: Reassembly::default(),
         events: Vec::new(),
         reserve: frames as usize / 4,
     };

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use ipvs_core::Instant;
-use ipvs_wire::{Headers, fragment::Fragments};
+use ipvs_wire::fragment::{Fragments, Pieces};
+use ipvs_wire::{Headers, Malformed};
 
 use crate::counter::{Counter, Counters};
 use crate::host_port::HostPort;
@@ -40,6 +41,8 @@ pub(crate) struct Output {
     pub(crate) waiting: Queue,
     /// A packet that is being fragmented.
     pub(crate) scratch: Vec<u8>,
+    /// Of the last packet that was sent in IPv6 fragments.
+    pub(crate) identification: u32,
 }
 
 impl Output {
@@ -99,7 +102,7 @@ impl Output {
         }
     }
 
-    /// Sends an IPv4 packet in fragments.
+    /// Sends a packet in fragments. An IPv6 packet is only ours to cut if this host is its source: a tunnel's.
     fn fragment(
         &mut self,
         network: &mut Network,
@@ -113,13 +116,20 @@ impl Output {
         packet.clear();
         packet.extend_from_slice(self.umem.bytes_mut(&mut frame).get(start..start + len).unwrap_or_default());
         self.umem.put(frame);
-        self.fragment_slice(network, now, &packet, way);
+        let own = source(&packet).is_some_and(|source| source.is_ipv6() && network.is_own(source));
+        self.fragment_slice(network, now, &packet, way, own.then_some(Pieces::OWN));
         self.scratch = packet;
     }
 
-    fn fragment_slice(&mut self, network: &mut Network, now: Instant, packet: &[u8], way: Way) {
-        let fragments =
-            Headers::parse(packet).and_then(|headers| Fragments::new(packet, &headers, way.mtu as usize));
+    fn fragment_slice(
+        &mut self,
+        network: &mut Network,
+        now: Instant,
+        packet: &[u8],
+        way: Way,
+        pieces: Option<Pieces<'_>>,
+    ) {
+        let fragments = self.fragments(packet, way.mtu as usize, pieces);
         let Ok(mut fragments) = fragments else {
             self.counters.count(Counter::TooBig);
             return;
@@ -141,9 +151,46 @@ impl Output {
         }
     }
 
-    /// Sends a packet that does not lie in a frame: one larger than a frame goes in several buffers.
-    pub(crate) fn send_slice(&mut self, network: &mut Network, now: Instant, packet: &[u8], next: IpAddr) {
-        if packet.len() <= FRAME_ROOM {
+    fn fragments<'a>(
+        &mut self,
+        packet: &'a [u8],
+        mtu: usize,
+        pieces: Option<Pieces<'a>>,
+    ) -> Result<Fragments<'a>, Malformed> {
+        self.identification = self.identification.wrapping_add(1);
+        let headers = Headers::parse(packet)?;
+        Fragments::new(packet, &headers, mtu, pieces, self.identification)
+    }
+
+    /// Gives a packet to the host's stack in the pieces in which it came, so that it can go on in such.
+    pub(crate) fn give_pieces_to_host(&mut self, packet: &[u8], pieces: Option<Pieces<'_>>) {
+        let mut out = std::mem::take(&mut self.scratch);
+        out.resize(usize::from(u16::MAX), 0);
+        if let Ok(mut fragments) = self.fragments(packet, usize::from(u16::MAX), pieces) {
+            while let Ok(Some(len)) = fragments.write_next(&mut out) {
+                self.give_slice_to_host(out.get(..len).unwrap_or_default());
+            }
+        }
+        self.scratch = out;
+    }
+
+    /// Gives a packet that does not lie in a frame to the host's stack.
+    pub(crate) fn give_slice_to_host(&mut self, packet: &[u8]) {
+        let sent = self.host.send(packet).is_ok();
+        self.counters.count(if sent { Counter::ToHost } else { Counter::HostPortFailed });
+    }
+
+    /// Sends a packet that does not lie in a frame, and may have come in `pieces`: one larger than a frame goes in several
+    /// buffers.
+    pub(crate) fn send_slice(
+        &mut self,
+        network: &mut Network,
+        now: Instant,
+        packet: &[u8],
+        next: IpAddr,
+        pieces: Option<Pieces<'_>>,
+    ) {
+        if packet.len() <= FRAME_ROOM && pieces.is_none() {
             let Some(mut frame) = self.umem.take() else {
                 self.counters.count(Counter::NoFrame);
                 return;
@@ -155,14 +202,10 @@ impl Output {
             return;
         }
         match network.hop(next) {
-            Hop::Local => {
-                let counter =
-                    if self.host.send(packet).is_ok() { Counter::ToHost } else { Counter::HostPortFailed };
-                self.counters.count(counter);
-            }
+            Hop::Local => self.give_slice_to_host(packet),
             Hop::None => self.counters.count(Counter::NoRoute),
-            Hop::Link(way) if packet.len() > way.mtu as usize => {
-                self.fragment_slice(network, now, packet, way)
+            Hop::Link(way) if pieces.is_some() || packet.len() > way.mtu as usize => {
+                self.fragment_slice(network, now, packet, way, pieces);
             }
             Hop::Link(way) => match network.neighbour(now, &way) {
                 Neighbour::Known(address) => self.transmit_slice(packet, &way, address),
@@ -288,6 +331,11 @@ impl Output {
             }
         }
     }
+}
+
+/// The source address of a packet.
+fn source(packet: &[u8]) -> Option<IpAddr> {
+    Headers::parse(packet).ok().map(|headers| headers.source)
 }
 
 /// The EtherType of an IP packet.

@@ -17,6 +17,8 @@ pub enum ErrorKind {
     AdministrativelyProhibited,
     /// The hop limit ran out on the way (11/0; 3/0).
     TimeExceeded,
+    /// Not all fragments came in time (11/1; 3/1).
+    ReassemblyTimeExceeded,
     /// Too large for the next link and not to be fragmented (3/4; IPv6: packet too big, 2/0).
     FragmentationNeeded {
         /// The next link's MTU, bytes.
@@ -34,12 +36,14 @@ impl ErrorKind {
             (Self::FragmentationNeeded { .. }, false) => (3, 4),
             (Self::AdministrativelyProhibited, false) => (3, 13),
             (Self::TimeExceeded, false) => (11, 0),
+            (Self::ReassemblyTimeExceeded, false) => (11, 1),
             (Self::NetUnreachable, true) => (1, 0),
             (Self::AdministrativelyProhibited, true) => (1, 1),
             (Self::HostUnreachable, true) => (1, 3),
             (Self::PortUnreachable, true) => (1, 4),
             (Self::FragmentationNeeded { .. }, true) => (2, 0),
             (Self::TimeExceeded, true) => (3, 0),
+            (Self::ReassemblyTimeExceeded, true) => (3, 1),
         };
         let rest = match self {
             // RFC 1191 section 4: the lower 16 bits; RFC 4443 section 3.2: all 32.

@@ -138,7 +138,7 @@ proptest! {
         spec.options = options;
         let packet = spec.build();
         let headers = Headers::parse(&packet).unwrap();
-        let cut = Fragments::new(&packet, &headers, mtu);
+        let cut = Fragments::new(&packet, &headers, mtu, None, 0);
         if spec.dont_fragment && packet.len() > mtu {
             prop_assert!(cut.is_err());
             return Ok(());

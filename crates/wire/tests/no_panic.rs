@@ -92,7 +92,7 @@ fn layer3(packet: &mut [u8], random: &mut Random, out: &mut [u8]) -> usize {
         sum += read(packet, &headers);
         sum += icmp_error(packet, same(&headers), ErrorKind::PortUnreachable, out).unwrap_or_default();
         sum += tcp_reset(packet, &headers, out).unwrap_or_default();
-        if let Ok(mut cut) = Fragments::new(packet, &headers, random.below(200)) {
+        if let Ok(mut cut) = Fragments::new(packet, &headers, random.below(200), None, 7) {
             while let Ok(Some(len)) = cut.write_next(out) {
                 sum += len;
             }
@@ -120,7 +120,7 @@ fn layer3(packet: &mut [u8], random: &mut Random, out: &mut [u8]) -> usize {
         checksum::complete_partial(packet, &headers);
         checksum::fill_transport(packet, &headers);
         sum += tcp_reset(packet, &headers, out).unwrap_or_default();
-        if let Ok(mut cut) = Fragments::new(packet, &headers, random.below(2000)) {
+        if let Ok(mut cut) = Fragments::new(packet, &headers, random.below(2000), None, 7) {
             while let Ok(Some(len)) = cut.write_next(out) {
                 sum += len;
             }

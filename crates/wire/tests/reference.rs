@@ -117,7 +117,7 @@ fn forwarded_packets_and_their_fragments() {
             seen[usize::from(none)] += 1;
             continue;
         }
-        let mut cut = Fragments::new(&packet, &headers, 1000).unwrap();
+        let mut cut = Fragments::new(&packet, &headers, 1000, None, 0).unwrap();
         let mut out = [0; 1000];
         while let Some(len) = cut.write_next(&mut out).unwrap() {
             let wanted = arrived.next().unwrap();

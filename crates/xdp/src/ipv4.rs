@@ -26,7 +26,8 @@ pub fn concerns_daemon(bytes: Bytes, ip: usize) -> bool {
     // SAFETY: `payload` checked 20 bytes.
     let (fragment, protocol, source, destination) =
         unsafe { (read::<u16>(ip + 6), read::<u8>(ip + 9), ipv4_address(ip + 12), ipv4_address(ip + 16)) };
-    if fragment & 0x1fffu16.to_be() != 0 {
+    // Of a datagram that goes to the daemon all fragments do, and only the first has ports.
+    if fragment & 0x3fffu16.to_be() != 0 {
         return concerns_fragment(&source, &destination);
     }
     if protocol == ICMP {

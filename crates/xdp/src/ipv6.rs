@@ -21,7 +21,9 @@ pub struct Payload {
     pub at: usize,
     /// Its protocol.
     pub protocol: u8,
-    /// A later fragment: no transport header.
+    /// A fragment, of which the first alone has a transport header.
+    pub fragment: bool,
+    /// A later fragment.
     pub later_fragment: bool,
 }
 
@@ -37,6 +39,7 @@ fn payload<const MOST: usize>(bytes: Bytes, ip: usize) -> Option<Payload> {
         return None;
     }
     let mut at = ip + 40;
+    let mut fragment = false;
     for _ in 0..MOST {
         match protocol {
             HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {
@@ -56,16 +59,17 @@ fn payload<const MOST: usize>(bytes: Bytes, ip: usize) -> Option<Payload> {
                 let (next, offset) = unsafe { (read::<u8>(at), read::<u16>(at + 2)) };
                 protocol = next;
                 at += 8;
+                fragment |= offset & 1u16.to_be() != 0;
                 if offset & 0xfff8u16.to_be() != 0 {
-                    return Some(Payload { at, protocol, later_fragment: true });
+                    return Some(Payload { at, protocol, fragment: true, later_fragment: true });
                 }
             }
-            _ => return Some(Payload { at, protocol, later_fragment: false }),
+            _ => return Some(Payload { at, protocol, fragment, later_fragment: false }),
         }
     }
     match protocol {
         HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS => None,
-        _ => Some(Payload { at, protocol, later_fragment: false }),
+        _ => Some(Payload { at, protocol, fragment, later_fragment: false }),
     }
 }
 
@@ -81,7 +85,7 @@ pub fn concerns_daemon(bytes: Bytes, ip: usize) -> bool {
     let Some(payload) = payload::<MOST_HEADERS>(bytes, ip) else { return false };
     // SAFETY: `payload` checked 40 bytes.
     let (source, destination) = unsafe { (ipv6_address(ip + 8), ipv6_address(ip + 24)) };
-    if payload.later_fragment {
+    if payload.fragment {
         return concerns_fragment(&source, &destination);
     }
     if payload.protocol == ICMPV6 {

@@ -41,7 +41,7 @@ pub static VIRTUAL_ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(
 #[map(name = "servers")]
 pub static SERVERS: HashMap<Endpoint, u32> = HashMap::with_max_entries(ENTRIES, BPF_F_NO_PREALLOC);
 
-/// Addresses of those destinations: for later fragments, which have no ports.
+/// Addresses of those destinations: for fragments, of which only the first has ports.
 #[map(name = "server_addrs")]
 pub static SERVER_ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(ENTRIES, BPF_F_NO_PREALLOC);
 
@@ -119,7 +119,7 @@ pub fn is_answered(address: &Address) -> bool {
     virtual_address(address).is_some_and(|flags| flags & ANSWERED != 0)
 }
 
-/// Whether a later fragment between these addresses concerns the daemon.
+/// Whether a fragment between these addresses concerns the daemon.
 #[inline(always)]
 pub fn concerns_fragment(source: &Address, destination: &Address) -> bool {
     VIRTUAL_ADDRESSES.get_ptr(destination).is_some() || SERVER_ADDRESSES.get_ptr(source).is_some()

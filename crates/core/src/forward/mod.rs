@@ -90,7 +90,7 @@ fn check_route(
     let headers = arrival.headers;
     match arrival.host.path_mtu(next) {
         None => Err(Verdict::Drop(Reason::NoRoute)),
-        Some(mtu) if headers.dont_fragment && headers.total_len > mtu as usize => {
+        Some(mtu) if packet.is_too_big(headers, mtu as usize) => {
             Err(refuse(packet, reporter, ErrorKind::FragmentationNeeded { mtu }, Reason::TooBig))
         }
         Some(_) => Ok(()),

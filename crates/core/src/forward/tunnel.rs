@@ -74,7 +74,7 @@ impl Director {
         }
         let dont_fragment =
             headers.dont_fragment && (headers.is_ipv6() || self.sysctls.value(Sysctl::PmtuDisc) != 0);
-        if dont_fragment && headers.total_len > room {
+        if dont_fragment && packet.is_too_big(headers, room) {
             let kind = ErrorKind::FragmentationNeeded { mtu: room as u32 };
             return refuse(packet, reporter, kind, Reason::TooBig);
         }
