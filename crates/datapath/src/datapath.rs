@@ -19,7 +19,7 @@ use crate::interests::Interests;
 use crate::network::{Event, Network};
 use crate::output::Output;
 use crate::program::{Endpoint, Program, ProgramCounters};
-use crate::reassembly::Reassembly;
+use crate::reassembly::{LONGEST_ERROR, Reassembly};
 use crate::xsk::HEADROOM;
 use crate::{OpenError, Options, Trial, XdpMode, open, trial};
 
@@ -28,9 +28,6 @@ const BURST: usize = 64;
 
 /// When to look again if the kernel had no room for what should be sent, or no frame was free to receive.
 const RETRY: Duration = Duration::from_millis(1);
-
-/// The longest ICMP error: an IPv6 packet of the smallest MTU (RFC 4443 section 2.4).
-const LONGEST_ERROR: usize = 1280;
 
 /// What a turn did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

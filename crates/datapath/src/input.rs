@@ -98,7 +98,7 @@ impl Input<'_> {
         let packet = bytes.get_mut(start..start + len).unwrap_or_default();
         // What cannot be parsed is the engine's to count.
         if let Ok(headers) = Headers::parse(packet) {
-            if headers.fragment != Fragment::Whole {
+            if is_fragment(&headers) {
                 let outcome = self.reassembly.add(self.now, packet, &headers, HEADROOM);
                 self.output.umem.put(frame);
                 return self.fragment(engine, outcome, origin);
@@ -155,7 +155,7 @@ impl Input<'_> {
             return self.output.counters.count(Counter::Malformed);
         };
         let origin = Origin::Link(header.source);
-        if headers.fragment != Fragment::Whole {
+        if is_fragment(&headers) {
             let outcome = self.reassembly.add(self.now, packet, &headers, HEADROOM);
             return self.fragment(engine, outcome, origin);
         }
@@ -166,7 +166,8 @@ impl Input<'_> {
         if checksum::complete_partial(packet, &headers) {
             self.output.counters.count(Counter::ChecksumCompleted);
         }
-        self.slice(engine, buffer, start, None, origin);
+        let len = packet.len();
+        self.slice(engine, buffer, (start, len), None, origin);
     }
 
     /// What became of a fragment.
@@ -184,7 +185,7 @@ impl Input<'_> {
         };
         self.output.counters.count(Counter::Reassembled);
         let mut buffer = std::mem::take(&mut whole.buffer);
-        let packet = buffer.get_mut(HEADROOM..).unwrap_or_default();
+        let packet = buffer.get_mut(HEADROOM..HEADROOM + whole.len).unwrap_or_default();
         if let (Ok(headers), Origin::Link(_)) = (Headers::parse(packet), origin)
             && is_echo_request(packet, &headers)
             && self.interests.is_answered(headers.destination)
@@ -196,19 +197,18 @@ impl Input<'_> {
             }
             return self.output.counters.count(Counter::EchoIgnored);
         }
-        self.slice(engine, &mut buffer, HEADROOM, Some(whole.pieces()), origin);
+        self.slice(engine, &mut buffer, (HEADROOM, whole.len), Some(whole.pieces()), origin);
     }
 
-    /// Judges a packet that does not lie in a frame but at `start` of `buffer`, and may have come in `pieces`.
+    /// Judges a packet that does not lie in a frame but, `len` bytes, at `start` of `buffer`, and may have come in `pieces`.
     fn slice(
         &mut self,
         engine: &mut (impl Engine + ?Sized),
         buffer: &mut [u8],
-        start: usize,
+        (start, len): (usize, usize),
         pieces: Option<Pieces<'_>>,
         origin: Origin,
     ) {
-        let len = buffer.len().saturating_sub(start);
         let version = buffer.get(start).map(|first| first >> 4);
         let mut packet = Packet::reassembled(buffer, start, len, pieces.map_or(0, |pieces| pieces.largest));
         let verdict = engine.receive(self.now, &*self.network, &mut packet);
@@ -300,6 +300,12 @@ impl Input<'_> {
         self.packet(engine, frame, HEADROOM, len, Origin::Host);
         true
     }
+}
+
+/// Whether it is to be reassembled: a fragment, or IPv6 with a fragment header that says that it is whole (RFC 6946), which
+/// loses that header.
+fn is_fragment(headers: &Headers) -> bool {
+    headers.fragment != Fragment::Whole || headers.is_ipv6() && headers.identification != 0
 }
 
 /// Whether it is an echo request (ICMP type 8, ICMPv6 type 128).

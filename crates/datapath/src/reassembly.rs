@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipvs_core::Instant;
-use ipvs_wire::Headers;
 use ipvs_wire::fragment::{Pieces, Place, become_whole};
+use ipvs_wire::{Headers, protocol};
 
 /// How long a datagram waits for its pieces: the kernel's net.ipv4.ipfrag_time and net.ipv6.ip6frag_time by default.
 const PATIENCE_IPV4: Duration = Duration::from_secs(30);
@@ -21,6 +21,9 @@ const MEMORY: usize = 4 << 20;
 /// What a datagram and a piece cost beside their bytes.
 const DATAGRAM_COST: usize = 256;
 const PIECE_COST: usize = 64;
+
+/// The longest ICMP error: an IPv6 packet of the smallest MTU (RFC 4443 section 2.4).
+pub(crate) const LONGEST_ERROR: usize = 1280;
 
 /// Which datagram a piece belongs to (RFC 791 section 3.2, RFC 8200 section 4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,8 +70,10 @@ struct Waiting {
 /// A datagram that is whole again.
 #[derive(Debug)]
 pub(crate) struct Reassembled {
-    /// The packet, behind the room that was asked for.
+    /// The packet, behind the room that was asked for and before room for an ICMP error in its place.
     pub(crate) buffer: Vec<u8>,
+    /// Its length, bytes.
+    pub(crate) len: usize,
     largest: usize,
     ends: Vec<u16>,
 }
@@ -115,20 +120,19 @@ impl Reassembly {
         let packet = packet.get(..headers.total_len).unwrap_or(packet);
         let Ok(Some(place)) = Place::of(packet, headers) else { return (Outcome::Dropped, 0) };
         let payload = packet.get(place.payload..).unwrap_or_default();
-        // RFC 791: all pieces but the last are multiples of 8 bytes. None is empty, and none ends behind the longest packet.
-        let end = place.offset + payload.len();
-        if payload.is_empty()
-            || place.more && !payload.len().is_multiple_of(8)
-            || place.header + end > usize::from(u16::MAX)
-        {
-            return (Outcome::Dropped, 0);
-        }
         let key = Key {
             source: headers.source,
             destination: headers.destination,
             protocol: if headers.is_ipv6() { 0 } else { headers.protocol },
             identification: headers.identification,
         };
+        if !is_sound(headers, &place, packet.len(), payload.len()) {
+            // Without bytes it ends an IPv4 datagram (seen on the reference).
+            if payload.is_empty() && !headers.is_ipv6() {
+                self.remove(&key);
+            }
+            return (Outcome::Dropped, 0);
+        }
         let number = self.number;
         let waiting = self.waiting.entry(key).or_insert_with(|| Waiting::new(number, now));
         if waiting.number == number {
@@ -195,6 +199,22 @@ impl Reassembly {
             Some((*key, waiting, waiting.since + patience))
         })
     }
+}
+
+/// Whether a piece may be one: not empty; with a length in eights of bytes unless it is the last (RFC 791 section 3.2); not
+/// behind the end of the longest packet; and the first one of an IPv6 datagram with the whole header of a known transport
+/// protocol (RFC 7112 section 5).
+fn is_sound(headers: &Headers, place: &Place, packet: usize, payload: usize) -> bool {
+    let transport = match headers.protocol {
+        _ if !headers.is_ipv6() || place.offset != 0 => 0,
+        protocol::TCP => headers.transport + 20,
+        protocol::UDP | protocol::ICMPV6 => headers.transport + 8,
+        _ => 0,
+    };
+    payload != 0
+        && (!place.more || payload.is_multiple_of(8))
+        && place.header + place.offset + payload <= usize::from(u16::MAX)
+        && packet >= transport
 }
 
 /// Whether a piece fits those that are there.
@@ -274,7 +294,8 @@ impl Waiting {
             return None;
         }
         let mut buffer = vec![0; room];
-        buffer.reserve(place.header + self.held + crate::xsk::HEADROOM);
+        let len = place.header + self.held;
+        buffer.reserve_exact(len.max(LONGEST_ERROR));
         buffer.extend_from_slice(first.get(..place.header)?);
         for piece in &self.pieces {
             buffer.extend_from_slice(&piece.bytes);
@@ -287,9 +308,10 @@ impl Waiting {
             }
         }
         become_whole(packet, &place).ok()?;
+        buffer.resize(room + len.max(LONGEST_ERROR), 0);
         // No piece ends behind the longest packet.
         let ends = self.pieces.iter().map(|piece| piece.end() as u16).collect();
-        Some(Reassembled { buffer, largest: self.largest, ends })
+        Some(Reassembled { buffer, len, largest: self.largest, ends })
     }
 }
 

@@ -105,7 +105,8 @@ impl<'a> Fragments<'a> {
         };
         let cut = match pieces {
             Some(Pieces { largest, ends })
-                if largest <= mtu
+                if ends.len() > 1
+                    && largest <= mtu
                     && ends.last().is_some_and(|&end| usize::from(end) == payload.len())
                     && (headers.protocol != protocol::TCP
                         || ends.first().is_some_and(|&end| usize::from(end) >= TCP_HEADER)) =>

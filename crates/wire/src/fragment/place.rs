@@ -84,8 +84,9 @@ pub fn become_whole(packet: &mut [u8], first: &Place) -> Result<(), Malformed> {
     }
 }
 
-/// Where the part of an IPv6 packet ends that goes into each of its fragments (RFC 8200 section 4.5): hop-by-hop options
-/// and what leads to a routing header. And where that part names what follows it.
+/// Where the part of an IPv6 packet ends that goes into each of its fragments, and where that part names what follows it: all
+/// headers that come before a fragment header (RFC 8200 section 4.1), destination options in any case (kernel behaviour,
+/// experiment `fragments_odd.py`).
 pub(super) fn unfragmentable_ipv6(packet: &[u8]) -> Result<(usize, usize), Malformed> {
     let mut found = (HEADER_LEN, 6);
     let (mut kind_at, mut at) = (6, HEADER_LEN);
@@ -95,9 +96,7 @@ pub(super) fn unfragmentable_ipv6(packet: &[u8]) -> Result<(usize, usize), Malfo
             break;
         }
         let end = at + Extension::parse(packet, at, kind)?.bytes.len();
-        if kind != protocol::DESTINATION_OPTIONS {
-            found = (end, at);
-        }
+        found = (end, at);
         (kind_at, at) = (at, end);
     }
     Ok(found)
