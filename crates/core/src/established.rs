@@ -30,7 +30,7 @@ impl Director {
         signal: Signal,
         index: EntryIndex,
     ) -> Verdict {
-        let Some(ends) = self.ends(index) else { return Verdict::Drop(Reason::DestinationUnavailable) };
+        let Some(ends) = self.ends(index) else { return self.bypassed(arrival, packet, signal, index) };
         if !ends.available {
             return self.without_destination(arrival, packet, ports, signal, index);
         }
@@ -155,7 +155,7 @@ impl Director {
     }
 
     /// Moves a connection to the state that follows, restarts its timer and keeps the destination's counts.
-    fn advance(&mut self, now: Instant, index: EntryIndex, signal: Signal, direction: Direction) {
+    pub(crate) fn advance(&mut self, now: Instant, index: EntryIndex, signal: Signal, direction: Direction) {
         let Some(entry) = self.connections.table.entry(index) else { return };
         let next = signal.next(entry.state(), direction, self.defence.secure_tcp, &self.timeouts);
         let inactive = entry.flags() & flag::INACTIVE != 0;

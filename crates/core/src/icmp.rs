@@ -41,7 +41,7 @@ impl Director {
         let (source, destination) = quote.ends();
         match self.find(quote.headers.protocol, destination, source) {
             Some(Match::Inbound(index)) => {
-                let Some(ends) = self.ends(index) else { return Verdict::Pass };
+                let Some(ends) = self.ends(index) else { return self.pass_by(arrival, packet) };
                 self.icmp_inbound(arrival, packet, &quote, &ends)
             }
             Some(Match::Outbound(index)) => {

@@ -8,6 +8,7 @@
 //! The oracle for every rule is kernel IPVS (see `docs/compatibility.md` for the known differences).
 #![forbid(unsafe_code)]
 
+mod bypass;
 mod command;
 mod connections;
 #[cfg(test)]

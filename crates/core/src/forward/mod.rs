@@ -106,7 +106,7 @@ fn refuse(packet: &mut Packet<'_>, reporter: Option<IpAddr>, kind: ErrorKind, re
 
 /// What both ways to a server have in common: hop limit and route, with errors from the virtual address. The kernel
 /// counts the hop before it looks at the MTU, so a "fragmentation needed" quotes the lower hop limit.
-fn towards_server(
+pub(crate) fn towards_server(
     arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
     next: IpAddr,
