@@ -87,6 +87,8 @@ pub struct Director {
     pub(crate) defence: Defence,
     pub(crate) drop_entries: DropEntries,
     pub(crate) orphans: Orphans,
+    /// Packets from clients are left to the host (`backup_only`).
+    pub(crate) standby: bool,
     pub(crate) tunnel_paths: TunnelPaths,
 }
 
@@ -125,6 +127,7 @@ impl Director {
             defence: Defence::default(),
             drop_entries: DropEntries::new(config.seed),
             orphans: Orphans::default(),
+            standby: false,
             tunnel_paths: TunnelPaths::default(),
             last_period: None,
         })

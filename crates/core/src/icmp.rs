@@ -32,7 +32,9 @@ impl Director {
         if headers.fragment == Fragment::First || !is_related(packet.as_slice(), headers) {
             return Verdict::Pass;
         }
-        if let Some(verdict) = self.error_from_tunnel(arrival, packet) {
+        if !self.standby
+            && let Some(verdict) = self.error_from_tunnel(arrival, packet)
+        {
             return verdict;
         }
         let Some(quote) = Quote::read(packet.as_slice(), headers) else { return Verdict::Pass };
@@ -40,6 +42,7 @@ impl Director {
         // server.
         let (source, destination) = quote.ends();
         match self.find(quote.headers.protocol, destination, source) {
+            Some(Match::Inbound(_)) | None if self.standby => Verdict::Pass,
             Some(Match::Inbound(index)) => {
                 let Some(ends) = self.ends(index) else { return self.pass_by(arrival, packet) };
                 self.icmp_inbound(arrival, packet, &quote, &ends)

@@ -39,6 +39,7 @@ mod schedule;
 mod schedule_icmp;
 mod scheduler;
 mod service;
+mod standby;
 mod stats;
 mod strays;
 mod sync_daemon;

@@ -89,6 +89,7 @@ impl Director {
             return self.first_fragment(headers, ports, found);
         }
         match found {
+            Some(Match::Inbound(_)) if self.standby => Verdict::Pass,
             Some(Match::Inbound(index)) if self.replaces(index, signal) => {
                 self.connections.remove(&mut self.destinations, index);
                 self.schedule(arrival, packet, ports, signal)
@@ -97,6 +98,7 @@ impl Director {
             Some(Match::Outbound(index)) => self.outbound(arrival, packet, signal, index),
             None => match self.refuse_stray(arrival, packet, ports, signal) {
                 Some(verdict) => verdict,
+                None if self.standby => Verdict::Pass,
                 None => self.schedule(arrival, packet, ports, signal),
             },
         }
