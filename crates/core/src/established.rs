@@ -55,7 +55,7 @@ impl Director {
     /// An error of ours to the client counts as a packet out where answers of the server would have the same source: not with
     /// masquerading (seen on the reference, `conformance/experiments/mtu.py`).
     #[cold]
-    fn count_own_error(&mut self, packet: &Packet<'_>, ends: &Ends) {
+    pub(crate) fn count_own_error(&mut self, packet: &Packet<'_>, ends: &Ends) {
         if ends.method() != ForwardingMethod::MASQUERADE {
             let bytes = packet.len() as u64;
             self.count(ends.destination, |counters| {

@@ -8,6 +8,7 @@ use ipvs_wire::{Fragment, Headers, Ports, checksum, rewrite, transport};
 use crate::command::ForwardingMethod;
 use crate::director::Director;
 use crate::forward::{self, Ends};
+use crate::ipsec;
 use crate::packet::Packet;
 use crate::receive::{Arrival, Match};
 use crate::verdict::{Reason, Verdict};
@@ -41,7 +42,7 @@ impl Director {
         // The quoted packet went the other way: from the virtual address to the client, or from the client to the
         // server.
         let (source, destination) = quote.ends();
-        match self.find(quote.headers.protocol, destination, source) {
+        match self.find(quote.protocol, destination, source) {
             Some(Match::Inbound(_)) | None if self.standby => Verdict::Pass,
             Some(Match::Inbound(index)) => {
                 let Some(ends) = self.ends(index) else { return self.pass_by(arrival, packet) };
@@ -121,6 +122,8 @@ pub(crate) struct Quote {
     pub(crate) offset: usize,
     /// Its headers, offsets relative to its own start.
     pub(crate) headers: Headers,
+    /// The protocol by which it finds its connection.
+    pub(crate) protocol: u8,
     ports: Ports,
 }
 
@@ -136,8 +139,11 @@ impl Quote {
         if headers.fragment == Fragment::Later {
             return None;
         }
-        let ports = transport::ports_embedded(quoted, &headers).ok()?;
-        Some(Self { offset, headers, ports })
+        let (protocol, ports) = match ipsec::followed(headers.protocol) {
+            Some(followed) => followed,
+            None => (headers.protocol, transport::ports_embedded(quoted, &headers).ok()?),
+        };
+        Some(Self { offset, headers, protocol, ports })
     }
 
     /// Source and destination, as quoted.

@@ -28,6 +28,7 @@ mod fragments;
 mod host;
 mod icmp;
 mod interest;
+mod ipsec;
 mod memory;
 mod orphans;
 mod packet;

@@ -73,7 +73,7 @@ impl Director {
         }
         let signal = match Signal::read(packet.as_slice(), headers) {
             Ok(Some(signal)) => signal,
-            Ok(None) => return Verdict::Pass,
+            Ok(None) => return self.receive_other(arrival, packet),
             Err(_) if headers.fragment == Fragment::First => return Verdict::Drop(Reason::Fragment),
             Err(_) => return Verdict::Drop(Reason::Malformed),
         };

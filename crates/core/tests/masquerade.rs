@@ -5,7 +5,7 @@ mod rig;
 use std::time::Duration;
 
 use ipvs_core::{Command, Config, DestinationId, Director, ForwardingMethod, Reason, Verdict};
-use rig::{Family, Rig, seen, tcp, udp, unreachable};
+use rig::{Family, Rig, ip, seen, tcp, udp, unreachable};
 
 const CLIENT_PORT: u16 = 40000;
 
@@ -204,6 +204,39 @@ fn the_director_answers_for_a_virtual_address_that_the_host_lacks() {
         }
         assert_eq!(rig.receive(&tcp(client, vip, "R", b"", 64)).0, Verdict::Drop(Reason::NotServed));
     }
+}
+
+/// As a host that does not speak the protocol; in IPv6 the error points to the field that names it.
+#[test]
+fn a_protocol_that_is_not_served_is_refused_for_a_virtual_address() {
+    for protocol in [132, 50, 99] {
+        for family in Family::BOTH {
+            let (mut rig, _) = nat(family, 6);
+            let mut packet = Vec::new();
+            let step = ip(family.client(), family.vip(), 64);
+            step.write(&mut packet, etherparse::IpNumber(protocol), &[1; 20]).unwrap();
+            let (verdict, bytes) = rig.receive(&packet);
+            assert_eq!(verdict, Verdict::Reply(Reason::NotServed));
+            let (start, wanted) = match family {
+                Family::V4 => (20, [3, 2, 0, 0, 0, 0]),
+                Family::V6 => (40, [4, 1, 0, 0, 0, 6]),
+            };
+            let error = &bytes[start..start + 8];
+            assert_eq!([&error[..2], &error[4..]].concat(), wanted);
+            assert!(seen(&bytes).checksums_ok);
+            assert_eq!(bytes[start + 8..], packet);
+        }
+    }
+    // Behind destination options.
+    let (mut rig, _) = nat(Family::V6, 6);
+    let mut packet = Vec::new();
+    let options = [132, 0, 1, 4, 0, 0, 0, 0];
+    let payload = [options.as_slice(), &[1; 20]].concat();
+    let step = ip(Family::V6.client(), Family::V6.vip(), 64);
+    step.write(&mut packet, etherparse::IpNumber(60), &payload).unwrap();
+    let (verdict, bytes) = rig.receive(&packet);
+    assert_eq!(verdict, Verdict::Reply(Reason::NotServed));
+    assert_eq!(bytes[40..48][4..], [0, 0, 0, 40]);
 }
 
 #[test]
