@@ -47,7 +47,7 @@ impl Director {
         }
         let verdict = self.forward_to_server(arrival, packet, &ends);
         if matches!(verdict, Verdict::Reply(_)) {
-            self.count_own_error(packet, &ends);
+            self.count_own_error(&ends);
         }
         verdict
     }
@@ -55,13 +55,9 @@ impl Director {
     /// An error of ours to the client counts as a packet out where answers of the server would have the same source: not with
     /// masquerading (seen on the reference, `conformance/experiments/mtu.py`).
     #[cold]
-    pub(crate) fn count_own_error(&mut self, packet: &Packet<'_>, ends: &Ends) {
+    pub(crate) fn count_own_error(&mut self, ends: &Ends) {
         if ends.method() != ForwardingMethod::MASQUERADE {
-            let bytes = packet.len() as u64;
-            self.count(ends.destination, |counters| {
-                counters.packets_out += 1;
-                counters.bytes_out += bytes;
-            });
+            self.note_own_error(ends.destination);
         }
     }
 

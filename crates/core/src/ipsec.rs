@@ -74,7 +74,7 @@ impl Director {
         }
         let verdict = self.forward_to_server(arrival, packet, &ends);
         if matches!(verdict, Verdict::Reply(_)) {
-            self.count_own_error(packet, &ends);
+            self.count_own_error(&ends);
         }
         verdict
     }

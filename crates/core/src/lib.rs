@@ -20,6 +20,7 @@ mod director;
 mod drop_entry;
 mod drops;
 mod error;
+mod error_limits;
 mod established;
 mod estimator;
 mod fast_path;
@@ -59,6 +60,7 @@ pub use command::{
 };
 pub use director::{Config, Director};
 pub use error::Error;
+pub use error_limits::ErrorLimits;
 pub use fast_path::{DestinationChange, FastPath};
 pub use host::{AddressKind, Host};
 pub use interest::{Interest, InterestChange};

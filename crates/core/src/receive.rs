@@ -50,6 +50,10 @@ impl Director {
             }
             Err(_) => Verdict::Drop(Reason::Malformed),
         };
+        let verdict = match verdict {
+            Verdict::Reply(reason) => self.send_own_error(now, host, packet, reason),
+            other => other,
+        };
         if let Verdict::Drop(reason) | Verdict::Reply(reason) = verdict {
             self.count_drop(reason);
         }
