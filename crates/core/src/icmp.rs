@@ -43,7 +43,7 @@ impl Director {
         // server.
         let (source, destination) = quote.ends();
         match self.find(quote.protocol, destination, source) {
-            Some(Match::Inbound(_)) | None if self.standby => Verdict::Pass,
+            Some(Match::Inbound(_)) if self.standby => Verdict::Pass,
             Some(Match::Inbound(index)) => {
                 let Some(ends) = self.ends(index) else { return self.pass_by(arrival, packet) };
                 self.icmp_inbound(arrival, packet, &quote, &ends)
@@ -52,7 +52,11 @@ impl Director {
                 let Some(ends) = self.ends(index) else { return Verdict::Pass };
                 self.icmp_outbound(arrival, packet, &quote, &ends)
             }
-            None => self.schedule_icmp(arrival, packet, &quote),
+            None => match self.error_from_silent_server(arrival, packet, &quote) {
+                Some(verdict) => verdict,
+                None if self.standby => Verdict::Pass,
+                None => self.schedule_icmp(arrival, packet, &quote),
+            },
         }
     }
 
@@ -79,6 +83,38 @@ impl Director {
             ForwardingMethod::MASQUERADE => forward::masquerade::icmp_to_server(arrival, packet, quote, ends),
             _ => self.forward_to_server(arrival, packet, ends),
         }
+    }
+
+    /// About a packet as the client sent it, which direct routing or a tunnel left as it was: goes on to the client as it is, and
+    /// counts as a packet out (kernel behaviour, experiment `ip_options.py`). `None`: it is of no such connection.
+    fn error_from_silent_server(
+        &mut self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        quote: &Quote,
+    ) -> Option<Verdict> {
+        let (client, virtual_end) = quote.ends();
+        let Some(Match::Inbound(index)) = self.find(quote.protocol, client, virtual_end) else { return None };
+        let ends = self.ends(index)?;
+        let Arrival { host, headers, .. } = arrival;
+        if ends.method() == ForwardingMethod::MASQUERADE || headers.destination != client.0 {
+            return None;
+        }
+        if !checksum::verify_transport(packet.as_slice(), headers) {
+            return Some(Verdict::Drop(Reason::IcmpMalformed));
+        }
+        let own = host.source_address(headers.source);
+        if let Err(verdict) = forward::towards_client(arrival, packet, client.0, own) {
+            return Some(verdict);
+        }
+        if ends.available {
+            let bytes = packet.len() as u64;
+            self.count(ends.destination, |counters| {
+                counters.packets_out += 1;
+                counters.bytes_out += bytes;
+            });
+        }
+        Some(Verdict::Forward { next: client.0 })
     }
 
     /// About a packet from the client to the server: goes to the client.
@@ -152,7 +188,8 @@ impl Quote {
     }
 
     /// Gives the quoted packet another source or destination, and the ICMP packet that carries it another destination or
-    /// source; all checksums follow.
+    /// source; all checksums follow, also that of a quoted IPv4 header that was wrong (kernel behaviour, experiment
+    /// `ip_options.py`).
     pub(crate) fn translate(
         &self,
         packet: &mut [u8],
@@ -172,6 +209,7 @@ impl Quote {
                 rewrite::set_source(packet, headers, address, 0).ok()?;
             }
         }
+        checksum::fill_ipv4_header(packet.get_mut(self.offset..)?);
         let headers = Headers::parse(packet).ok()?;
         checksum::fill_transport(packet, &headers);
         Some(())

@@ -138,6 +138,30 @@ fn icmp_errors_are_translated_both_ways() {
     }
 }
 
+/// As in `conformance/experiments/ip_options.py`.
+#[test]
+fn a_wrong_checksum_of_a_quoted_header_is_put_right() {
+    let family = Family::V4;
+    let (mut rig, _) = nat(family, 17);
+    let (client, vip, server) =
+        ((family.client(), CLIENT_PORT), (family.vip(), 80), (family.server(1), 8080));
+    rig.receive(&udp(client, vip, b"question", 64));
+    let damaged = |source, destination| {
+        let mut quoted = udp(source, destination, b"question", 60);
+        quoted[10] ^= 0x55;
+        quoted
+    };
+    for error in [
+        unreachable(server.0, client.0, &damaged(client, server)),
+        unreachable(client.0, vip.0, &damaged(vip, client)),
+    ] {
+        let (verdict, bytes) = rig.receive(&error);
+        assert!(matches!(verdict, Verdict::Forward { .. }));
+        let outer = seen(&bytes);
+        assert!(outer.checksums_ok && ipvs_wire::checksum::verify_ipv4_header(&outer.payload));
+    }
+}
+
 #[test]
 fn packets_to_a_removed_destination_are_dropped_and_its_answers_still_translated() {
     let (mut rig, service) = nat(Family::V4, 6);
