@@ -35,3 +35,11 @@ title("errors from the servers' side: direct routing, tunnels; known and unknown
 for m in ("-g", "-i"):
     reset(f"-A -u {v}:53 -s rr", f"-a -u {v}:53 -r {r}:53 {m}"); client(udp(c, 4000, v, 53), quiet=True)
     server(icmp("10.0.2.254", c, 3, 3, 0, udp(c, 4000, v, 53))); server(icmp(r, c, 3, 1, 0, udp(c, 4000, v, 53))); server(icmp("10.0.2.254", c, 3, 4, 1400, udp(c, 4000, v, 53)[:36])); server(icmp("10.0.2.254", c, 3, 3, 0, udp(c, 4001, v, 53))); server(icmp("10.0.2.254", c, 3, 3, 0, udp(c, 4000, v, 53), ttl=1)); stats()
+title("where a parameter problem points")
+reset(f"-A -u {v}:53 -s rr", f"-a -u {v}:53 -r {r}:53 -m")
+for name, o in (("record route, pointer 3", RR(2, 3)), ("pointer 9 of 11", RR(2, 9)), ("pointer 12 of 11", RR(2, 12)), ("timestamps, pointer 4", TS(2, 0, 4)), ("pointer 7 of 8", TS(1, 0, 7)), ("with addresses, pointer 9 of 12", TS(1, 1, 9)), ("prespecified, pointer 9 of 12", TS(1, 3, 9)), ("length 3", b"\x44\3\5\0"), ("twice", TS(1, 0) + TS(1, 0)), ("flag 5, full", TS(1, 5, 13)),
+    ("router alert of 3 bytes", b"\x94\3\0\0"), ("of 2", b"\x94\2\0\0"), ("source route of 2 bytes", b"\x83\2\0\0"), ("twice", bytes([131, 7, 4]) + A("10.0.2.12") + bytes([137, 7, 4]) + A("10.0.2.12")), ("pointer 3", bytes([131, 7, 3]) + A("10.0.2.12")), ("record route after it, bad", bytes([131, 7, 4]) + A("10.0.2.12") + b"\7\2\4\0"), ("a kind without length at the end", b"\1\1\1\7"), ("end, then all", b"\0\1\2\3\4\5\6\7")):
+    print(" ", name); seen("cl", with_options(udp(c, 4000, v, 53), o))
+title("malformed options to a port that no service has; from a server without connection"); seen("cl", with_options(udp(c, 4000, v, 99), b"\7\2\4\0")); seen("rs", with_options(udp(r, 53, "10.0.1.3", 4000), b"\7\2\4\0"))
+title("errors with options: to the server, to the client"); client(udp(c, 4000, v, 53), quiet=True)
+for o in (RR(2), TS(2, 1)): seen("cl", with_options(icmp("10.0.1.254", v, 3, 3, 0, udp(v, 53, c, 4000)), o)); seen("rs", with_options(icmp("10.0.2.254", c, 3, 3, 0, udp(c, 4000, r, 53)), o))

@@ -39,6 +39,11 @@ pub trait Host {
         Ok(())
     }
 
+    /// Milliseconds since midnight, universal time (for IPv4 timestamp options).
+    fn milliseconds_of_day(&self) -> u32 {
+        0
+    }
+
     /// How often this host sends ICMP errors.
     fn error_limits(&self) -> ErrorLimits {
         ErrorLimits::NONE

@@ -8,6 +8,7 @@ use ipvs_wire::{Fragment, Headers, Ports, checksum, rewrite, transport};
 use crate::command::ForwardingMethod;
 use crate::director::Director;
 use crate::forward::{self, Ends};
+use crate::ip_options;
 use crate::ipsec;
 use crate::packet::Packet;
 use crate::receive::{Arrival, Match};
@@ -106,6 +107,9 @@ impl Director {
         let own = host.source_address(headers.source);
         if let Err(verdict) = forward::towards_client(arrival, packet, client.0, own) {
             return Some(verdict);
+        }
+        if let Some(leaving) = host.source_address(client.0) {
+            ip_options::record(arrival, packet, leaving, own);
         }
         if ends.available {
             let bytes = packet.len() as u64;

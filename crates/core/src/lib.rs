@@ -29,6 +29,7 @@ mod fragments;
 mod host;
 mod icmp;
 mod interest;
+mod ip_options;
 mod ipsec;
 mod memory;
 mod orphans;

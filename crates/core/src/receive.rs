@@ -69,6 +69,9 @@ impl Director {
         if !headers.is_ipv6() && !checksum::verify_ipv4_header(packet.as_slice()) {
             return Verdict::Drop(Reason::Malformed);
         }
+        if let Some(verdict) = self.refuse_options(arrival, packet) {
+            return verdict;
+        }
         if headers.fragment == Fragment::Later {
             return self.fragments.later(headers);
         }

@@ -48,6 +48,8 @@ reasons! {
     Malformed = "malformed",
     /// A fragment: forwarding those comes with a later version.
     Fragment = "fragment",
+    /// Its IPv4 options choose its way.
+    SourceRoute = "source-route",
     /// The connection table is full.
     TableFull = "table-full",
     /// One client port has too many connections to be told apart quickly.

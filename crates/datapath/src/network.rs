@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ipvs_core::{AddressKind, Error, ErrorLimits, Host, Instant};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -16,6 +17,8 @@ use crate::netlink::{
 
 /// MTU taken for this host itself, as the loopback interface's.
 const LOCAL_MTU: u32 = 65_536;
+
+const MILLISECONDS_OF_DAY: u128 = 24 * 60 * 60 * 1000;
 
 /// Most notifications handled in one turn.
 const BURST: usize = 256;
@@ -268,6 +271,11 @@ impl Host for Network {
             tracing::debug!(interface = name, %group, %error, "no way to the multicast group");
             Error::NetworkUnreachable
         })
+    }
+
+    fn milliseconds_of_day(&self) -> u32 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        (since.as_millis() % MILLISECONDS_OF_DAY) as u32
     }
 
     fn error_limits(&self) -> ErrorLimits {

@@ -16,6 +16,7 @@ use crate::destination::DestinationIndex;
 use crate::director::Director;
 use crate::host::{AddressKind, Host};
 use crate::icmp;
+use crate::ip_options;
 use crate::packet::Packet;
 use crate::receive::Arrival;
 use crate::verdict::{Reason, Verdict};
@@ -112,6 +113,7 @@ pub(crate) fn towards_server(
     next: IpAddr,
     reporter: Option<IpAddr>,
 ) -> Result<(), Verdict> {
+    ip_options::record(arrival, packet, arrival.headers.destination, None);
     check_hop_limit(arrival, packet, reporter)?;
     rewrite::decrement_hop_limit(packet.as_mut_slice());
     check_route(arrival, packet, next, reporter)
