@@ -62,11 +62,11 @@ impl Keys {
         assert!(matches!(self.rig.receive(&packet).0, Verdict::Forward { .. }));
     }
 
-    fn from_client(&mut self, protocol: u8) -> (Verdict, Vec<u8>) {
+    fn client_sends(&mut self, protocol: u8) -> (Verdict, Vec<u8>) {
         self.rig.receive(&other(protocol, self.family.client(), self.family.vip(), 64))
     }
 
-    fn from_server(&mut self, protocol: u8) -> (Verdict, Vec<u8>) {
+    fn server_sends(&mut self, protocol: u8) -> (Verdict, Vec<u8>) {
         self.rig.receive(&other(protocol, self.family.server(1), self.family.client(), 64))
     }
 
@@ -80,15 +80,15 @@ fn both_ways_by_masquerading() {
     for family in Family::BOTH {
         let mut keys = Keys::new(family, ForwardingMethod::MASQUERADE, 500);
         let (client, vip, server) = (family.client(), family.vip(), family.server(1));
-        assert_eq!((keys.from_client(ESP).0, keys.from_server(ESP).0), (Verdict::Pass, Verdict::Pass));
+        assert_eq!((keys.client_sends(ESP).0, keys.server_sends(ESP).0), (Verdict::Pass, Verdict::Pass));
         keys.exchange();
         keys.rig.advance(Duration::from_secs(100));
-        let (verdict, packet) = keys.from_client(ESP);
+        let (verdict, packet) = keys.client_sends(ESP);
         assert_eq!((verdict, ends(&packet)), (Verdict::Forward { next: server }, (client, server, 63)));
         assert_eq!(packet[packet.len() - 32..], [7; 32]);
         assert_eq!(keys.rig.connections()[0].expires, 300);
         keys.rig.advance(Duration::from_secs(100));
-        let (verdict, packet) = keys.from_server(ESP);
+        let (verdict, packet) = keys.server_sends(ESP);
         assert_eq!((verdict, ends(&packet)), (Verdict::Forward { next: client }, (vip, client, 63)));
         assert_eq!(keys.rig.connections()[0].expires, 300);
         let head = if family == Family::V4 { 20 } else { 40 };
@@ -108,7 +108,7 @@ fn both_ways_by_masquerading() {
         assert_eq!(expired.0, Verdict::Reply(Reason::HopLimitExceeded));
         // AH is an extension header in IPv6.
         if family == Family::V4 {
-            assert_eq!(keys.from_client(AH).0, Verdict::Forward { next: server });
+            assert_eq!(keys.client_sends(AH).0, Verdict::Forward { next: server });
         }
     }
 }
@@ -132,8 +132,8 @@ fn other_methods_and_other_ports() {
     for method in [ForwardingMethod::DIRECT, ForwardingMethod::TUNNEL] {
         let mut keys = Keys::new(Family::V4, method, 500);
         keys.exchange();
-        assert_eq!(keys.from_client(AH).0, Verdict::Forward { next: Family::V4.server(1) });
-        assert_eq!(keys.from_server(AH).0, Verdict::Pass);
+        assert_eq!(keys.client_sends(AH).0, Verdict::Forward { next: Family::V4.server(1) });
+        assert_eq!(keys.server_sends(AH).0, Verdict::Pass);
         // Our own error counts as from the server, as for other packets.
         let expired = other(ESP, Family::V4.client(), Family::V4.vip(), 1);
         assert_eq!(keys.rig.receive(&expired).0, Verdict::Reply(Reason::HopLimitExceeded));
@@ -141,8 +141,8 @@ fn other_methods_and_other_ports() {
     }
     let mut keys = Keys::new(Family::V4, ForwardingMethod::MASQUERADE, 5500);
     keys.exchange();
-    assert_eq!(keys.from_client(ESP).0, Verdict::Forward { next: Family::V4.server(1) });
-    assert_eq!(keys.from_server(ESP).0, Verdict::Pass);
+    assert_eq!(keys.client_sends(ESP).0, Verdict::Forward { next: Family::V4.server(1) });
+    assert_eq!(keys.server_sends(ESP).0, Verdict::Pass);
 }
 
 #[test]
@@ -174,10 +174,10 @@ fn a_removed_server() {
     keys.exchange();
     let id = DestinationId { address: Family::V4.server(1), port: 500 };
     keys.rig.execute(Command::DeleteDestination(keys.service, id));
-    assert_eq!(keys.from_client(ESP).0, Verdict::Drop(Reason::DestinationUnavailable));
-    assert!(matches!(keys.from_server(ESP).0, Verdict::Forward { .. }));
+    assert_eq!(keys.client_sends(ESP).0, Verdict::Drop(Reason::DestinationUnavailable));
+    assert!(matches!(keys.server_sends(ESP).0, Verdict::Forward { .. }));
     keys.rig.set(Sysctl::ExpireNodestConn, 1);
-    assert_eq!(keys.from_client(ESP).0, Verdict::Pass);
+    assert_eq!(keys.client_sends(ESP).0, Verdict::Pass);
     assert!(keys.rig.connections().is_empty());
 }
 
