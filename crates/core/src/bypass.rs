@@ -163,6 +163,7 @@ mod tests {
         let mut bytes = Vec::new();
         let builder = PacketBuilder::ipv4(CLIENT, to, ttl).tcp(4000, 80, 1, 1);
         let builder = if flags & 2 != 0 { builder.syn() } else { builder };
+        let builder = if flags & 1 != 0 { builder.fin() } else { builder };
         let builder = if flags & 4 != 0 { builder.rst() } else { builder };
         let builder = if flags & 16 != 0 { builder.ack(9) } else { builder };
         builder.write(&mut bytes, b"").unwrap();
@@ -228,6 +229,9 @@ mod tests {
         assert_eq!(receive(&mut bench, &segment(OTHER, 16, 64)).0, past());
         assert_eq!(bench.director.stats().counters, crate::Counters::default());
         assert_eq!(receive(&mut bench, &segment(OTHER, 16, 1)).0, Verdict::Drop(Reason::HopLimitExceeded));
+        // As if the server's packets were seen.
+        assert_eq!(receive(&mut bench, &segment(OTHER, 17, 64)).0, past());
+        assert_eq!(listed(&mut bench)[0].state, "CLOSE_WAIT");
         assert_eq!(receive(&mut bench, &segment(OTHER, 4, 64)).0, past());
         bench.pass(11);
         assert!(listed(&mut bench).is_empty());
@@ -295,5 +299,11 @@ mod tests {
         let next = "2001:db8::9".parse().unwrap();
         let forward = Verdict::Forward { next: IpAddr::V6(next) };
         assert_eq!(refused(&mut bench, id, &to(next)).0, forward);
+        // Not for a service by address.
+        let by_address = ServiceId::Address { protocol: 17, address: next.into(), port: 53 };
+        let config = crate::ServiceConfig { netmask: 128, ..settings("rr") };
+        bench.run(Command::AddService(by_address, config)).unwrap();
+        let told = Verdict::Reply(Reason::NoDestination);
+        assert_eq!(refused(&mut bench, by_address, &to(next)).0, told);
     }
 }
