@@ -330,6 +330,11 @@ impl Destinations {
         destination.service
     }
 
+    /// Has the availability of a destination told anew.
+    pub(crate) fn note_change(&mut self, index: DestinationIndex) {
+        self.changed.insert(index);
+    }
+
     /// Those whose availability has changed since the last call.
     pub(crate) fn take_changes(&mut self) -> Vec<DestinationChange> {
         let address = |index| self.get(index).filter(|it| it.available).map(|it| it.id.address);

@@ -7,6 +7,7 @@ use crate::defence::Defence;
 use crate::destination::{DestinationIndex, Destinations};
 use crate::drop_entry::DropEntries;
 use crate::drops::Drops;
+use crate::error_limits::ErrorBuckets;
 use crate::estimator::{self, Estimated};
 use crate::fast_path::{FastPath, Unsettled};
 use crate::forward::tunnel_path::TunnelPaths;
@@ -85,6 +86,12 @@ pub struct Director {
     pub(crate) defence: Defence,
     pub(crate) drop_entries: DropEntries,
     pub(crate) orphans: Orphans,
+    /// What is left of the limits of ICMP errors.
+    pub(crate) error_buckets: ErrorBuckets,
+    /// Where the error that the packet at hand became counts.
+    pub(crate) own_error: Option<DestinationIndex>,
+    /// Packets from clients are left to the host (`backup_only`).
+    pub(crate) standby: bool,
     pub(crate) tunnel_paths: TunnelPaths,
 }
 
@@ -122,6 +129,9 @@ impl Director {
             defence: Defence::default(),
             drop_entries: DropEntries::new(config.seed),
             orphans: Orphans::default(),
+            standby: false,
+            error_buckets: ErrorBuckets::default(),
+            own_error: None,
             tunnel_paths: TunnelPaths::default(),
             last_period: None,
         })

@@ -30,7 +30,7 @@ impl Director {
         signal: Signal,
         index: EntryIndex,
     ) -> Verdict {
-        let Some(ends) = self.ends(index) else { return Verdict::Drop(Reason::DestinationUnavailable) };
+        let Some(ends) = self.ends(index) else { return self.bypassed(arrival, packet, signal, index) };
         if !ends.available {
             return self.without_destination(arrival, packet, ports, signal, index);
         }
@@ -47,7 +47,7 @@ impl Director {
         }
         let verdict = self.forward_to_server(arrival, packet, &ends);
         if matches!(verdict, Verdict::Reply(_)) {
-            self.count_own_error(packet, &ends);
+            self.count_own_error(&ends);
         }
         verdict
     }
@@ -55,13 +55,9 @@ impl Director {
     /// An error of ours to the client counts as a packet out where answers of the server would have the same source: not with
     /// masquerading (seen on the reference, `conformance/experiments/mtu.py`).
     #[cold]
-    fn count_own_error(&mut self, packet: &Packet<'_>, ends: &Ends) {
+    pub(crate) fn count_own_error(&mut self, ends: &Ends) {
         if ends.method() != ForwardingMethod::MASQUERADE {
-            let bytes = packet.len() as u64;
-            self.count(ends.destination, |counters| {
-                counters.packets_out += 1;
-                counters.bytes_out += bytes;
-            });
+            self.note_own_error(ends.destination);
         }
     }
 
@@ -155,7 +151,7 @@ impl Director {
     }
 
     /// Moves a connection to the state that follows, restarts its timer and keeps the destination's counts.
-    fn advance(&mut self, now: Instant, index: EntryIndex, signal: Signal, direction: Direction) {
+    pub(crate) fn advance(&mut self, now: Instant, index: EntryIndex, signal: Signal, direction: Direction) {
         let Some(entry) = self.connections.table.entry(index) else { return };
         let next = signal.next(entry.state(), direction, self.defence.secure_tcp, &self.timeouts);
         let inactive = entry.flags() & flag::INACTIVE != 0;

@@ -76,7 +76,11 @@ impl Director {
 
     /// The destinations whose availability has changed since the last call.
     pub fn take_destination_changes(&mut self) -> Vec<DestinationChange> {
-        self.destinations.take_changes()
+        let mut changes = self.destinations.take_changes();
+        if self.standby {
+            changes.iter_mut().for_each(|change| change.address = None);
+        }
+        changes
     }
 
     /// Timeouts of states in ticks, by the places of `ipvs_flow::steady`.

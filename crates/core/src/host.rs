@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::error::Error;
+use crate::error_limits::ErrorLimits;
 
 /// What an address is to this host, as its routing tables say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +37,16 @@ pub trait Host {
     /// [`Error::NetworkUnreachable`].
     fn multicast_route(&self, _name: &str, _group: IpAddr) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// Milliseconds since midnight, universal time (for IPv4 timestamp options).
+    fn milliseconds_of_day(&self) -> u32 {
+        0
+    }
+
+    /// How often this host sends ICMP errors.
+    fn error_limits(&self) -> ErrorLimits {
+        ErrorLimits::NONE
     }
 
     /// The address of this host from which it would answer `address` (source of ICMP errors of its own).

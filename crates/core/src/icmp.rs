@@ -8,6 +8,8 @@ use ipvs_wire::{Fragment, Headers, Ports, checksum, rewrite, transport};
 use crate::command::ForwardingMethod;
 use crate::director::Director;
 use crate::forward::{self, Ends};
+use crate::ip_options;
+use crate::ipsec;
 use crate::packet::Packet;
 use crate::receive::{Arrival, Match};
 use crate::verdict::{Reason, Verdict};
@@ -32,23 +34,30 @@ impl Director {
         if !is_related(packet.as_slice(), headers) {
             return Verdict::Pass;
         }
-        if let Some(verdict) = self.error_from_tunnel(arrival, packet) {
+        if !self.standby
+            && let Some(verdict) = self.error_from_tunnel(arrival, packet)
+        {
             return verdict;
         }
         let Some(quote) = Quote::read(packet.as_slice(), headers) else { return Verdict::Pass };
         // The quoted packet went the other way: from the virtual address to the client, or from the client to the
         // server.
         let (source, destination) = quote.ends();
-        match self.find(quote.headers.protocol, destination, source) {
+        match self.find(quote.protocol, destination, source) {
+            Some(Match::Inbound(_)) if self.standby => Verdict::Pass,
             Some(Match::Inbound(index)) => {
-                let Some(ends) = self.ends(index) else { return Verdict::Pass };
+                let Some(ends) = self.ends(index) else { return self.pass_by(arrival, packet) };
                 self.icmp_inbound(arrival, packet, &quote, &ends)
             }
             Some(Match::Outbound(index)) => {
                 let Some(ends) = self.ends(index) else { return Verdict::Pass };
                 self.icmp_outbound(arrival, packet, &quote, &ends)
             }
-            None => self.schedule_icmp(arrival, packet, &quote),
+            None => match self.error_from_silent_server(arrival, packet, &quote) {
+                Some(verdict) => verdict,
+                None if self.standby => Verdict::Pass,
+                None => self.schedule_icmp(arrival, packet, &quote),
+            },
         }
     }
 
@@ -75,6 +84,41 @@ impl Director {
             ForwardingMethod::MASQUERADE => forward::masquerade::icmp_to_server(arrival, packet, quote, ends),
             _ => self.forward_to_server(arrival, packet, ends),
         }
+    }
+
+    /// About a packet as the client sent it, which direct routing or a tunnel left as it was: goes on to the client as it is, and
+    /// counts as a packet out (kernel behaviour, experiment `ip_options.py`). `None`: it is of no such connection.
+    fn error_from_silent_server(
+        &mut self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        quote: &Quote,
+    ) -> Option<Verdict> {
+        let (client, virtual_end) = quote.ends();
+        let Some(Match::Inbound(index)) = self.find(quote.protocol, client, virtual_end) else { return None };
+        let ends = self.ends(index)?;
+        let Arrival { host, headers, .. } = arrival;
+        if ends.method() == ForwardingMethod::MASQUERADE || headers.destination != client.0 {
+            return None;
+        }
+        if !checksum::verify_transport(packet.as_slice(), headers) {
+            return Some(Verdict::Drop(Reason::IcmpMalformed));
+        }
+        let own = host.source_address(headers.source);
+        if let Err(verdict) = forward::towards_client(arrival, packet, client.0, own) {
+            return Some(verdict);
+        }
+        if let Some(leaving) = host.source_address(client.0) {
+            ip_options::record(arrival, packet, leaving, own);
+        }
+        if ends.available {
+            let bytes = packet.len() as u64;
+            self.count(ends.destination, |counters| {
+                counters.packets_out += 1;
+                counters.bytes_out += bytes;
+            });
+        }
+        Some(Verdict::Forward { next: client.0 })
     }
 
     /// About a packet from the client to the server: goes to the client.
@@ -118,6 +162,8 @@ pub(crate) struct Quote {
     pub(crate) offset: usize,
     /// Its headers, offsets relative to its own start.
     pub(crate) headers: Headers,
+    /// The protocol by which it finds its connection.
+    pub(crate) protocol: u8,
     ports: Ports,
 }
 
@@ -133,8 +179,11 @@ impl Quote {
         if headers.fragment == Fragment::Later {
             return None;
         }
-        let ports = transport::ports_embedded(quoted, &headers).ok()?;
-        Some(Self { offset, headers, ports })
+        let (protocol, ports) = match ipsec::followed(headers.protocol) {
+            Some(followed) => followed,
+            None => (headers.protocol, transport::ports_embedded(quoted, &headers).ok()?),
+        };
+        Some(Self { offset, headers, protocol, ports })
     }
 
     /// Source and destination, as quoted.
@@ -143,7 +192,8 @@ impl Quote {
     }
 
     /// Gives the quoted packet another source or destination, and the ICMP packet that carries it another destination or
-    /// source; all checksums follow.
+    /// source; all checksums follow, also that of a quoted IPv4 header that was wrong (kernel behaviour, experiment
+    /// `ip_options.py`).
     pub(crate) fn translate(
         &self,
         packet: &mut [u8],
@@ -163,6 +213,7 @@ impl Quote {
                 rewrite::set_source(packet, headers, address, 0).ok()?;
             }
         }
+        checksum::fill_ipv4_header(packet.get_mut(self.offset..)?);
         let headers = Headers::parse(packet).ok()?;
         checksum::fill_transport(packet, &headers);
         Some(())

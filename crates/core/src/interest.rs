@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::command::{ServiceId, Tunnel, TunnelType};
+use crate::ipsec::ISAKMP;
 use crate::protocol;
 use crate::service::{FTP, TCP};
 
@@ -68,6 +69,19 @@ impl Interest {
     }
 }
 
+impl Interest {
+    /// What follows connections of this interest without being of their protocol: ESP and AH.
+    fn followers(self) -> impl Iterator<Item = Self> {
+        const FOLLOWERS: [u16; 2] = [ipvs_wire::protocol::ESP as u16, ipvs_wire::protocol::AH as u16];
+        let (Self::Virtual { protocol, port, .. } | Self::Server { protocol, port, .. }) = self;
+        let keys = protocol == u16::from(protocol::UDP) && matches!(port, 0 | ISAKMP);
+        FOLLOWERS.into_iter().filter(move |_| keys).map(move |protocol| match self {
+            Self::Virtual { address, .. } => Self::Virtual { protocol, address, port: 0 },
+            Self::Server { address, .. } => Self::Server { protocol, address, port: 0 },
+        })
+    }
+}
+
 /// The one port that an address service serves; 0 for all: a service for all ports, and FTP, whose data connections go
 /// to other ports (with persistence they are scheduled like the control connection).
 fn served_port(id: &ServiceId) -> u16 {
@@ -103,6 +117,11 @@ pub(crate) struct Interests {
 impl Interests {
     /// One holder more.
     pub(crate) fn hold(&mut self, interest: Interest) {
+        interest.followers().for_each(|follower| self.hold_one(follower));
+        self.hold_one(interest);
+    }
+
+    fn hold_one(&mut self, interest: Interest) {
         let holding = self.held.entry(interest).or_default();
         holding.count += 1;
         if holding.count == 1 {
@@ -112,6 +131,11 @@ impl Interests {
 
     /// One holder less.
     pub(crate) fn release(&mut self, interest: Interest) {
+        interest.followers().for_each(|follower| self.release_one(follower));
+        self.release_one(interest);
+    }
+
+    fn release_one(&mut self, interest: Interest) {
         let Some(holding) = self.held.get_mut(&interest) else { return };
         holding.count = holding.count.saturating_sub(1);
         if holding.count == 0 {

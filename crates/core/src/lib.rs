@@ -8,6 +8,7 @@
 //! The oracle for every rule is kernel IPVS (see `docs/compatibility.md` for the known differences).
 #![forbid(unsafe_code)]
 
+mod bypass;
 mod command;
 mod connections;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod director;
 mod drop_entry;
 mod drops;
 mod error;
+mod error_limits;
 mod established;
 mod estimator;
 mod fast_path;
@@ -26,6 +28,8 @@ mod forward;
 mod host;
 mod icmp;
 mod interest;
+mod ip_options;
+mod ipsec;
 mod memory;
 mod orphans;
 mod packet;
@@ -37,6 +41,7 @@ mod schedule;
 mod schedule_icmp;
 mod scheduler;
 mod service;
+mod standby;
 mod stats;
 mod strays;
 mod sync_daemon;
@@ -55,6 +60,7 @@ pub use command::{
 };
 pub use director::{Config, Director};
 pub use error::Error;
+pub use error_limits::ErrorLimits;
 pub use fast_path::{DestinationChange, FastPath};
 pub use host::{AddressKind, Host};
 pub use interest::{Interest, InterestChange};

@@ -59,6 +59,7 @@ impl Director {
         let Some(entry) = self.connections.table.entry(index) else { return false };
         let destination = self.destinations.get(DestinationIndex(entry.destination()));
         self.connections.controlled(index) == 0
+            && !self.is_bypass(index)
             && destination.is_none_or(|destination| !destination.available)
     }
 }

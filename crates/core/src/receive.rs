@@ -50,6 +50,10 @@ impl Director {
             }
             Err(_) => Verdict::Drop(Reason::Malformed),
         };
+        let verdict = match verdict {
+            Verdict::Reply(reason) => self.send_own_error(now, host, packet, reason),
+            other => other,
+        };
         if let Verdict::Drop(reason) | Verdict::Reply(reason) = verdict {
             self.count_drop(reason);
         }
@@ -69,12 +73,15 @@ impl Director {
         if headers.fragment != Fragment::Whole {
             return Verdict::Drop(Reason::Fragment);
         }
+        if let Some(verdict) = self.refuse_options(arrival, packet) {
+            return verdict;
+        }
         if headers.protocol == if headers.is_ipv6() { ICMPV6 } else { ICMP } {
             return self.receive_icmp(arrival, packet);
         }
         let signal = match Signal::read(packet.as_slice(), headers) {
             Ok(Some(signal)) => signal,
-            Ok(None) => return Verdict::Pass,
+            Ok(None) => return self.receive_other(arrival, packet),
             Err(_) => return Verdict::Drop(Reason::Malformed),
         };
         let Ok(ports) = transport::ports(packet.as_slice(), headers) else {
@@ -86,6 +93,7 @@ impl Director {
             (headers.destination, ports.destination),
         );
         match found {
+            Some(Match::Inbound(_)) if self.standby => Verdict::Pass,
             Some(Match::Inbound(index)) if self.replaces(index, signal) => {
                 self.connections.remove(&mut self.destinations, index);
                 self.schedule(arrival, packet, ports, signal)
@@ -94,6 +102,7 @@ impl Director {
             Some(Match::Outbound(index)) => self.outbound(arrival, packet, signal, index),
             None => match self.refuse_stray(arrival, packet, ports, signal) {
                 Some(verdict) => verdict,
+                None if self.standby => Verdict::Pass,
                 None => self.schedule(arrival, packet, ports, signal),
             },
         }

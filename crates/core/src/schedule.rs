@@ -2,14 +2,12 @@
 
 use ipvs_flow::{Address, EntryIndex, InsertError, Key, NewConnection, ticks};
 use ipvs_wire::Ports;
-use ipvs_wire::icmp_error::ErrorKind;
 
 use crate::command::{ForwardingMethod, ServiceFlags};
 use crate::connections::{flag, tick};
 use crate::destination::{Bound, DestinationIndex};
 use crate::director::Director;
 use crate::forward::Ends;
-use crate::icmp;
 use crate::packet::Packet;
 use crate::protocol::{Signal, UDP};
 use crate::receive::Arrival;
@@ -21,7 +19,7 @@ use crate::verdict::{Reason, Verdict};
 pub(crate) const FTP_DATA: u16 = 20;
 
 /// Timeout of an entry until its first packet sets its state's: the kernel's 3 seconds.
-const UNSET_TIMEOUT: u32 = 3;
+pub(crate) const UNSET_TIMEOUT: u32 = 3;
 
 /// Where a new connection goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,9 +106,7 @@ impl Director {
             Ok(self.inbound(arrival, packet, ports, signal, index))
         });
         outcome.unwrap_or_else(|refusal| match refusal {
-            Refusal::NoDestination => {
-                icmp::answer(packet, headers.destination, ErrorKind::PortUnreachable, Reason::NoDestination)
-            }
+            Refusal::NoDestination => self.without_server(arrival, packet, ports, signal, service),
             refusal => Verdict::Drop(refusal.reason()),
         })
     }

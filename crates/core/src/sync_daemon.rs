@@ -76,6 +76,17 @@ impl SyncDaemons {
         master.chain(self.backup.iter().map(|config| (SyncRole::Backup, config)))
     }
 
+    /// Whether the backup runs.
+    pub(crate) const fn has_backup(&self) -> bool {
+        self.backup.is_some()
+    }
+
+    /// Starts or stops the backup without a host.
+    #[cfg(test)]
+    pub(crate) fn run_backup(&mut self, config: Option<SyncDaemonConfig>) {
+        self.backup = config;
+    }
+
     /// Whether one runs.
     pub(crate) const fn any(&self) -> bool {
         self.master.is_some() || self.backup.is_some()

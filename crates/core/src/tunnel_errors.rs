@@ -37,7 +37,7 @@ impl Director {
         }
         let quote = Quote::at(bytes, outer_at + inner_at)?;
         let (source, destination) = quote.ends();
-        let Some(Match::Inbound(index)) = self.find(quote.headers.protocol, source, destination) else {
+        let Some(Match::Inbound(index)) = self.find(quote.protocol, source, destination) else {
             return None;
         };
         let ends = self.ends(index)?;

@@ -5,14 +5,29 @@
 //! back to the router it came from. So the director answers as a host would.
 
 use ipvs_wire::icmp_error::ErrorKind;
+use ipvs_wire::ipv6::{HEADER_LEN, Ipv6Packet};
 use ipvs_wire::{Headers, TCP_RESET_LEN, tcp_reset};
 
 use crate::director::Director;
 use crate::host::{AddressKind, Host};
 use crate::icmp;
 use crate::packet::Packet;
-use crate::protocol::{TCP, UDP};
+use crate::protocol::{ICMP, ICMPV6, TCP, UDP};
 use crate::verdict::{Reason, Verdict};
+
+/// Place of the next-header field of an IPv6 header without extensions.
+const NEXT_HEADER: u32 = 6;
+
+/// Where in an IPv6 packet the field is that names its transport protocol.
+fn naming(packet: &[u8]) -> u32 {
+    let Ok(packet) = Ipv6Packet::new_checked(packet) else { return 0 };
+    let (mut place, mut end) = (NEXT_HEADER, HEADER_LEN);
+    for extension in packet.extensions().map_while(Result::ok) {
+        place = end as u32;
+        end += extension.bytes.len();
+    }
+    place
+}
 
 impl Director {
     /// What becomes of a packet that IPVS leaves alone: it passes to the host, unless it is for a virtual address
@@ -35,7 +50,13 @@ impl Director {
                 }
             }
             UDP => icmp::answer(packet, address, ErrorKind::PortUnreachable, Reason::NotServed),
-            _ => Verdict::Drop(Reason::NotServed),
+            // What no host answers.
+            ICMP | ICMPV6 => Verdict::Drop(Reason::NotServed),
+            // As a host without that protocol.
+            _ => {
+                let kind = ErrorKind::ProtocolUnreachable { pointer: naming(packet.as_slice()) };
+                icmp::answer(packet, address, kind, Reason::NotServed)
+            }
         }
     }
 }

@@ -48,6 +48,8 @@ reasons! {
     Malformed = "malformed",
     /// A fragment, which the director does not take: the datapath reassembles datagrams first.
     Fragment = "fragment",
+    /// Its IPv4 options choose its way.
+    SourceRoute = "source-route",
     /// The connection table is full.
     TableFull = "table-full",
     /// One client port has too many connections to be told apart quickly.

@@ -5,7 +5,7 @@ mod rig;
 use std::time::Duration;
 
 use ipvs_core::{Command, Config, DestinationId, Director, ForwardingMethod, Reason, Verdict};
-use rig::{Family, Rig, seen, tcp, udp, unreachable};
+use rig::{Family, Rig, ip, seen, tcp, udp, unreachable};
 
 const CLIENT_PORT: u16 = 40000;
 
@@ -138,6 +138,30 @@ fn icmp_errors_are_translated_both_ways() {
     }
 }
 
+/// As in `conformance/experiments/ip_options.py`.
+#[test]
+fn a_wrong_checksum_of_a_quoted_header_is_put_right() {
+    let family = Family::V4;
+    let (mut rig, _) = nat(family, 17);
+    let (client, vip, server) =
+        ((family.client(), CLIENT_PORT), (family.vip(), 80), (family.server(1), 8080));
+    rig.receive(&udp(client, vip, b"question", 64));
+    let damaged = |source, destination| {
+        let mut quoted = udp(source, destination, b"question", 60);
+        quoted[10] ^= 0x55;
+        quoted
+    };
+    for error in [
+        unreachable(server.0, client.0, &damaged(client, server)),
+        unreachable(client.0, vip.0, &damaged(vip, client)),
+    ] {
+        let (verdict, bytes) = rig.receive(&error);
+        assert!(matches!(verdict, Verdict::Forward { .. }));
+        let outer = seen(&bytes);
+        assert!(outer.checksums_ok && ipvs_wire::checksum::verify_ipv4_header(&outer.payload));
+    }
+}
+
 #[test]
 fn packets_to_a_removed_destination_are_dropped_and_its_answers_still_translated() {
     let (mut rig, service) = nat(Family::V4, 6);
@@ -204,6 +228,39 @@ fn the_director_answers_for_a_virtual_address_that_the_host_lacks() {
         }
         assert_eq!(rig.receive(&tcp(client, vip, "R", b"", 64)).0, Verdict::Drop(Reason::NotServed));
     }
+}
+
+/// As a host that does not speak the protocol; in IPv6 the error points to the field that names it.
+#[test]
+fn a_protocol_that_is_not_served_is_refused_for_a_virtual_address() {
+    for protocol in [132, 50, 99] {
+        for family in Family::BOTH {
+            let (mut rig, _) = nat(family, 6);
+            let mut packet = Vec::new();
+            let step = ip(family.client(), family.vip(), 64);
+            step.write(&mut packet, etherparse::IpNumber(protocol), &[1; 20]).unwrap();
+            let (verdict, bytes) = rig.receive(&packet);
+            assert_eq!(verdict, Verdict::Reply(Reason::NotServed));
+            let (start, wanted) = match family {
+                Family::V4 => (20, [3, 2, 0, 0, 0, 0]),
+                Family::V6 => (40, [4, 1, 0, 0, 0, 6]),
+            };
+            let error = &bytes[start..start + 8];
+            assert_eq!([&error[..2], &error[4..]].concat(), wanted);
+            assert!(seen(&bytes).checksums_ok);
+            assert_eq!(bytes[start + 8..], packet);
+        }
+    }
+    // Behind destination options.
+    let (mut rig, _) = nat(Family::V6, 6);
+    let mut packet = Vec::new();
+    let options = [132, 0, 1, 4, 0, 0, 0, 0];
+    let payload = [options.as_slice(), &[1; 20]].concat();
+    let step = ip(Family::V6.client(), Family::V6.vip(), 64);
+    step.write(&mut packet, etherparse::IpNumber(60), &payload).unwrap();
+    let (verdict, bytes) = rig.receive(&packet);
+    assert_eq!(verdict, Verdict::Reply(Reason::NotServed));
+    assert_eq!(bytes[40..48][4..], [0, 0, 0, 40]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod counter;
 mod datapath;
 mod engine;
 mod error;
+mod error_limits;
 mod ethernet;
 mod fast_path;
 mod host_port;

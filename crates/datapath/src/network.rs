@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use ipvs_core::{AddressKind, Error, Host, Instant};
+use ipvs_core::{AddressKind, Error, ErrorLimits, Host, Instant};
 use netlink_packet_route::RouteNetlinkMessage;
 
+use crate::error_limits::HostErrorLimits;
 use crate::multicast;
 use crate::netlink::{
     Addresses, Change, HardwareAddress, Kind, Link, Links, Monitor, Neighbour, Neighbours, Requests, Route,
@@ -15,6 +17,8 @@ use crate::netlink::{
 
 /// MTU taken for this host itself, as the loopback interface's.
 const LOCAL_MTU: u32 = 65_536;
+
+const MILLISECONDS_OF_DAY: u128 = 24 * 60 * 60 * 1000;
 
 /// Most notifications handled in one turn.
 const BURST: usize = 256;
@@ -69,6 +73,9 @@ pub(crate) struct Network {
     neighbours: Neighbours,
     changes: Vec<Change>,
     renewals: Renewals,
+    error_limits: RefCell<HostErrorLimits>,
+    /// Time of the latest turn.
+    now: Instant,
 }
 
 /// What has changed of ways onto links since it was asked for.
@@ -94,6 +101,8 @@ impl Network {
             neighbours: Neighbours::default(),
             changes: Vec::new(),
             renewals: Renewals::default(),
+            error_limits: RefCell::default(),
+            now: Instant::default(),
         };
         network.load()?;
         Ok(network)
@@ -125,6 +134,7 @@ impl Network {
 
     /// Hears of changes; returns whether there may be more.
     pub(crate) fn update(&mut self, now: Instant, events: &mut Vec<Event>) -> bool {
+        self.now = now;
         self.routes.get_mut().age(now);
         let mut changes = std::mem::take(&mut self.changes);
         self.monitor.read(BURST, &mut changes);
@@ -261,6 +271,15 @@ impl Host for Network {
             tracing::debug!(interface = name, %group, %error, "no way to the multicast group");
             Error::NetworkUnreachable
         })
+    }
+
+    fn milliseconds_of_day(&self) -> u32 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        (since.as_millis() % MILLISECONDS_OF_DAY) as u32
+    }
+
+    fn error_limits(&self) -> ErrorLimits {
+        self.error_limits.borrow_mut().get(self.now)
     }
 
     fn source_address(&self, towards: IpAddr) -> Option<IpAddr> {

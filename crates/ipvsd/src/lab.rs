@@ -64,6 +64,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     udp: bool,
 
+    /// Least bytes in a datagram; more than the MTU make fragments
+    #[arg(long, value_name = "BYTES", default_value_t = 0, requires = "udp")]
+    datagram: usize,
+
     /// Instead of requests: that many bytes down and then up on each connection, all at once, checked by SHA-256
     #[arg(long, value_name = "BYTES", conflicts_with_all = ["udp", "requests", "concurrency"])]
     bulk: Option<u64>,
@@ -160,6 +164,7 @@ impl Arguments {
             protocol: if self.udp { Protocol::Udp } else { Protocol::Tcp },
             requests: self.requests,
             concurrency: self.concurrency,
+            datagram: self.datagram,
             bulk: self.bulk.map(|bytes| Bulk { bytes, connections: self.connections }),
             keep: self.keep,
             xdp: self.xdp.clone(),

@@ -128,6 +128,23 @@ fn tunneled(kind: &str) {
     }
 }
 
+/// Datagrams of 8 kB and of 60 kB, both ways in fragments. The large ones go one after the other: no queue holds the fragments
+/// of several until a neighbour is resolved.
+#[test]
+fn fragmented_datagrams() {
+    let modes: [&[&str]; 5] =
+        [&["nat"], &["dr"], &["nat", "--ipv6"], &["dr", "--ipv6"], &["tun", "--tun-type", "gre"]];
+    for mode in modes {
+        for (size, concurrency) in [("8000", "4"), ("60000", "1")] {
+            let load =
+                &["--udp", "--datagram", size, "--requests", "60", "--concurrency", concurrency, "--mode"];
+            let arguments = [load, mode].concat();
+            let report = good(&arguments);
+            assert_eq!(report["failed"], 0, "{arguments:?}: {report}");
+        }
+    }
+}
+
 #[test]
 fn tunneling_ipip() {
     tunneled("ipip");

@@ -69,6 +69,8 @@ pub struct Options {
     pub requests: usize,
     /// Requests under way at once.
     pub concurrency: usize,
+    /// Least bytes in a datagram (UDP only): what exceeds the MTU goes in fragments.
+    pub datagram: usize,
     /// Bulk transfers instead of requests (TCP only).
     pub bulk: Option<Bulk>,
     /// Leave the lab up after the run until SIGINT or SIGTERM.
@@ -89,6 +91,9 @@ pub struct Options {
 /// The address plan numbers servers from .11 on, within one /24.
 const MAX_SERVERS: usize = 200;
 
+/// Most bytes in a datagram: room for the server's name in the echo stays.
+const LARGEST_DATAGRAM: usize = 65000;
+
 impl Options {
     /// Refuses combinations that make no lab.
     ///
@@ -104,6 +109,15 @@ impl Options {
         }
         if self.requests == 0 || self.concurrency == 0 || self.concurrency > 4096 {
             return refuse("at least 1 request, and a concurrency of 1 to 4096, please".into());
+        }
+        if self.datagram > LARGEST_DATAGRAM {
+            return refuse(format!(
+                "a datagram has at most {LARGEST_DATAGRAM} bytes here, not {}",
+                self.datagram
+            ));
+        }
+        if self.datagram != 0 && self.protocol != Protocol::Udp {
+            return refuse("the size of datagrams is for UDP: add --udp".into());
         }
         if let Some(bulk) = self.bulk {
             if self.protocol == Protocol::Udp {

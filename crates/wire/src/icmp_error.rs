@@ -9,6 +9,16 @@ use crate::{Fragment, Headers, bytes, checksum, protocol};
 pub enum ErrorKind {
     /// Nobody listens at this port (IPv4: 3/3, IPv6: 1/4).
     PortUnreachable,
+    /// The protocol is not known here (3/2; IPv6: unrecognized next header, 4/1).
+    ProtocolUnreachable {
+        /// IPv6: where in the packet the next-header field is that names it, bytes.
+        pointer: u32,
+    },
+    /// Something in the header makes no sense (12/0; IPv6: 4/0).
+    ParameterProblem {
+        /// Where in the packet it is, bytes.
+        pointer: u32,
+    },
     /// The host cannot be reached (3/1; IPv6: address unreachable, 1/3).
     HostUnreachable,
     /// No route to the network (3/0; 1/0).
@@ -32,11 +42,13 @@ impl ErrorKind {
         let (kind, code) = match (self, ipv6) {
             (Self::NetUnreachable, false) => (3, 0),
             (Self::HostUnreachable, false) => (3, 1),
+            (Self::ProtocolUnreachable { .. }, false) => (3, 2),
             (Self::PortUnreachable, false) => (3, 3),
             (Self::FragmentationNeeded { .. }, false) => (3, 4),
             (Self::AdministrativelyProhibited, false) => (3, 13),
             (Self::TimeExceeded, false) => (11, 0),
             (Self::ReassemblyTimeExceeded, false) => (11, 1),
+            (Self::ParameterProblem { .. }, false) => (12, 0),
             (Self::NetUnreachable, true) => (1, 0),
             (Self::AdministrativelyProhibited, true) => (1, 1),
             (Self::HostUnreachable, true) => (1, 3),
@@ -44,11 +56,18 @@ impl ErrorKind {
             (Self::FragmentationNeeded { .. }, true) => (2, 0),
             (Self::TimeExceeded, true) => (3, 0),
             (Self::ReassemblyTimeExceeded, true) => (3, 1),
+            (Self::ParameterProblem { .. }, true) => (4, 0),
+            (Self::ProtocolUnreachable { .. }, true) => (4, 1),
         };
         let rest = match self {
             // RFC 1191 section 4: the lower 16 bits; RFC 4443 section 3.2: all 32.
             Self::FragmentationNeeded { mtu } if !ipv6 => mtu.min(0xffff).to_be_bytes(),
             Self::FragmentationNeeded { mtu } => mtu.to_be_bytes(),
+            Self::ProtocolUnreachable { pointer } | Self::ParameterProblem { pointer } if ipv6 => {
+                pointer.to_be_bytes()
+            }
+            // RFC 792: one byte.
+            Self::ParameterProblem { pointer } => [pointer as u8, 0, 0, 0],
             _ => [0; 4],
         };
         (kind, code, rest)

@@ -19,20 +19,22 @@ use ipvs_wire::{
 use packets::{Upper, spec, spec_of};
 use proptest::prelude::*;
 
-const KINDS: [(ErrorKind, [u8; 2], [u8; 2]); 6] = [
+const KINDS: [(ErrorKind, [u8; 2], [u8; 2]); 8] = [
     (ErrorKind::PortUnreachable, [3, 3], [1, 4]),
     (ErrorKind::HostUnreachable, [3, 1], [1, 3]),
     (ErrorKind::NetUnreachable, [3, 0], [1, 0]),
     (ErrorKind::AdministrativelyProhibited, [3, 13], [1, 1]),
     (ErrorKind::TimeExceeded, [11, 0], [3, 0]),
     (ErrorKind::FragmentationNeeded { mtu: 1400 }, [3, 4], [2, 0]),
+    (ErrorKind::ProtocolUnreachable { pointer: 6 }, [3, 2], [4, 1]),
+    (ErrorKind::ParameterProblem { pointer: 21 }, [12, 0], [4, 0]),
 ];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn an_icmp_error_quotes_the_packet(mut spec in spec(), more in 0usize..1500, which in 0usize..6) {
+    fn an_icmp_error_quotes_the_packet(mut spec in spec(), more in 0usize..1500, which in 0..KINDS.len()) {
         spec.payload.resize(spec.payload.len() + more, 7);
         let original = spec.build();
         let headers = Headers::parse(&original).unwrap();

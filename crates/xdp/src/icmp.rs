@@ -77,7 +77,8 @@ pub fn v6_concerns_daemon(bytes: Bytes, icmp: usize, destination: &Address) -> b
     !payload.later_fragment && quoted_concerns_daemon(bytes, payload.at, payload.protocol, from, to)
 }
 
-/// Whether a quoted packet came from a virtual service or went to a destination.
+/// Whether a quoted packet came from a virtual service, went to a destination, or went to a virtual service: a server's
+/// that got it by direct routing.
 #[inline(always)]
 fn quoted_concerns_daemon(bytes: Bytes, ports: usize, protocol: u8, from: Address, to: Address) -> bool {
     if !bytes.has(ports, 4) {
@@ -88,4 +89,5 @@ fn quoted_concerns_daemon(bytes: Bytes, ports: usize, protocol: u8, from: Addres
     let (from_port, to_port) = unsafe { (read(ports), read(ports + 2)) };
     is_server(&Endpoint { protocol, port: to_port, address: to })
         || is_virtual(&Endpoint { protocol, port: from_port, address: from })
+        || is_virtual(&Endpoint { protocol, port: to_port, address: to })
 }

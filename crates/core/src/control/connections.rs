@@ -1,5 +1,7 @@
 //! Listing connections.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use ipvs_flow::{EntryRef, Tick, seconds};
 
 use crate::command::{ConnectionInfo, Reply};
@@ -31,14 +33,19 @@ impl Director {
     fn connection_info(&self, now: Tick, entry: &EntryRef<'_>) -> Option<ConnectionInfo> {
         let connection = entry.snapshot()?;
         let key = connection.key;
-        let destination = self.destinations.get(DestinationIndex(connection.destination))?;
+        let server = match self.destinations.get(DestinationIndex(connection.destination)) {
+            Some(destination) => destination.id.address,
+            // Past its service: it has none.
+            None if key.ipv6 => Ipv6Addr::UNSPECIFIED.into(),
+            None => Ipv4Addr::UNSPECIFIED.into(),
+        };
         Some(ConnectionInfo {
             protocol: key.protocol,
             client: key.client.to_ip(key.ipv6),
             client_port: key.client_port,
             virtual_address: key.virtual_address.to_ip(key.ipv6),
             virtual_port: key.virtual_port,
-            destination: destination.id.address,
+            destination: server,
             destination_port: connection.destination_port,
             state: match key.template {
                 true => persistence::state_name(connection.state),

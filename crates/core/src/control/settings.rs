@@ -20,6 +20,7 @@ impl Director {
         if of_defence && self.sysctls.value(sysctl) != before {
             self.judge_defence();
         }
+        self.judge_standby();
         Ok(Reply::Done)
     }
 
@@ -30,11 +31,13 @@ impl Director {
         config: SyncDaemonConfig,
     ) -> Result<Reply, Error> {
         self.sync_daemons.start(host, role, config, self.destinations.any_mixed())?;
+        self.judge_standby();
         Ok(Reply::Done)
     }
 
     pub(super) fn stop_sync_daemon(&mut self, role: u32) -> Result<Reply, Error> {
         self.sync_daemons.stop(role)?;
+        self.judge_standby();
         Ok(Reply::Done)
     }
 

@@ -4,6 +4,7 @@ use ipvs_wire::rewrite;
 
 use super::{Ends, is_local, towards_client, towards_server};
 use crate::icmp::{Quote, Side};
+use crate::ip_options;
 use crate::packet::Packet;
 use crate::receive::Arrival;
 use crate::verdict::{Reason, Verdict};
@@ -17,7 +18,7 @@ pub(crate) fn to_server(arrival: Arrival<'_>, packet: &mut Packet<'_>, ends: &En
 
 /// From the server: its address and port become the virtual ones.
 pub(crate) fn to_client(arrival: Arrival<'_>, packet: &mut Packet<'_>, ends: &Ends) -> Verdict {
-    forward_to_client(arrival, packet, |packet| {
+    forward_to_client(arrival, packet, ends, |packet| {
         rewrite::set_source(packet, arrival.headers, ends.virtual_address, ends.virtual_port).ok()
     })
 }
@@ -41,7 +42,7 @@ pub(crate) fn icmp_to_client(
     quote: &Quote,
     ends: &Ends,
 ) -> Verdict {
-    forward_to_client(arrival, packet, |packet| {
+    forward_to_client(arrival, packet, ends, |packet| {
         quote.translate(packet, arrival.headers, Side::Client, ends.virtual_address, ends.virtual_port)
     })
 }
@@ -68,14 +69,18 @@ fn forward_to_server(
 fn forward_to_client(
     arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
+    ends: &Ends,
     rewrite: impl FnOnce(&mut [u8]) -> Option<()>,
 ) -> Verdict {
     let Arrival { host, headers, .. } = arrival;
     let next = headers.destination;
     let local = is_local(host, headers.source);
-    if !local && let Err(verdict) = towards_client(arrival, packet, next, host.source_address(headers.source))
-    {
-        return verdict;
+    if !local {
+        let own = host.source_address(headers.source);
+        if let Err(verdict) = towards_client(arrival, packet, next, own) {
+            return verdict;
+        }
+        ip_options::record(arrival, packet, ends.virtual_address, own);
     }
     match rewrite(packet.as_mut_slice()) {
         None => Verdict::Drop(Reason::Malformed),

@@ -16,6 +16,7 @@ use crate::destination::DestinationIndex;
 use crate::director::Director;
 use crate::host::{AddressKind, Host};
 use crate::icmp;
+use crate::ip_options;
 use crate::packet::Packet;
 use crate::receive::Arrival;
 use crate::verdict::{Reason, Verdict};
@@ -106,12 +107,13 @@ fn refuse(packet: &mut Packet<'_>, reporter: Option<IpAddr>, kind: ErrorKind, re
 
 /// What both ways to a server have in common: hop limit and route, with errors from the virtual address. The kernel
 /// counts the hop before it looks at the MTU, so a "fragmentation needed" quotes the lower hop limit.
-fn towards_server(
+pub(crate) fn towards_server(
     arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
     next: IpAddr,
     reporter: Option<IpAddr>,
 ) -> Result<(), Verdict> {
+    ip_options::record(arrival, packet, arrival.headers.destination, None);
     check_hop_limit(arrival, packet, reporter)?;
     rewrite::decrement_hop_limit(packet.as_mut_slice());
     check_route(arrival, packet, next, reporter)

@@ -13,6 +13,7 @@ use siphasher::sip::SipHasher13;
 use super::{Ends, check_hop_limit, is_local, refuse};
 use crate::command::{Tunnel, TunnelType};
 use crate::director::Director;
+use crate::ip_options;
 use crate::packet::Packet;
 use crate::receive::Arrival;
 use crate::sysctl::Sysctl;
@@ -59,6 +60,7 @@ impl Director {
         let Some(tunnel) = self.destinations.get(ends.destination).map(|it| it.config.tunnel) else {
             return Verdict::Drop(Reason::DestinationUnavailable);
         };
+        ip_options::record(arrival, packet, headers.destination, None);
         if let Err(verdict) = check_hop_limit(arrival, packet, reporter) {
             return verdict;
         }

@@ -1,4 +1,4 @@
-//! Settings that are stored and shown but do not have their effect yet: whoever sets one shall know.
+//! Settings that are stored and shown but do not have their effect yet, or never will: whoever sets one shall know.
 
 use ipvs_core::{Command, ServiceId, Sysctl};
 use tracing::warn;
@@ -14,7 +14,7 @@ impl Limitations {
     pub(super) fn tell(&mut self, limitations: Vec<&'static str>) {
         for limitation in limitations {
             if !self.told.contains(&limitation) {
-                warn!("not yet effective: {limitation}");
+                warn!("without effect: {limitation}");
                 self.told.push(limitation);
             }
         }
@@ -31,14 +31,20 @@ pub(super) fn of(command: &Command) -> Vec<&'static str> {
     };
     match command {
         Command::AddService(id, _) | Command::EditService(id, _) => {
-            add(matches!(id, ServiceId::Mark { .. }), "services by firewall mark; no packet matches them");
+            add(
+                matches!(id, ServiceId::Mark { .. }),
+                "services by firewall mark, not yet implemented; no packet matches them",
+            );
         }
         Command::SetSysctl(sysctl, values) => {
-            let idle = !is_effective(*sysctl) && !sysctl.default_values().starts_with(values);
-            add(idle, sysctl.name());
+            let changes = !sysctl.default_values().starts_with(values);
+            add(changes && !is_effective(*sysctl), without_effect(*sysctl));
         }
         Command::StartSyncDaemon(..) => {
-            add(true, "synchronisation daemons; connections are neither sent nor received");
+            add(
+                true,
+                "synchronisation daemons, not yet implemented; connections are neither sent nor received",
+            );
         }
         _ => {}
     }
@@ -65,7 +71,19 @@ fn is_effective(sysctl: Sysctl) -> bool {
             | Sysctl::ScheduleIcmp
             | Sysctl::LblcExpiration
             | Sysctl::LblcrExpiration
+            | Sysctl::CacheBypass
+            | Sysctl::BackupOnly
     )
+}
+
+/// What is said of a setting without effect: why, if it stays so outside the kernel (`docs/compatibility.md`).
+fn without_effect(sysctl: Sysctl) -> &'static str {
+    match sysctl {
+        Sysctl::Conntrack => "conntrack; netfilter does not see balanced packets",
+        Sysctl::IgnoreTunneled => "ignore_tunneled; what comes out of the host's tunnels is not balanced",
+        Sysctl::SnatReroute => "snat_reroute; routes are chosen by destination alone",
+        other => other.name(),
+    }
 }
 
 #[cfg(test)]
@@ -79,6 +97,8 @@ mod tests {
         assert_eq!(of(&Command::SetSysctl(Sysctl::DropEntry, vec![1])), [] as [&str; 0]);
         assert_eq!(of(&Command::SetSysctl(Sysctl::SyncRetries, vec![1])), ["sync_retries"]);
         assert_eq!(of(&Command::SetSysctl(Sysctl::SyncThreshold, vec![3, 40])), ["sync_threshold"]);
+        assert_eq!(of(&Command::SetSysctl(Sysctl::BackupOnly, vec![1])), [] as [&str; 0]);
+        assert!(of(&Command::SetSysctl(Sysctl::SnatReroute, vec![0]))[0].contains("by destination"));
         assert_eq!(of(&Command::SetSysctl(Sysctl::SyncThreshold, vec![3])), [] as [&str; 0]);
         assert_eq!(of(&Command::SetSysctl(Sysctl::RunEstimation, vec![0])), [] as [&str; 0]);
     }

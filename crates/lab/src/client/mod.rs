@@ -49,7 +49,7 @@ pub(crate) fn run(
                 let reason = format!("not sent: given up after {MAX_FAILURES} failures");
                 Sample { outcome: Err(reason), elapsed: Duration::ZERO }
             } else {
-                request(index, topology, options.protocol, options.direct)
+                request(index, topology, options)
             };
             if sample.outcome.is_err() {
                 failures.fetch_add(1, Ordering::Relaxed);
@@ -68,12 +68,12 @@ pub(crate) fn run(
     Ok(samples.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
-fn request(index: usize, topology: &Topology, protocol: Protocol, direct: bool) -> Sample {
-    let to = target(index, topology, direct);
+fn request(index: usize, topology: &Topology, options: &Options) -> Sample {
+    let to = target(index, topology, options.direct);
     let start = Instant::now();
-    let outcome = match protocol {
+    let outcome = match options.protocol {
         Protocol::Tcp => http::get_name(source(index, topology.client.address), to),
-        Protocol::Udp => udp::echo(source(index, topology.client.address), to, index),
+        Protocol::Udp => udp::echo(source(index, topology.client.address), to, index, options.datagram),
     };
     Sample { outcome: outcome.map_err(|error| explain(&error, LIMIT)), elapsed: start.elapsed() }
 }

@@ -1,4 +1,4 @@
-//! One datagram and its echo.
+//! One datagram and its echo, both in fragments if they exceed the MTU.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -6,15 +6,18 @@ use std::net::{SocketAddr, UdpSocket};
 use super::LIMIT;
 
 /// Sends a datagram from `from` and returns the name of the server that echoed it. It is sent once: a lost datagram
-/// is a failed request.
-pub(super) fn echo(from: SocketAddr, to: SocketAddr, index: usize) -> io::Result<String> {
+/// is a failed request. It has at least `size` bytes, each of which the echo must have.
+pub(super) fn echo(from: SocketAddr, to: SocketAddr, index: usize, size: usize) -> io::Result<String> {
     let socket = UdpSocket::bind(from)?;
     // Answers from any other address than the one asked are refused by the system.
     socket.connect(to)?;
     socket.set_read_timeout(Some(LIMIT))?;
-    let question = format!("request {index}");
+    let mut question = format!("request {index}");
+    while question.len() < size {
+        question.push_str(&format!(" {}", question.len()));
+    }
     socket.send(question.as_bytes())?;
-    let mut answer = [0; 256];
+    let mut answer = vec![0; 65536];
     let size = socket.recv(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer[..size]);
     match answer.split_once(' ') {

@@ -1,0 +1,37 @@
+"""AH and ESP: which packets follow a UDP port 500 service, which connection is looked up."""
+from packets import *
+setup()
+def table(): show("cat /proc/net/ip_vs_conn | sort | grep -v ^Pro; ipvsadm -Ln | tail -n +4")
+SPI = bytes(range(1, 33))
+def esp(s, d, **k): return ip(s, d, 50, SPI, **k)
+def ah(s, d, **k): return ip(s, d, 51, SPI, **k)
+for v, c, r, r2, c2 in ((V4, C4, R4, "10.0.2.12", "10.0.1.3"), (V6, C6, R6, "2001:db8:2::12", "2001:db8:1::3")):
+    b = lambda a: f"[{a}]" if ":" in a else a
+    for m in ("-m", "-g", "-i"):
+        reset(f"-A -u {b(v)}:500 -s rr", f"-a -u {b(v)}:500 -r {b(r)}:500 {m}")
+        title(f"{v} {m}: ESP and AH without connection; after an ISAKMP datagram; from another client; answers; TTL 1; a packet of 4 bytes; too long")
+        client(esp(c, v)); client(ah(c, v)); client(udp(c, 500, v, 500)); client(esp(c, v)); client(ah(c, v)); client(esp(c2, v)); table(); stats()
+        server(esp(r, c)); server(ah(r, c)); server(esp(v, c)); server(udp(r, 500, c, 500)); server(esp(r, c2)); server(esp(r2, c))
+        client(esp(c, v, ttl=1)); server(esp(r, c, ttl=1)); client(ip(c, v, 50, b"abcd")); client(ip(c, v, 50, b"x" * 1440, df=True)); client(ip(c, v, 51, b""))
+        if ":" not in v: client(esp(c, v, mf=True, df=False)); client(ip(c, v, 50, SPI, off=800, df=False))
+        table(); stats()
+    reset(f"-A -u {b(v)}:500 -s rr", f"-a -u {b(v)}:500 -r {b(r)}:5500 -m"); title("the server's port is another; the client's port is another")
+    client(udp(c, 500, v, 500)); client(esp(c, v)); server(esp(r, c)); client(udp(c2, 501, v, 500)); client(esp(c2, v)); server(esp(r, c2)); table()
+    reset(f"-A -u {b(v)}:500 -s rr", f"-a -u {b(v)}:500 -r {b(r)}:500 -m"); client(udp(c, 500, v, 500)); title("the timer: does ESP keep the connection?"); time.sleep(3); table(); client(esp(c, v), quiet=True); table(); time.sleep(2); server(esp(r, c), quiet=True); table()
+    title("AH before UDP, TCP and ESP"); A = lambda n: struct.pack("!BBHII", n, 4, 0, 7, 1) + bytes(12)
+    for n, q in ((17, udp(c, 500, v, 500)), (6, tcp(c, 500, v, 500)), (50, esp(c, v))): client(ip(c, v, 51, A(n) + q[20 if ":" not in v else 40:]))
+    table()
+    title("persistent service; port 4500"); reset(f"-A -u {b(v)}:500 -s rr -p 300", f"-a -u {b(v)}:500 -r {b(r)}:500 -m", f"-a -u {b(v)}:500 -r {b(r2)}:500 -m"); client(udp(c, 500, v, 500)); client(esp(c, v)); client(udp(c2, 500, v, 500)); client(esp(c2, v)); table()
+    reset(f"-A -u {b(v)}:4500 -s rr", f"-a -u {b(v)}:4500 -r {b(r)}:4500 -m"); client(udp(c, 4500, v, 4500)); client(esp(c, v)); table()
+    reset(f"-A -u {b(v)}:0 -s rr -p 300", f"-a -u {b(v)}:0 -r {b(r)}:0 -m"); title("service for all ports"); client(udp(c, 500, v, 500)); client(esp(c, v)); server(esp(r, c)); table()
+    reset(f"-A -t {b(v)}:500 -s rr", f"-a -t {b(v)}:500 -r {b(r)}:500 -m"); title("TCP service on port 500"); client(tcp(c, 500, v, 500)); client(esp(c, v)); table()
+    reset(f"-A -u {b(v)}:500 -s rr", f"-a -u {b(v)}:500 -r {b(r)}:500 -m"); title("errors about ESP packets: from the client's side about VIP>client, from the server's about client>server; schedule_icmp")
+    client(udp(c, 500, v, 500)); DU = (3, 3) if ":" not in v else (1, 4); rt, rs = ("10.0.1.254", "10.0.2.254") if ":" not in v else ("2001:db8:1::254", "2001:db8:2::254"); cut = 28 if ":" not in v else 99
+    client(icmp(rt, v, *DU, 0, esp(v, c)[:cut])); server(icmp(rs, c, *DU, 0, esp(c, r)[:cut])); server(icmp(r, c, *DU, 0, ah(c, r))); client(icmp(rt, v, *DU, 0, ah(v, c2)))
+    sysctl(net__ipv4__vs__schedule_icmp=1); client(icmp(rt, v, *DU, 0, ah(v, c2))); sysctl(net__ipv4__vs__schedule_icmp=0); table(); stats()
+    title("the server is removed; expire_nodest_conn"); sh(f"ipvsadm -d -u {b(v)}:500 -r {b(r)}:500"); client(esp(c, v)); server(esp(r, c)); sysctl(net__ipv4__vs__expire_nodest_conn=1); client(esp(c, v)); table(); client(esp(c, v)); sysctl(net__ipv4__vs__expire_nodest_conn=0)
+    title("nat_icmp_send=1 and an ESP packet of a server without connection"); sysctl(net__ipv4__vs__nat_icmp_send=1); server(esp(r, c2)); sysctl(net__ipv4__vs__nat_icmp_send=0)
+title("one-packet service; mark service without port"); reset(f"-A -u {V4}:500 -s rr -o", f"-a -u {V4}:500 -r {R4}:500 -m"); client(udp(C4, 500, V4, 500)); client(esp(C4, V4)); table()
+sh("iptables -t mangle -A PREROUTING -i c0 -j MARK --set-mark 7"); reset(f"-A -f 7 -s rr", f"-a -f 7 -r {R4}:0 -m"); client(udp(C4, 500, V4, 500)); client(esp(C4, V4)); client(ah(C4, V4)); server(esp(R4, C4)); table(); stats()
+title("a mark service and no ISAKMP connection"); client(esp("10.0.1.3", V4)); table(); sh("iptables -t mangle -F")
+title("to an address of the director that is no service's; drop_packet=3 am_droprate=1"); reset(f"-A -u {V4}:500 -s rr", f"-a -u {V4}:500 -r {R4}:500 -m"); client(esp(C4, "10.0.1.1")); sysctl(net__ipv4__vs__am_droprate=1); sysctl(net__ipv4__vs__drop_packet=3); client(esp(C4, V4)); client(udp(C4, 500, V4, 500)); sysctl(net__ipv4__vs__drop_packet=0)
