@@ -62,7 +62,7 @@ def reset(*rules):
 
 packets.sh = lambda command, check=True: plain_sh(translated(command), check and "modprobe" not in command)
 packets.show = lambda command: plain_show(translated(command))
-packets.setup, packets.reset = setup, reset
+packets.setup, packets.reset, packets.afresh = setup, reset, reset
 try:
     runpy.run_path(os.path.join(here, name), run_name="__main__")
 finally:
