@@ -53,3 +53,23 @@ for n in (b"x" * 255, b"%s%d%n", b"a@h"): client(udp(C4, 5060 + len(n), v, 5060,
 show("sort /proc/net/ip_vs_conn; ipvsadm -Lnc --persistent-conn; ipvsadm -Lc --persistent-conn; cat /proc/net/ip_vs_conn_sync")
 title("6 several datagrams of one call whose Call-IDs differ in case")
 ask([F(b"Call-ID: Same@H\r\n"), F(b"Call-ID: same@h\r\n"), F(b"i: same@h\r\n"), F(b"Call-ID: SAME@H\r\n")])
+title("7 more of folding and of what stands behind")
+ask([F(h.replace(b"#", b"id%d" % next(n))) for h in (
+    b"Call-ID: \r\n#\r\n", b"Call-ID\r\n: #\r\n", b"Call-ID:\r\n\r\n #\r\n", b"Call-ID:\n\n #\r\n", b"Call-ID:\n\r #\r\n", b"Call-ID:\r\r #\r\n", b"Call-ID\r\n\r\n: #\r\n", b"Call-ID:#@h \r\nCall-ID: next@h\r\n", b"Call-ID:#@ \r\nCall-ID: #@h\r\n", b"Call-ID #@h\r\nCall-ID: #@k\r\n",
+    b"Call-ID: #@h;x\r\nCall-ID: #@k\r\n", b"Call-ID: #@\r\nCall-ID: #@k\r\n", b"Call-ID: @#\r\nCall-ID: #@k\r\n", b"Call-ID: #@h@h\r\nCall-ID: #@k\r\n", b"Call-ID: \t\r\n\t#\r\n", b"Call-ID: \r\n #\n", b"i\r\n:\r\n#\r\n", b"i\r\n\r\n:#\r\n", b"Call-ID\n :#\r\n", b"Call-ID\r :#\r\n",
+    b"Call-ID \r\n \r\n :#\r\n", b"Call-ID:\r\n  \t #\r\n", b"Call-ID:\x0b#\r\n", b"Call-ID:\x0c#\r\n", b"Call-ID\x0b:#\r\n", b"Call-ID\x0c:#\r\n", b"Call-ID\xa0:#\r\n", b"Call-ID\x00:#\r\n", b"Call-IDx\r\nCall-ID:#\r\n", b"ix: a\r\nCall-ID:#\r\n", b"i-: a\r\ni:#\r\n", b"i;: a\r\ni:#\r\n", b"i\r\ni:#\r\n", b"i :\r\ni:#\r\n", b"Call-ID:\r\n\r\n\r\ni:#\r\n", b"i:\xff\r\ni:#\r\n",
+    b"Call-ID: \r\n\tCall-ID: #\r\n", b"Call-ID: x\r\n\ti: #\r\n", b"Call-ID: \r\r\r\r#\r\n", b"Call-ID: #\xd7@h\r\ni: #w\r\n", b"Call-ID: #@[2001:db8::1]\r\n", b"Call-ID: #@h.example:5060\r\n", b"Call-ID: #@a/b?c\r\n", b"Subject:\r\nCall-ID: #\r\n", b"Subject:\r\n\r\n\r\nCall-ID: #\r\n", b"Subject\x00\nCall-ID: #\r\n")])
+ask([b"\ni:a\n", b"\ni:\n", b"\ni:a\r", b"x\ri:b\r", b"\ni:\nc\n", b"\ni:\n d\n", b"\ni:\n e", b"\r\ni\n:f\n", b"\n", b"i", b"\ni", b"\ni:", b"\ni:g\x00", b"\n\n\n\n\n\ni:h\n", b"\nCall-ID", b"\nCall-I", b"\nCall-ID:", b"\nCall-ID: ", b"\nCall-ID:\r", b"\nCall-ID:\r\n", b"\nCall-ID:\r\n ", b"\nCall-ID:k\r"])
+title("8 what ends a line; where the search goes on")
+ask([b"\n\ni:a\n", b"\n\n\ni:b\n", b"\r\ri:c\n", b"\n\ri:d\n", b"\n\r\ni:e\n", b"\r\n\ni:f\n", b"\r\n\n\ni:g\n", b"\r\r\ni:h\n", b"\r\r\r\ni:i\n", b"\ni: \n \ni:j\n", b"\ni: \r\n \r\ni:k\n", b"\ni: \n ;\ni:l\n", b"\ni\xe9: x\ni:m\n", b"\ni\xd7: x\ni:n\n", b"\ni1: x\ni:o\n", b"\niCall-ID: x\ni:p\n",
+     b"\nCall-I\ni:q\n", b"\ni:;\ni:r\n", b"\ni:\r\n ;\r\ni:s\n", b"\ni:\n;\ni:t\n", b"\ni: ;\rx\ni:u\n", b"\ni:v@\ni:w\n", b"\ni:v@\n\ni:x\n", b"\ni:v@;\ni:y\n", b"\ni:" + b"z" * 256 + b"@\ni:z\n", b"\ni:" + b"z" * 251 + b"@yyy\n", b"\ni:" + b"z" * 252 + b"@yyy\n"])
+title("9 a UDP length that ends before, and padding behind the datagram")
+D = FIRST + b"Call-ID: short@h\r\n" + REST
+S = udp_seg("10.0.9.1", 5060, v, 5060, D)
+afresh(f"-A -u {v}:5060 -s rr -p 300 --pe sip", f"-a -u {v}:5060 -r 10.0.2.11:5060 -g")
+for n, length in enumerate((8, 8 + len(FIRST), 8 + len(FIRST) + 12)):
+    h = S[:4] + struct.pack("!HH", length, 0) + S[8:]
+    client(ip(f"10.0.9.{n + 1}", v, 17, h))
+client(ip("10.0.9.4", v, 17, S) + b"\r\nCall-ID: padding@h\r\n")
+client(ip("10.0.9.5", v, 17, udp_seg("10.0.9.5", 5060, v, 5060, FIRST)) + b"\r\nCall-ID: padding@h\r\n")
+print(dump())

@@ -48,6 +48,8 @@ reasons! {
     Malformed = "malformed",
     /// A fragment: forwarding those comes with a later version.
     Fragment = "fragment",
+    /// It may not start a connection because the service's persistence engine finds nothing to go by: no SIP Call-ID.
+    NoPersistenceData = "no-persistence-data",
     /// The connection table is full.
     TableFull = "table-full",
     /// One client port has too many connections to be told apart quickly.

@@ -1,6 +1,6 @@
 //! Listing connections.
 
-use ipvs_flow::{EntryRef, Tick, seconds};
+use ipvs_flow::{EntryIndex, EntryRef, Tick, seconds};
 
 use crate::command::{ConnectionInfo, Reply};
 use crate::connections::tick;
@@ -21,20 +21,25 @@ impl Director {
         let mut entries = table.entries_between(start, end);
         let items: Vec<_> = entries
             .by_ref()
-            .filter_map(|index| self.connection_info(tick(now), &table.entry(index)?))
+            .filter_map(|index| self.connection_info(tick(now), index, &table.entry(index)?))
             .take(limit)
             .collect();
         let next = if items.len() == limit { entries.position() } else { end };
         Reply::Connections { items, next: (next < table.capacity()).then_some(u64::from(next)) }
     }
 
-    fn connection_info(&self, now: Tick, entry: &EntryRef<'_>) -> Option<ConnectionInfo> {
+    fn connection_info(&self, now: Tick, index: EntryIndex, entry: &EntryRef<'_>) -> Option<ConnectionInfo> {
         let connection = entry.snapshot()?;
         let key = connection.key;
         let destination = self.destinations.get(DestinationIndex(connection.destination))?;
+        let of_engine = if key.template { self.connections.template_data.shown(index) } else { None };
+        let (client, engine) = match of_engine {
+            Some((network, engine)) => (network, Some(engine)),
+            None => (key.client.to_ip(key.ipv6), None),
+        };
         Some(ConnectionInfo {
             protocol: key.protocol,
-            client: key.client.to_ip(key.ipv6),
+            client,
             client_port: key.client_port,
             virtual_address: key.virtual_address.to_ip(key.ipv6),
             virtual_port: key.virtual_port,
@@ -45,6 +50,7 @@ impl Director {
                 false => protocol::state_name(key.protocol, connection.state),
             },
             expires: seconds(now.until(entry.deadline())),
+            engine,
         })
     }
 }
