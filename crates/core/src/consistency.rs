@@ -104,8 +104,12 @@ fn run(bench: &mut Bench, step: Step) {
         Step::Edit(port, flags, timeout, engine) => {
             let persistence_engine = engine.then(|| "sip".to_owned());
             for id in services(port) {
-                let config =
-                    ServiceConfig { flags, timeout, persistence_engine: persistence_engine.clone(), ..settings("wlc") };
+                let config = ServiceConfig {
+                    flags,
+                    timeout,
+                    persistence_engine: persistence_engine.clone(),
+                    ..settings("wlc")
+                };
                 if bench.run(Command::EditService(id, config.clone())).is_err() {
                     bench.run(Command::AddService(id, config)).unwrap();
                 }
@@ -158,11 +162,16 @@ fn check(bench: &Bench) {
             *controlled.entry(template).or_default() += 1;
         }
     }
-    let with_engine =
-        director.services.ordered().filter(|index| director.services.get(*index).unwrap().persistence_engine.is_some());
+    let with_engine = director
+        .services
+        .ordered()
+        .filter(|index| director.services.get(*index).unwrap().persistence_engine.is_some());
     assert_eq!(director.services.any_with_engine(), with_engine.count() > 0);
     for index in connections.template_data.templates() {
-        assert!(connections.table.entry(index).is_some_and(|entry| entry.is_template()), "data of no template");
+        assert!(
+            connections.table.entry(index).is_some_and(|entry| entry.is_template()),
+            "data of no template"
+        );
     }
     for (index, destination) in director.destinations.iter() {
         let counted = [destination.active, destination.inactive, destination.persistent];
