@@ -211,7 +211,7 @@ proptest! {
             prop_assert!((1..=LONGEST).contains(&id.len()));
             let offset = id.as_ptr() as usize - message.as_ptr() as usize;
             prop_assert!(matches!(message[offset + id.len()], b'\r' | b'\n'));
-            prop_assert!(message[..offset].iter().any(|byte| *byte == b':'));
+            prop_assert!(message[..offset].contains(&b':'));
         }
     }
 }
