@@ -46,7 +46,10 @@ fn call_to(rig: &mut Rig, client: u8, client_port: u16, port: u16, call: &str) -
     ))
 }
 
-/// The source port from which a client gets a server's message, if from the virtual address; 0: from the server's own.
+/// What [`back`] says of a packet that passes as it came.
+const PASSES: u16 = u16::MAX;
+
+/// The source port from which a client gets a server's message, if from the virtual address.
 fn back(rig: &mut Rig, server: u8, client_port: u16, call: &str) -> u16 {
     let packet = udp((V4.server(server), 5060), (V4.client(), client_port), &message(call), 64);
     match rig.receive(&packet) {
@@ -58,7 +61,7 @@ fn back(rig: &mut Rig, server: u8, client_port: u16, call: &str) -> u16 {
         }
         (Verdict::Pass, bytes) => {
             assert_eq!(bytes, packet);
-            0
+            PASSES
         }
         other => panic!("{other:?}"),
     }
@@ -154,7 +157,7 @@ fn servers_begin_one_packet_calls() {
     assert_eq!(rig.shown(), ["7:0>1:5060>2:5060 ASSURED sip a@x"]);
     assert_eq!(back(&mut rig, 1, 5060, "a@x"), 5060);
     assert_eq!(back(&mut rig, 1, 5099, "new@x"), 5060);
-    assert_eq!(back(&mut rig, 1, 5060, ""), 0);
+    assert_eq!(back(&mut rig, 1, 5060, ""), PASSES);
     assert_eq!(
         rig.shown(),
         [
@@ -208,7 +211,7 @@ fn which_service_a_server_speaks_for() {
     rig.pair(service(5061), by_sip(PERSISTENT), 5060);
     assert_eq!(back(&mut rig, 1, 1, "a@x"), 5061);
     rig.pair(service(5062), round_robin(PERSISTENT), 5060);
-    assert_eq!(back(&mut rig, 1, 2, "b@x"), 0);
+    assert_eq!(back(&mut rig, 1, 2, "b@x"), PASSES);
     let server = DestinationId { address: V4.server(1), port: 5060 };
     rig.execute(Command::DeleteDestination(service(5060), server));
     rig.add(service(5060), server, 0);
@@ -217,11 +220,11 @@ fn which_service_a_server_speaks_for() {
     rig.execute(Command::DeleteService(service(5062)));
     assert_eq!(back(&mut rig, 1, 4, "d@x"), 5061);
     rig.execute(Command::EditService(service(5061), round_robin(PERSISTENT)));
-    assert_eq!(back(&mut rig, 1, 5, "e@x"), 0, "no engine any longer");
+    assert_eq!(back(&mut rig, 1, 5, "e@x"), PASSES, "no engine any longer");
     // A service for all ports does not say what the client is to see.
     let mut rig = Rig::new(100);
     rig.pair(service(0), by_sip(PERSISTENT), 5060);
-    assert_eq!(back(&mut rig, 1, 6, "f@x"), 0);
+    assert_eq!(back(&mut rig, 1, 6, "f@x"), PASSES);
 }
 
 /// Nothing is remembered then, and no Call-ID needed.
@@ -283,6 +286,14 @@ fn the_data_end_with_the_template() {
     assert_eq!(rig.shown(), ["2:0>1:5060>2:5060 NONE sip a@x"]);
     rig.advance(Duration::from_secs(3));
     assert!(rig.shown().is_empty());
+    // What servers send keeps it, too.
+    assert_eq!(back(&mut rig, 1, 5060, "a@x"), 5060);
+    rig.advance(Duration::from_secs(299));
+    assert_eq!(back(&mut rig, 1, 5060, "a@x"), 5060);
+    rig.advance(Duration::from_secs(299));
+    assert_eq!(rig.shown(), ["7:0>1:5060>1:5060 ASSURED sip a@x"]);
+    rig.advance(Duration::from_secs(3));
+    assert!(rig.shown().is_empty());
     // The entry's next owner has none of them.
     rig.pair(service(53), round_robin(PERSISTENT), 53);
     assert_eq!(call_to(&mut rig, 2, 1, 53, "a@x"), "2");
@@ -324,7 +335,10 @@ fn other_protocols_and_places() {
     let shown = rig.shown();
     assert!(shown.contains(&"2:0>1:0>2:0 NONE sip a@x".to_owned()), "{shown:?}");
     assert!(shown.contains(&"7:0>1:21>1:21 ASSURED sip b@x".to_owned()), "{shown:?}");
-    rig.execute(Command::DeleteService(id));
+    // Servers begin no connections over TCP.
+    rig.execute(Command::EditService(id, by_sip(0)));
+    let syn = tcp((V4.server(1), 5060), (V4.client(), 2), "S", &message("c@x"), 64);
+    assert_eq!(rig.receive(&syn).0, Verdict::Pass);
 }
 
 #[test]
