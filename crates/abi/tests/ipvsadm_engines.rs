@@ -64,7 +64,7 @@ fn template(data: &[u8]) -> ConnectionInfo {
 
 fn printed(options: &str) -> Vec<u8> {
     let words: Vec<String> = options.split(' ').map(str::to_owned).collect();
-    let line = understand(&words, &NumericResolver).ok().expect("a good command line");
+    let line = understand(&words, &NumericResolver).expect("a good command line");
     let (mut output, mut errors) = (Vec::new(), Vec::new());
     let mut streams = Streams { input: &mut &b""[..], output: &mut output, errors: &mut errors };
     assert_eq!(run(line.action, &mut Shown, &NumericResolver, &mut streams), 0);
