@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the first inputs of both targets, from the recordings of ../conformance/recordings/raw, to corpus/TARGET/:
+"""Writes the first inputs of the targets, those of codecs from the recordings of ../conformance/recordings/raw, to corpus/TARGET/:
 some twenty requests in a row each. `cargo fuzz cmin` makes the committed corpus of them and of what was found."""
 import os, struct
 here = os.path.dirname(os.path.abspath(__file__))
@@ -35,3 +35,10 @@ for target, source in (("genetlink_session", netlink), ("sockopt", sockopt)):
     pieces = list(source())
     for at in range(0, len(pieces), 20):
         with open(os.path.join(folder, f"seed-{at:04}"), "wb") as out: out.write(b"".join(pieces[at:at + 20]))
+
+# Messages of both directions: header forms that the kernel takes and refuses.
+folder = os.path.join(here, "corpus/sip")
+os.makedirs(folder, exist_ok=True)
+headers = (b"Call-ID: a@h\r\n", b"i:a\n", b"Call-ID \r\n :\r\n a@h\r", b"Call-ID: ;\r\ni: b@h\r\n", b"i: c@\r\ni: d\r\n", b"\r\nVia: x\r\nI\t:" + b"x" * 256 + b"\r\n")
+with open(os.path.join(folder, "seed"), "wb") as out:
+    for number, header in enumerate(headers): out.write(piece(bytes([number]) + b"BYE sip:a@b SIP/2.0\r\n" + header + b"\r\n"))

@@ -37,6 +37,21 @@ datagrams() {
     sleep 2.5
 }
 
+# messages ADDRESS PORT FROM CALL...: a SIP message of each call from the client's port FROM, `-` for one without Call-ID. Then
+# waits as datagrams does.
+messages() {
+    on_client python3 -c '
+import socket, sys
+address, port, source, *calls = sys.argv[1:]
+with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as out:
+    out.bind(("", int(source)))
+    for call in calls:
+        header = "" if call == "-" else f"Call-ID: {call}\r\n"
+        out.sendto(f"OPTIONS sip:a@b SIP/2.0\r\n{header}CSeq: 1 OPTIONS\r\n\r\n".encode(), (address, int(port)))
+' "$@"
+    sleep 2.5
+}
+
 # link: makes the link to the client's namespace. This end: ve0, 10.0.0.1/24, 2001:db8::1/64, and the virtual addresses
 # 10.0.0.100 and 2001:db8::100; the other end: 10.0.0.2, 2001:db8::2. Servers 10.0.0.11 to .13 (and ::11 to ::13) have
 # permanent neighbour entries and swallow what they get.

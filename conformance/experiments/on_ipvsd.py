@@ -5,7 +5,7 @@ kernel; as root, in namespaces of its own:
 
 Each reset() starts a new daemon, as on the reference it loads the module anew.
 """
-import os, runpy, subprocess, sys, time
+import os, re, runpy, subprocess, sys, time
 
 os.makedirs("/run/netns", exist_ok=True)
 subprocess.run(["mount", "-t", "tmpfs", "none", "/run/netns"], check=True)
@@ -42,7 +42,8 @@ def start():
 
 
 def translated(command):
-    return command.replace("cat /proc/net/ip_vs_conn", "ipvsd show proc ip_vs_conn").replace("sysctl -qw net.ipv4.vs.", "ipvsd sysctl ")
+    command = re.sub(r"(cat|sort) /proc/net/(ip_vs\w*)", lambda it: f"ipvsd show proc {it[2]}" + " | sort" * (it[1] == "sort"), command)
+    return command.replace("sysctl -qw net.ipv4.vs.", "ipvsd sysctl ")
 
 
 plain_setup, plain_sh, plain_show = packets.setup, packets.sh, packets.show
@@ -62,7 +63,7 @@ def reset(*rules):
 
 packets.sh = lambda command, check=True: plain_sh(translated(command), check and "modprobe" not in command)
 packets.show = lambda command: plain_show(translated(command))
-packets.setup, packets.reset = setup, reset
+packets.setup, packets.reset, packets.afresh = setup, reset, reset
 try:
     runpy.run_path(os.path.join(here, name), run_name="__main__")
 finally:

@@ -39,7 +39,7 @@ def sysctl(**kv):
 
 
 def setup(mtu_r=1500):
-    sh("modprobe ip_vs; sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.rp_filter=0 "
+    sh("modprobe ip_vs; sysctl -eqw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.rp_filter=0 "
        "net.ipv4.conf.default.rp_filter=0 net.ipv6.conf.default.accept_dad=0 net.ipv4.conf.all.send_redirects=0 "
        "net.ipv4.conf.default.send_redirects=0 net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0 net.ipv4.icmp_msgs_per_sec=1000000 "
        "net.ipv4.icmp_msgs_burst=1000000")
@@ -237,6 +237,18 @@ def reset(*rules):
     """Flushes everything, connections too, and makes the given rules."""
     # net.ipv4.vs.* are the namespace's own; connections go with a module reload
     sh("ipvsadm -C; for m in $(lsmod | awk '/^ip_vs_/{print $1}'); do rmmod $m; done; rmmod ip_vs; modprobe ip_vs")
+    for r in rules:
+        sh("ipvsadm " + r)
+    drain()
+
+
+def afresh(*rules):
+    """As reset, where connections keep the module from being removed: in another network namespace."""
+    for ns in list(PORTS):
+        PORTS.pop(ns).close()
+        sh(f"ip netns del {ns}; ip link del {ns[0]}0", check=False)
+    assert LIBC.unshare(0x40000000) == 0
+    setup()
     for r in rules:
         sh("ipvsadm " + r)
     drain()

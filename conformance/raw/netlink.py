@@ -4,8 +4,7 @@
 Run as root with ip_vs and ip_vs_pe_sip loaded, after setup.sh:  python3 netlink.py > netlink.txt
 Lines: "# name", "> request datagram in hex", "< answer datagram in hex" (any number); "~ NUMBER HEX" is a socket option
 set in between. Names: "user: ..." is sent without capabilities; "socket: ..." needs options of the netlink socket that a
-Unix socket has not, or shows a difference listed in docs/compatibility.md; what follows END OF REPLAY is read and written
-again, not replayed.
+Unix socket has not, or shows a difference listed in docs/compatibility.md.
 What differs from run to run is replaced: the family's id by 0x4950; the port id is always 4242. Of a dump of all
 families only IPVS's message and the end are kept. Services that are listed together lie in one bucket of the kernel's
 table, whose order is known.
@@ -568,8 +567,7 @@ os.waitpid(pid, 0)
 sock = connect()
 do("flush", 17)
 
-# -- a persistence engine, last: the answers are read and written again, not replayed
-print("# END OF REPLAY")
+# -- a persistence engine
 do("flush before engines", 17)
 do("new with engine", 1, svc(sid() + FULL + text(11, "sip")))
 do("get with engine", 4, svc(sid()))

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use ipvs_abi::genetlink::{Action, Exchange, Listing, Messages, Progress, Session, decode_request};
 use ipvs_core::{
     Command, ConnectionFlags, ConnectionInfo, Counters, DestinationConfig, DestinationId, DestinationInfo,
-    Error, ForwardingMethod, Info, MarkTarget, Rates, Reply, ServiceConfig, ServiceFlags, ServiceId,
-    ServiceInfo, Stats, Timeouts, Tunnel,
+    EngineData, Error, ForwardingMethod, Info, MarkTarget, Rates, Reply, ServiceConfig, ServiceFlags,
+    ServiceId, ServiceInfo, Stats, Timeouts, Tunnel,
 };
 use proptest::prelude::*;
 
@@ -125,20 +125,28 @@ fn connection_info() -> impl Strategy<Value = ConnectionInfo> {
     let state = prop_oneof![Just("ESTABLISHED"), Just("UDP"), Just("NONE"), Just("ERR!"), Just("S-ACK-SENT")];
     any::<[bool; 2]>().prop_flat_map(move |[ipv6, other]| {
         let addresses = (address(ipv6), address(ipv6), address(other));
-        (any::<u8>(), addresses, any::<[u16; 3]>(), state.clone(), any::<u32>()).prop_map(
-            |(protocol, (client, virtual_address, destination), ports, state, expires)| ConnectionInfo {
-                protocol,
-                client,
-                client_port: ports[0],
-                virtual_address,
-                virtual_port: ports[1],
-                destination,
-                destination_port: ports[2],
-                state,
-                expires,
+        (any::<u8>(), addresses, any::<[u16; 3]>(), state.clone(), any::<u32>(), engine()).prop_map(
+            |(protocol, (client, virtual_address, destination), ports, state, expires, engine)| {
+                ConnectionInfo {
+                    protocol,
+                    client,
+                    client_port: ports[0],
+                    virtual_address,
+                    virtual_port: ports[1],
+                    destination,
+                    destination_port: ports[2],
+                    state,
+                    expires,
+                    engine,
+                }
             },
         )
     })
+}
+
+fn engine() -> impl Strategy<Value = Option<EngineData>> {
+    let data = prop::collection::vec(any::<u8>(), 1..256);
+    prop::option::of(data.prop_map(|data| EngineData { name: "sip".to_owned(), data: data.into() }))
 }
 
 /// A reply and the command that asks for it.

@@ -305,8 +305,17 @@ pub struct DestinationInfo {
     pub stats: Stats,
 }
 
+/// What a persistence engine took from the packet that a template was made by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineData {
+    /// The engine's name.
+    pub name: String,
+    /// What it took, 1 to 255 bytes: of SIP, the Call-ID.
+    pub data: Box<[u8]>,
+}
+
 /// A connection as listings show it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionInfo {
     /// IP protocol number; 0 for a firewall-mark template.
     pub protocol: u8,
@@ -326,6 +335,8 @@ pub struct ConnectionInfo {
     pub state: &'static str,
     /// Seconds until it expires.
     pub expires: u32,
+    /// Of a template that a persistence engine has part in.
+    pub engine: Option<EngineData>,
 }
 
 /// Version and sizes.

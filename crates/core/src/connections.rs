@@ -1,4 +1,5 @@
-//! The connections: the shared table, the wheel that ends them, and which template controls which of them.
+//! The connections: the shared table, the wheel that ends them, which template controls which of them, and what templates
+//! of persistence engines stand for.
 
 use ipvs_flow::{EntryIndex, EntryRef, InsertError, NewConnection, Tick, Wheel, nanos, ticks};
 
@@ -7,6 +8,7 @@ use std::time::Duration;
 use crate::destination::{Bound, DestinationIndex, Destinations};
 use crate::memory::ConnectionTable;
 use crate::persistence::is_assured;
+use crate::template_data::TemplateData;
 use crate::time::Instant;
 
 /// Connection flags: the kernel's bits (spec section 2.6), as far as they are kept in the table's 16.
@@ -25,6 +27,7 @@ pub(crate) struct Connections {
     pub(crate) table: ConnectionTable,
     wheel: Wheel,
     control: Control,
+    pub(crate) template_data: TemplateData,
     /// When [`Connections::expire`] was last called.
     visited: Instant,
 }
@@ -38,7 +41,8 @@ const POSTPONEMENT: u32 = 60;
 impl Connections {
     pub(crate) fn new(table: ConnectionTable, now: Instant) -> Self {
         let wheel = Wheel::new(table.capacity(), tick(now));
-        Self { table, wheel, control: Control::default(), visited: now }
+        let (control, template_data) = (Control::default(), TemplateData::default());
+        Self { table, wheel, control, template_data, visited: now }
     }
 
     /// Enters a connection and starts its timer.
@@ -63,7 +67,7 @@ impl Connections {
     /// Ends one connection now.
     pub(crate) fn remove(&mut self, destinations: &mut Destinations, index: EntryIndex) {
         self.wheel.cancel(index);
-        release(&self.table, &mut self.control, destinations, index);
+        release(&self.table, &mut self.control, &mut self.template_data, destinations, index);
     }
 
     /// Ends one that the defence picked. Its template goes with it if that controls no other connection and none was
@@ -82,7 +86,7 @@ impl Connections {
     /// Ends those whose time has come, at most [`EXPIRY_BUDGET`] of them.
     pub(crate) fn expire(&mut self, destinations: &mut Destinations, now: Instant) {
         self.visited = now;
-        let Self { table, wheel, control, .. } = self;
+        let Self { table, wheel, control, template_data, .. } = self;
         let now = tick(now);
         wheel.advance(now, EXPIRY_BUDGET, |index| {
             let entry = table.entry(index)?;
@@ -95,7 +99,7 @@ impl Connections {
                 entry.touch(now);
                 return Some(entry.deadline());
             }
-            release(table, control, destinations, index);
+            release(table, control, template_data, destinations, index);
             None
         });
     }
@@ -140,6 +144,7 @@ impl Connections {
 fn release(
     table: &ConnectionTable,
     control: &mut Control,
+    template_data: &mut TemplateData,
     destinations: &mut Destinations,
     index: EntryIndex,
 ) {
@@ -152,6 +157,9 @@ fn release(
     };
     if table.remove(index) {
         control.clear(index, bound == Bound::Template);
+        if bound == Bound::Template {
+            template_data.forget(index);
+        }
         destinations.unbind(destination, bound);
     }
 }

@@ -19,13 +19,15 @@ const CLIENTS: u8 = 4;
 enum Step {
     /// A segment with these flags, or a datagram without.
     Inbound(u8, u16, u16, Option<u8>),
+    /// A SIP message of that call, from that client or server.
+    Message(bool, u8, u16, u8),
     /// From that server.
     Outbound(u8, u8, u16, u16, Option<u8>),
     Weigh(u16, u8, i32),
     Add(u16, u8),
     Delete(u16, u8),
-    /// New flags and timeout of a service.
-    Edit(u16, u32, u32),
+    /// New flags and timeout of a service, and whether it has a persistence engine.
+    Edit(u16, u32, u32, bool),
     DeleteService(u16),
     Set(Sysctl, i64),
     Pass(u64),
@@ -54,7 +56,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (service(), 1..4u8, 0..3).prop_map(|(service, i, weight)| Step::Weigh(service, i, weight)),
         2 => (service(), 1..4u8).prop_map(|(service, i)| Step::Add(service, i)),
         1 => (service(), 1..4u8).prop_map(|(service, i)| Step::Delete(service, i)),
-        1 => (service(), service_flags, 1..400u32).prop_map(|(service, flags, t)| Step::Edit(service, flags, t)),
+        1 => (service(), service_flags, 1..400u32, any::<bool>())
+            .prop_map(|(service, flags, t, engine)| Step::Edit(service, flags, t, engine)),
+        6 => (any::<bool>(), 1..4u8, 0..3u16, 0..5u8)
+            .prop_map(|(inbound, host, p, call)| Step::Message(inbound, host, p, call)),
         1 => service().prop_map(Step::DeleteService),
         2 => (sysctl, 0..4i64).prop_map(|(sysctl, value)| Step::Set(sysctl, value)),
         3 => prop::sample::select(vec![0, 1, 7, 61, 200]).prop_map(Step::Pass),
@@ -70,10 +75,16 @@ fn run(bench: &mut Bench, step: Step) {
     let virtual_address = [10, 9, 0, 1];
     match step {
         Step::Inbound(c, p, port, flags) => {
-            send(bench, (client(c), 4000 + p), (virtual_address, port), flags)
+            send(bench, (client(c), 4000 + p), (virtual_address, port), flags, b"x")
+        }
+        Step::Message(inbound, host, p, call) => {
+            let message = format!("BYE\r\ni: {call}\r\n");
+            let (server, client) = (([10, 8, 0, host], 80), (client(host), 4000 + p));
+            let (from, to) = if inbound { (client, (virtual_address, 80)) } else { (server, client) };
+            send(bench, from, to, None, message.as_bytes());
         }
         Step::Outbound(s, c, p, port, flags) => {
-            send(bench, ([10, 8, 0, s], port), (client(c), 4000 + p), flags)
+            send(bench, ([10, 8, 0, s], port), (client(c), 4000 + p), flags, b"x")
         }
         Step::Weigh(port, i, value) => {
             for id in services(port) {
@@ -90,9 +101,15 @@ fn run(bench: &mut Bench, step: Step) {
                 let _ = bench.delete(id, i);
             }
         }
-        Step::Edit(port, flags, timeout) => {
+        Step::Edit(port, flags, timeout, engine) => {
+            let persistence_engine = engine.then(|| "sip".to_owned());
             for id in services(port) {
-                let config = ServiceConfig { flags, timeout, ..settings("wlc") };
+                let config = ServiceConfig {
+                    flags,
+                    timeout,
+                    persistence_engine: persistence_engine.clone(),
+                    ..settings("wlc")
+                };
                 if bench.run(Command::EditService(id, config.clone())).is_err() {
                     bench.run(Command::AddService(id, config)).unwrap();
                 }
@@ -108,7 +125,7 @@ fn run(bench: &mut Bench, step: Step) {
     }
 }
 
-fn send(bench: &mut Bench, from: ([u8; 4], u16), to: ([u8; 4], u16), flags: Option<u8>) {
+fn send(bench: &mut Bench, from: ([u8; 4], u16), to: ([u8; 4], u16), flags: Option<u8>, payload: &[u8]) {
     let mut bytes = Vec::new();
     let builder = PacketBuilder::ipv4(from.0, to.0, 64);
     match flags {
@@ -119,7 +136,7 @@ fn send(bench: &mut Bench, from: ([u8; 4], u16), to: ([u8; 4], u16), flags: Opti
             let sum = u32::from(u16::from_be_bytes([bytes[36], bytes[37]])) + 0xffff - u32::from(flags);
             bytes[36..38].copy_from_slice(&((sum & 0xffff) as u16 + (sum >> 16) as u16).to_be_bytes());
         }
-        None => builder.udp(from.1, to.1).write(&mut bytes, b"x").unwrap(),
+        None => builder.udp(from.1, to.1).write(&mut bytes, payload).unwrap(),
     }
     let len = bytes.len();
     bytes.resize(1500, 0);
@@ -145,6 +162,17 @@ fn check(bench: &Bench) {
             *controlled.entry(template).or_default() += 1;
         }
     }
+    let with_engine = director
+        .services
+        .ordered()
+        .filter(|index| director.services.get(*index).unwrap().persistence_engine.is_some());
+    assert_eq!(director.services.any_with_engine(), with_engine.count() > 0);
+    for index in connections.template_data.templates() {
+        assert!(
+            connections.table.entry(index).is_some_and(|entry| entry.is_template()),
+            "data of no template"
+        );
+    }
     for (index, destination) in director.destinations.iter() {
         let counted = [destination.active, destination.inactive, destination.persistent];
         assert_eq!(counted, counts.remove(&index.0).unwrap_or_default(), "{:?}", destination.id);
@@ -163,7 +191,7 @@ proptest! {
     fn counts_are_what_the_table_holds(steps in prop::collection::vec(step(), 1..150)) {
         let mut bench = Bench::new();
         for (port, i) in [(80, 1), (80, 2), (0, 1), (21, 3)] {
-            run(&mut bench, Step::Edit(port, ServiceFlags::PERSISTENT, 60));
+            run(&mut bench, Step::Edit(port, ServiceFlags::PERSISTENT, 60, port == 80));
             run(&mut bench, Step::Add(port, i));
         }
         for step in steps {
@@ -175,6 +203,7 @@ proptest! {
         }
         check(&bench);
         prop_assert!(bench.director.connections.table.is_empty());
+        prop_assert_eq!(bench.director.connections.template_data.templates().count(), 0);
     }
 }
 
@@ -182,7 +211,7 @@ proptest! {
 #[test]
 fn packets_are_valid() {
     let mut bench = Bench::new();
-    run(&mut bench, Step::Edit(80, 0, 0));
+    run(&mut bench, Step::Edit(80, 0, 0, false));
     run(&mut bench, Step::Add(80, 1));
     for flags in [Some(0x02), None] {
         run(&mut bench, Step::Inbound(1, 1, 80, flags));

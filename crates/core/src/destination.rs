@@ -161,6 +161,15 @@ impl Destinations {
         })
     }
 
+    /// Of the available masquerading destinations with exactly this address and port, of services of `protocol`, the one
+    /// that was added last.
+    pub(crate) fn newest(&self, protocol: u16, address: IpAddr, port: u16) -> Option<DestinationIndex> {
+        let key: RealServer = (Some(protocol), address, port);
+        let range = (key, DestinationIndex(0))..=(key, DestinationIndex(u32::MAX));
+        let serial = |index| self.get(index).map_or(0, |destination| destination.serial);
+        self.real_servers.range(range).map(|(_, index)| *index).max_by_key(|index| serial(*index))
+    }
+
     /// Enters a new destination, detached from any service; see [`Destinations::attach`].
     pub(crate) fn insert(
         &mut self,

@@ -34,18 +34,21 @@ mod memory;
 mod orphans;
 mod packet;
 mod persistence;
+mod persistence_engine;
 mod protocol;
 mod random;
 mod receive;
 mod schedule;
 mod schedule_icmp;
 mod scheduler;
+mod server_begins;
 mod service;
 mod standby;
 mod stats;
 mod strays;
 mod sync_daemon;
 mod sysctl;
+mod template_data;
 mod time;
 mod timeouts;
 mod trash;
@@ -54,7 +57,7 @@ mod unowned;
 mod verdict;
 
 pub use command::{
-    Command, ConnectionFlags, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo,
+    Command, ConnectionFlags, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, EngineData,
     ForwardingMethod, Info, MarkTarget, Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Timeouts,
     TotalStats, Tunnel, TunnelType,
 };

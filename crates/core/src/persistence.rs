@@ -15,6 +15,7 @@ use crate::schedule::{Refusal, Route};
 use crate::scheduler::Flow;
 use crate::service::{FTP, Service, ServiceIndex};
 use crate::sysctl::Sysctl;
+use crate::template_data::Caller;
 use crate::time::Instant;
 
 /// State of a template: nothing came through yet.
@@ -41,22 +42,34 @@ pub(crate) fn is_assured(state: u8) -> bool {
 impl Director {
     /// Where a packet to a persistent service goes: where the template of its client says, or a new one to the
     /// destination that the scheduler chooses. The template's timer starts again. An overloaded destination keeps its clients.
+    ///
+    /// With a persistence engine each of its data has a template of its own, still by client network; a packet without is
+    /// refused (seen, `conformance/experiments/sip.py`).
     pub(crate) fn persist(
         &mut self,
         service: ServiceIndex,
         protocol: u8,
         flow: &Flow,
+        payload: &[u8],
     ) -> Result<Route, Refusal> {
         let settings = self.services.get(service).ok_or(Refusal::NoDestination)?;
-        let key = template_key(settings, protocol, flow);
+        let caller = match settings.persistence_engine {
+            Some(_) => {
+                Some(settings.caller(protocol, flow.source, payload).ok_or(Refusal::NoPersistenceData)?)
+            }
+            None => None,
+        };
+        let key = self.key_for(caller, template_key(settings, protocol, flow));
         // The server's own port, where the packet is to the service's own.
         let (own_port, timeout) = (settings.own_port(), lifetime(settings.timeout));
-        let template = match self.valid_template(&key) {
+        let template = match self.valid_template(&key, caller) {
             Some(template) => template,
             None => {
                 let destination = self.choose(service, flow).ok_or(Refusal::NoDestination)?;
                 let one_port = is_for_one_port(own_port, flow);
-                self.enter_template(flow.now, key, one_port, destination, timeout)?
+                let port = self.destinations.get(destination).map_or(0, |destination| destination.id.port);
+                let port = if one_port { port } else { 0 };
+                self.enter_template(flow.now, key, caller, (destination, port), timeout)?
             }
         };
         let entry = self.connections.table.entry(template).ok_or(Refusal::NoDestination)?;
@@ -68,15 +81,26 @@ impl Director {
         Ok(Route { destination, port, template: Some(template), one_packet: false })
     }
 
+    /// The key of the template for `caller`, if a persistence engine has part in it: as `key`, of its client.
+    pub(crate) fn key_for(&self, caller: Option<Caller<'_>>, key: Key) -> Key {
+        match caller {
+            Some(caller) => Key { client: caller.address(self.config.hash_key()), ..key },
+            None => key,
+        }
+    }
+
     /// The template with that key, if its destination still serves. One that is no longer valid is taken out of the
     /// hash: it lives on until the connections that it controls have ended.
-    fn valid_template(&mut self, key: &Key) -> Option<EntryIndex> {
+    pub(crate) fn valid_template(&mut self, key: &Key, caller: Option<Caller<'_>>) -> Option<EntryIndex> {
         let (index, entry) = self.connections.table.lookup_in(key)?;
         let quiescent_expire = self.sysctls.value(Sysctl::ExpireQuiescentTemplate) != 0;
         let destination = self.destinations.get(DestinationIndex(entry.destination()));
-        let valid = destination.is_some_and(|destination| {
-            destination.available && !(quiescent_expire && destination.config.weight == 0)
-        });
+        // Two callers of one hash are not to be expected; the later takes the template's place.
+        let same = caller.is_none_or(|caller| self.connections.template_data.is_of(index, caller));
+        let valid = same
+            && destination.is_some_and(|destination| {
+                destination.available && !(quiescent_expire && destination.config.weight == 0)
+            });
         if valid {
             return Some(index);
         }
@@ -84,12 +108,13 @@ impl Director {
         None
     }
 
-    fn enter_template(
+    /// Enters a template for a destination and its port.
+    pub(crate) fn enter_template(
         &mut self,
         now: Instant,
         key: Key,
-        one_port: bool,
-        index: DestinationIndex,
+        caller: Option<Caller<'_>>,
+        (index, destination_port): (DestinationIndex, u16),
         timeout: u32,
     ) -> Result<EntryIndex, InsertError> {
         let destination = self.destinations.get(index).ok_or(InsertError::TableFull)?;
@@ -98,22 +123,30 @@ impl Director {
             &NewConnection {
                 key,
                 destination: index.0,
-                destination_port: if one_port { destination.id.port } else { 0 },
+                destination_port,
                 flags: u16::from(destination.config.forwarding.0),
                 state: NONE,
                 timeout,
             },
         )?;
         self.destinations.bind(index, Bound::Template);
+        if let Some(caller) = caller {
+            self.connections.template_data.keep(template, caller);
+        }
         Ok(template)
     }
 
     /// Notes at a connection's template that the connection was established.
     #[cold]
     pub(crate) fn assure(&mut self, connection: EntryIndex) {
-        if let Some(template) = self.connections.template_of(connection)
-            && let Some(entry) = self.connections.table.entry(template)
-        {
+        if let Some(template) = self.connections.template_of(connection) {
+            self.assure_template(template);
+        }
+    }
+
+    /// Notes at a template that a connection of it was established.
+    pub(crate) fn assure_template(&self, template: EntryIndex) {
+        if let Some(entry) = self.connections.table.entry(template) {
             entry.set_state(ASSURED);
         }
     }
@@ -125,7 +158,15 @@ fn is_for_one_port(own: Option<u16>, flow: &Flow) -> bool {
     own.is_some_and(|port| port == flow.destination_port && port != FTP)
 }
 
-/// The key of the template for a packet to `service`.
+impl Service {
+    /// Who a packet from or to `client` is for the service's persistence engine; `None` if it has none or finds nothing.
+    pub(crate) fn caller<'p>(&self, protocol: u8, client: IpAddr, payload: &'p [u8]) -> Option<Caller<'p>> {
+        let engine = self.persistence_engine?;
+        Some(Caller { network: network(client, self.netmask), engine, data: engine.data(protocol, payload)? })
+    }
+}
+
+/// The key of the template for a packet to `service`, without persistence engine.
 fn template_key(service: &Service, protocol: u8, flow: &Flow) -> Key {
     let (protocol, virtual_address, virtual_port) = match service.id {
         ServiceId::Mark { ipv6, mark } => (ANY_PROTOCOL, mark_address(ipv6, mark), 0),
@@ -162,7 +203,7 @@ fn network(client: IpAddr, netmask: u32) -> IpAddr {
 }
 
 /// A template's timeout in ticks.
-fn lifetime(seconds: u32) -> u32 {
+pub(crate) fn lifetime(seconds: u32) -> u32 {
     if seconds < LONGEST / 239 { ticks(seconds) } else { LONGEST }
 }
 

@@ -100,10 +100,13 @@ impl Director {
             }
             Some(Match::Inbound(index)) => self.inbound(arrival, packet, ports, signal, index),
             Some(Match::Outbound(index)) => self.outbound(arrival, packet, signal, index),
-            None => match self.refuse_stray(arrival, packet, ports, signal) {
+            None => match self.begin_by_server(arrival, packet, ports, signal) {
                 Some(verdict) => verdict,
-                None if self.standby => Verdict::Pass,
-                None => self.schedule(arrival, packet, ports, signal),
+                None => match self.refuse_stray(arrival, packet, ports, signal) {
+                    Some(verdict) => verdict,
+                    None if self.standby => Verdict::Pass,
+                    None => self.schedule(arrival, packet, ports, signal),
+                },
             },
         }
     }

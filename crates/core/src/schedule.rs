@@ -1,15 +1,15 @@
 //! The first packet of a connection: service, scheduler, new entry.
 
 use ipvs_flow::{Address, EntryIndex, InsertError, Key, NewConnection, ticks};
-use ipvs_wire::Ports;
+use ipvs_wire::{Headers, Ports, transport};
 
-use crate::command::{ForwardingMethod, ServiceFlags};
+use crate::command::ForwardingMethod;
 use crate::connections::{flag, tick};
 use crate::destination::{Bound, DestinationIndex};
 use crate::director::Director;
 use crate::forward::Ends;
 use crate::packet::Packet;
-use crate::protocol::{Signal, UDP};
+use crate::protocol::Signal;
 use crate::receive::Arrival;
 use crate::scheduler::Flow;
 use crate::service::ServiceIndex;
@@ -42,6 +42,8 @@ pub(crate) enum Refusal {
     TableFull,
     /// One client port has too many connections.
     ChainFull,
+    /// The persistence engine finds nothing to go by.
+    NoPersistenceData,
 }
 
 impl Refusal {
@@ -51,6 +53,7 @@ impl Refusal {
             Self::NoDestination => Reason::NoDestination,
             Self::TableFull => Reason::TableFull,
             Self::ChainFull => Reason::ClientPortFull,
+            Self::NoPersistenceData => Reason::NoPersistenceData,
         }
     }
 }
@@ -97,7 +100,8 @@ impl Director {
             destination: headers.destination,
             destination_port: ports.destination,
         };
-        let Some(route) = self.route(service, headers.protocol, &flow) else { return Verdict::Pass };
+        let payload = behind_header(packet, headers);
+        let Some(route) = self.route(service, headers.protocol, &flow, payload) else { return Verdict::Pass };
         let outcome = route.and_then(|route| {
             if route.one_packet {
                 return Ok(self.forward_once(arrival, packet, &flow, &route));
@@ -111,20 +115,22 @@ impl Director {
         })
     }
 
-    /// Where a new connection goes; `None` if the service does not serve the packet's port.
+    /// Where a new connection goes; `None` if the service does not serve the packet's port. `payload` is for the
+    /// service's persistence engine.
     pub(crate) fn route(
         &mut self,
         index: ServiceIndex,
         protocol: u8,
         flow: &Flow,
+        payload: &[u8],
     ) -> Option<Result<Route, Refusal>> {
         let service = self.services.get(index)?;
         if !service.serves_port(flow.destination_port) {
             return None;
         }
-        let one_packet = service.flags.contains(ServiceFlags::ONE_PACKET) && protocol == UDP;
+        let one_packet = service.is_one_packet(protocol);
         Some(match service.is_persistent() {
-            true => self.persist(index, protocol, flow).map(|it| Route { one_packet, ..it }),
+            true => self.persist(index, protocol, flow, payload).map(|it| Route { one_packet, ..it }),
             false => self.choose(index, flow).map_or(Err(Refusal::NoDestination), |destination| {
                 let port = self.destinations.get(destination).map_or(0, |destination| destination.id.port);
                 let port = if port == 0 { flow.destination_port } else { port };
@@ -219,4 +225,10 @@ impl Director {
         let output = if method == ForwardingMethod::MASQUERADE.0 { 0 } else { flag::NO_OUTPUT };
         u16::from(method) & flag::METHOD | output | flag::INACTIVE
     }
+}
+
+/// What follows the transport header's fixed part.
+pub(crate) fn behind_header<'p>(packet: &'p Packet<'_>, headers: &Headers) -> &'p [u8] {
+    let fixed = transport::fixed_header_len(headers.protocol).unwrap_or_default();
+    headers.payload(packet.as_slice()).get(fixed..).unwrap_or_default()
 }

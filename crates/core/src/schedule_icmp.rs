@@ -1,5 +1,5 @@
 //! `schedule_icmp`: an ICMP error about a packet of no connection is scheduled as if its client had sent a packet (spec
-//! section 5).
+//! section 5). Persistence engines find nothing in it (seen, `conformance/experiments/sip.py`).
 
 use crate::director::Director;
 use crate::icmp::Quote;
@@ -40,7 +40,7 @@ impl Director {
             destination: virtual_address,
             destination_port: virtual_port,
         };
-        let Some(route) = self.route(service, protocol, &flow) else { return Verdict::Pass };
+        let Some(route) = self.route(service, protocol, &flow, &[]) else { return Verdict::Pass };
         let outcome = route.and_then(|route| {
             let ends = self.route_ends(&flow, &route).ok_or(Refusal::NoDestination)?;
             if route.one_packet {

@@ -9,6 +9,8 @@ use crate::command::{MarkTarget, ServiceFlags, ServiceId, ServiceInfo};
 use crate::destination::{DestinationIndex, Destinations};
 use crate::error::Error;
 use crate::estimator::Estimated;
+use crate::persistence_engine::Engine;
+use crate::protocol::UDP;
 use crate::scheduler::{Change, Flow, Scheduler, View};
 use crate::stats::Counters;
 use crate::sysctl::Sysctls;
@@ -37,8 +39,8 @@ pub(crate) struct Service {
     pub(crate) scheduler: Option<Box<dyn Scheduler>>,
     /// When the scheduler's upkeep is due, if it has one.
     pub(crate) upkeep: Option<Instant>,
-    /// Persistence engine name.
-    pub(crate) persistence_engine: Option<String>,
+    /// Persistence engine. Change it by [`Services::set_engine`].
+    pub(crate) persistence_engine: Option<Engine>,
     /// Destinations, newest first: the order that schedulers walk and listings show.
     pub(crate) destinations: VecDeque<DestinationIndex>,
     /// Counters and rates. Count through [`crate::Director::count`], so that the estimator learns of it.
@@ -49,6 +51,11 @@ impl Service {
     /// Whether clients stay on their server.
     pub(crate) fn is_persistent(&self) -> bool {
         self.flags.contains(ServiceFlags::PERSISTENT)
+    }
+
+    /// Whether each packet of that protocol is a connection of its own.
+    pub(crate) fn is_one_packet(&self, protocol: u8) -> bool {
+        protocol == UDP && self.flags.contains(ServiceFlags::ONE_PACKET)
     }
 
     /// Whether a packet to `port` that found this service may start a connection: any port for persistent and for
@@ -105,7 +112,7 @@ impl Service {
         ServiceInfo {
             id: self.id,
             scheduler: self.scheduler.as_ref().map_or(crate::scheduler::NONE, |it| it.name()).to_owned(),
-            persistence_engine: self.persistence_engine.clone(),
+            persistence_engine: self.persistence_engine.map(|engine| engine.name().to_owned()),
             flags: self.flags,
             timeout: self.timeout,
             netmask: self.netmask,
@@ -133,6 +140,8 @@ pub(crate) struct Services {
     estimated: Vec<(ServiceIndex, u64)>,
     /// How many are of IPv4.
     ipv4: u32,
+    /// How many have a persistence engine.
+    with_engine: u32,
     /// When the schedulers with upkeep want theirs.
     upkeeps: BTreeSet<(Instant, ServiceIndex)>,
     last_serial: u64,
@@ -184,6 +193,7 @@ impl Services {
         self.by_id.insert(service.id, index);
         self.ordered.insert(order(&service.id, service.serial), index);
         self.ipv4 += u32::from(!service.id.is_ipv6());
+        self.with_engine += u32::from(service.persistence_engine.is_some());
         self.slab.insert(service);
         Ok(index)
     }
@@ -197,6 +207,7 @@ impl Services {
         }
         self.ordered.remove(&order(&service.id, service.serial));
         self.ipv4 -= u32::from(!service.id.is_ipv6());
+        self.with_engine -= u32::from(service.persistence_engine.is_some());
         Some(service)
     }
 
@@ -218,6 +229,19 @@ impl Services {
     /// Number of IPv4 services.
     pub(crate) const fn ipv4(&self) -> u32 {
         self.ipv4
+    }
+
+    /// Gives a service another persistence engine.
+    pub(crate) fn set_engine(&mut self, index: ServiceIndex, engine: Option<Engine>) {
+        let Some(service) = self.slab.get_mut(index.0 as usize) else { return };
+        let before = std::mem::replace(&mut service.persistence_engine, engine);
+        self.with_engine += u32::from(engine.is_some());
+        self.with_engine -= u32::from(before.is_some());
+    }
+
+    /// Whether a service has a persistence engine.
+    pub(crate) const fn any_with_engine(&self) -> bool {
+        self.with_engine > 0
     }
 
     /// Starts the timer of the scheduler's upkeep, if it has one, in place of the one before.

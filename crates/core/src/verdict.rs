@@ -50,6 +50,8 @@ reasons! {
     Fragment = "fragment",
     /// Its IPv4 options choose its way.
     SourceRoute = "source-route",
+    /// It may not start a connection because the service's persistence engine finds nothing to go by: no SIP Call-ID.
+    NoPersistenceData = "no-persistence-data",
     /// The connection table is full.
     TableFull = "table-full",
     /// One client port has too many connections to be told apart quickly.

@@ -47,7 +47,7 @@ pub(crate) fn show(arguments: &Arguments) -> ExitCode {
     let What::Proc { name, socket } = &arguments.what;
     let Some(file) = name else {
         let names = File::ALL.map(|file| file.name().to_owned() + "\n").concat();
-        return print(&names);
+        return print(names.as_bytes());
     };
     let client = ControlClient::connect(socket);
     let text = client.and_then(|mut client| {
@@ -63,9 +63,9 @@ pub(crate) fn show(arguments: &Arguments) -> ExitCode {
 }
 
 /// Prints to standard output; one that was closed early is no failure of ours.
-pub(crate) fn print(text: &str) -> ExitCode {
+pub(crate) fn print(text: &[u8]) -> ExitCode {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             eprintln!("ipvsd: cannot write the output: {error}");
             ExitCode::FAILURE

@@ -91,7 +91,7 @@ pub(crate) fn sysctl(arguments: &Arguments) -> ExitCode {
     if code != ExitCode::SUCCESS && shown.is_empty() {
         return code;
     }
-    match print(&text(&shown, arguments)) {
+    match print(text(&shown, arguments).as_bytes()) {
         ExitCode::SUCCESS => code,
         failed => failed,
     }

@@ -1,6 +1,6 @@
 //! The CONNECTION nest, an extension of ours.
 
-use ipvs_core::ConnectionInfo;
+use ipvs_core::{ConnectionInfo, EngineData};
 
 use super::attribute::{Policy, Table, Writer, family_of};
 use super::number::{connection as number, family};
@@ -48,6 +48,10 @@ pub(super) fn write_connection(writer: &mut Writer<'_>, info: &ConnectionInfo) {
     writer.be16(number::DEST_PORT, info.destination_port);
     writer.text(number::STATE, info.state);
     writer.u32(number::EXPIRES, info.expires);
+    if let Some(engine) = &info.engine {
+        writer.text(number::PE_NAME, &engine.name);
+        writer.bytes(number::PE_DATA, &engine.data);
+    }
 }
 
 /// Reads a connection; `None` if something is missing. A state name that is not known here reads as "ERR!".
@@ -55,6 +59,7 @@ pub(super) fn read_connection(nest: &[u8]) -> Option<ConnectionInfo> {
     let table = Table::<14>::parse(nest, |_| Policy::Any).ok()?;
     let ipv6 = table.u16(number::AF)? == family::INET6;
     let name = table.text(number::STATE)?;
+    let engine = table.text(number::PE_NAME).zip(table.get(number::PE_DATA));
     Some(ConnectionInfo {
         protocol: u8::try_from(table.u16(number::PROTOCOL)?).ok()?,
         client: table.address(number::CLIENT_ADDR, ipv6)?,
@@ -65,5 +70,6 @@ pub(super) fn read_connection(nest: &[u8]) -> Option<ConnectionInfo> {
         destination_port: table.be16(number::DEST_PORT)?,
         state: STATES.iter().find(|known| **known == name).copied().unwrap_or("ERR!"),
         expires: table.u32(number::EXPIRES)?,
+        engine: engine.map(|(name, data)| EngineData { name, data: data.into() }),
     })
 }

@@ -127,9 +127,9 @@ pub mod connection {
     pub const STATE: u16 = 10;
     /// Seconds until it expires, u32.
     pub const EXPIRES: u16 = 11;
-    /// Persistence engine's name, NUL-terminated; kept free for it.
+    /// Persistence engine's name, NUL-terminated; only of its templates.
     pub const PE_NAME: u16 = 12;
-    /// Persistence engine's data; kept free for it.
+    /// Persistence engine's data, 1 to 255 bytes; only of its templates.
     pub const PE_DATA: u16 = 13;
 }
 

@@ -141,7 +141,7 @@ pub(super) fn list(
         Subject::Connections => {
             write!(out, "{}", output::connection_title(listing.columns))?;
             director.each_connection(|connection| {
-                Ok(write!(out, "{}", output::connection_row(connection, &mut names))?)
+                Ok(out.write_all(&output::connection_row(connection, listing.columns, &mut names))?)
             })?;
         }
         Subject::Timeouts => {

@@ -8,15 +8,15 @@ use super::{PAGE, bare, each_page, protocol_name};
 pub(super) fn read<E>(
     origin: bool,
     director: &mut dyn FnMut(Command) -> Result<Reply, E>,
-) -> Result<String, E> {
-    let mut text = "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       ".to_owned();
-    text += if origin { "Origin Expires\n" } else { "Expires PEName PEData\n" };
+) -> Result<Vec<u8>, E> {
+    let mut text = b"Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       ".to_vec();
+    text.extend_from_slice(if origin { b"Origin Expires\n" } else { b"Expires PEName PEData\n" });
     each_page(
         director,
         |cursor| Command::ListConnections { cursor, limit: PAGE },
         |reply| match reply {
             Reply::Connections { items, next } => {
-                items.iter().for_each(|connection| text += &row(connection, origin));
+                items.iter().for_each(|connection| write_row(&mut text, connection, origin));
                 next
             }
             _ => None,
@@ -25,15 +25,21 @@ pub(super) fn read<E>(
     Ok(text)
 }
 
-fn row(connection: &ConnectionInfo, origin: bool) -> String {
+fn write_row(text: &mut Vec<u8>, connection: &ConnectionInfo, origin: bool) {
     let protocol = protocol_name(connection.protocol.into());
     let client = endpoint(bare(connection.client), connection.client_port);
     let service = endpoint(bare(connection.virtual_address), connection.virtual_port);
     let destination = endpoint(bare(connection.destination), connection.destination_port);
     // No connection comes from another director: there is no synchronisation yet.
-    let origin = if origin { "LOCAL  " } else { "" };
+    let shown = if origin { "LOCAL  " } else { "" };
     let (state, expires) = (connection.state, connection.expires);
-    format!("{protocol:<3} {client} {service} {destination} {state:<11} {origin}{expires:>7}\n")
+    let row = format!("{protocol:<3} {client} {service} {destination} {state:<11} {shown}{expires:>7}");
+    text.extend_from_slice(row.as_bytes());
+    if let Some(engine) = connection.engine.as_ref().filter(|_| !origin) {
+        text.extend_from_slice(format!(" {} ", engine.name).as_bytes());
+        text.extend_from_slice(&engine.data);
+    }
+    text.push(b'\n');
 }
 
 fn endpoint(address: String, port: u16) -> String {

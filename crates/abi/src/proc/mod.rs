@@ -58,7 +58,7 @@ impl File {
     }
 }
 
-/// The text of `file`: asks `director` for what it needs. `processors` is the host's number of possible processors, each
+/// The text of `file`, in which only data of persistence engines may not be ASCII: asks `director` for what it needs. `processors` is the host's number of possible processors, each
 /// of which has a row in [`File::IpVsStatsPercpu`].
 ///
 /// # Errors
@@ -67,14 +67,14 @@ pub fn read<E>(
     file: File,
     processors: usize,
     director: &mut dyn FnMut(Command) -> Result<Reply, E>,
-) -> Result<String, E> {
+) -> Result<Vec<u8>, E> {
     match file {
-        File::IpVs => services::read(director),
-        File::IpVsApp => Ok("prot port    usecnt name\n".to_owned()),
+        File::IpVs => services::read(director).map(String::into_bytes),
+        File::IpVsApp => Ok(b"prot port    usecnt name\n".to_vec()),
         File::IpVsConn => connections::read(false, director),
         File::IpVsConnSync => connections::read(true, director),
-        File::IpVsStats => Ok(stats::totals(&stats::ask(director)?)),
-        File::IpVsStatsPercpu => Ok(stats::by_processor(&stats::ask(director)?, processors)),
+        File::IpVsStats => Ok(stats::totals(&stats::ask(director)?).into_bytes()),
+        File::IpVsStatsPercpu => Ok(stats::by_processor(&stats::ask(director)?, processors).into_bytes()),
     }
 }
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use ipvs_core::{ConnectionFlags, Counters, ForwardingMethod, MarkTarget, ServiceFlags, ServiceId};
 use ipvs_core::{
-    ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, Info, Rates, ServiceInfo, Stats,
-    TotalStats, Tunnel,
+    ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, EngineData, Info, Rates, ServiceInfo,
+    Stats, TotalStats, Tunnel,
 };
 
 use super::*;
@@ -87,7 +87,7 @@ fn director(
 
 fn text(file: File, director: &mut dyn FnMut(Command) -> Result<Reply, Infallible>) -> String {
     let Ok(text) = read(file, 2, director);
-    text
+    String::from_utf8(text).unwrap()
 }
 
 #[test]
@@ -154,13 +154,17 @@ fn connections() {
             destination_port: server.1,
             state,
             expires,
+            engine: None,
         }
     };
+    let engine = EngineData { name: "sip".to_owned(), data: Box::from(&b"a@x"[..]) };
+    let template = row(17, ("10.0.0.2", 0), ("10.0.0.100", 5060), ("10.0.0.12", 5060), "NONE", 299);
     let all = vec![
         row(0, ("10.0.0.0", 0), ("0.0.0.7", 0), ("10.0.0.12", 0), "NONE", 279),
         row(17, ("10.0.0.2", 40001), ("10.0.0.100", 53), ("10.0.0.11", 53), "UDP", 2971),
         row(17, ("2001:db8::2", 40010), ("2001:db8::100", 53), ("10.0.0.11", 53), "UDP", 2986),
         row(6, ("10.0.0.2", 40010), ("10.0.0.100", 82), ("10.0.0.11", 82), "SYN_RECV", 52),
+        ConnectionInfo { engine: Some(engine), ..template },
     ];
     let want = "\
 Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
@@ -168,6 +172,7 @@ IP  0A000000 0000 00000007 0000 0A00000C 0000 NONE            279
 UDP 0A000002 9C41 0A000064 0035 0A00000B 0035 UDP            2971
 UDP 2001:0db8:0000:0000:0000:0000:0000:0002 9C4A 2001:0db8:0000:0000:0000:0000:0000:0100 0035 0A00000B 0035 UDP            2986
 TCP 0A000002 9C4A 0A000064 0052 0A00000B 0052 SYN_RECV         52
+UDP 0A000002 0000 0A000064 13C4 0A00000C 13C4 NONE            299 sip a@x
 ";
     assert_eq!(text(File::IpVsConn, &mut director(vec![], all.clone(), TotalStats::default())), want);
     let want = "\
@@ -176,6 +181,7 @@ IP  0A000000 0000 00000007 0000 0A00000C 0000 NONE        LOCAL      279
 UDP 0A000002 9C41 0A000064 0035 0A00000B 0035 UDP         LOCAL     2971
 UDP 2001:0db8:0000:0000:0000:0000:0000:0002 9C4A 2001:0db8:0000:0000:0000:0000:0000:0100 0035 0A00000B 0035 UDP         LOCAL     2986
 TCP 0A000002 9C4A 0A000064 0052 0A00000B 0052 SYN_RECV    LOCAL       52
+UDP 0A000002 0000 0A000064 13C4 0A00000C 13C4 NONE        LOCAL      299
 ";
     assert_eq!(text(File::IpVsConnSync, &mut director(vec![], all, TotalStats::default())), want);
 }

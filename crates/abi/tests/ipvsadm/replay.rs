@@ -1,10 +1,9 @@
 //! Replays recordings on a director in memory.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipvs_abi::ipvsadm::{ClientFailure, DirectorClient, Streams, run, understand};
-use ipvs_core::{AddressKind, Command, Config, Director, Host, Instant, Reply, ServiceId, ServiceInfo};
+use ipvs_core::{AddressKind, Command, Config, Director, Host, Instant, Reply};
 
 use crate::names::RecordedNames;
 use crate::recording::{Outcome, parse};
@@ -39,45 +38,15 @@ impl Host for RecordingHost {
 /// A director that answers in pages of two, so that paging is tried too.
 struct MemoryClient {
     director: Director,
-    /// Services with the persistence engine "sip", which the recording kernel had and the director has not: kept here,
-    /// so that the director's lack does not hide what ipvsadm says and shows about it.
-    engines: HashSet<ServiceId>,
 }
 
 impl DirectorClient for MemoryClient {
     fn execute(&mut self, mut command: Command) -> Result<Reply, ClientFailure> {
-        let mut engine = None;
-        match &mut command {
-            Command::ListServices { limit, .. } | Command::ListDestinations { limit, .. } => *limit = 2,
-            Command::AddService(id, config) | Command::EditService(id, config) => {
-                let sip = config.persistence_engine.take_if(|name| name == "sip").is_some();
-                engine = Some((*id, sip));
-            }
-            Command::DeleteService(id) => engine = Some((*id, false)),
-            Command::Flush => self.engines.clear(),
-            _ => {}
+        if let Command::ListServices { limit, .. } | Command::ListDestinations { limit, .. } = &mut command {
+            *limit = 2;
         }
         let outcome = self.director.execute(Instant::from_nanos(0), &RecordingHost, command);
-        let mut reply = outcome.map_err(|error| ClientFailure::Refused(error.into()))?;
-        match engine {
-            Some((id, true)) => drop(self.engines.insert(id)),
-            Some((id, false)) => drop(self.engines.remove(&id)),
-            None => {}
-        }
-        match &mut reply {
-            Reply::Service(service) => self.show_engine(service),
-            Reply::Services { items, .. } => items.iter_mut().for_each(|service| self.show_engine(service)),
-            _ => {}
-        }
-        Ok(reply)
-    }
-}
-
-impl MemoryClient {
-    fn show_engine(&self, service: &mut ServiceInfo) {
-        if self.engines.contains(&service.id) {
-            service.persistence_engine = Some("sip".to_owned());
-        }
+        outcome.map_err(|error| ClientFailure::Refused(error.into()))
     }
 }
 
@@ -99,7 +68,7 @@ fn outcome_of(words: &[String], input: &str, client: &mut MemoryClient) -> Outco
 /// Replays a recording of at least `least` command lines and panics with all that differ.
 pub(crate) fn replay(recording: &str, least: usize) {
     let director = Director::new(Config::default(), Instant::from_nanos(0)).expect("a director");
-    let mut client = MemoryClient { director, engines: HashSet::new() };
+    let mut client = MemoryClient { director };
     let recorded = parse(recording);
     assert!(recorded.len() >= least, "only {} command lines", recorded.len());
     let mut differences = String::new();

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipvs_flow::{EntryRef, Tick, seconds};
+use ipvs_flow::{EntryIndex, EntryRef, Tick, seconds};
 
 use crate::command::{ConnectionInfo, Reply};
 use crate::connections::tick;
@@ -23,14 +23,14 @@ impl Director {
         let mut entries = table.entries_between(start, end);
         let items: Vec<_> = entries
             .by_ref()
-            .filter_map(|index| self.connection_info(tick(now), &table.entry(index)?))
+            .filter_map(|index| self.connection_info(tick(now), index, &table.entry(index)?))
             .take(limit)
             .collect();
         let next = if items.len() == limit { entries.position() } else { end };
         Reply::Connections { items, next: (next < table.capacity()).then_some(u64::from(next)) }
     }
 
-    fn connection_info(&self, now: Tick, entry: &EntryRef<'_>) -> Option<ConnectionInfo> {
+    fn connection_info(&self, now: Tick, index: EntryIndex, entry: &EntryRef<'_>) -> Option<ConnectionInfo> {
         let connection = entry.snapshot()?;
         let key = connection.key;
         let server = match self.destinations.get(DestinationIndex(connection.destination)) {
@@ -39,9 +39,14 @@ impl Director {
             None if key.ipv6 => Ipv6Addr::UNSPECIFIED.into(),
             None => Ipv4Addr::UNSPECIFIED.into(),
         };
+        let of_engine = if key.template { self.connections.template_data.shown(index) } else { None };
+        let (client, engine) = match of_engine {
+            Some((network, engine)) => (network, Some(engine)),
+            None => (key.client.to_ip(key.ipv6), None),
+        };
         Some(ConnectionInfo {
             protocol: key.protocol,
-            client: key.client.to_ip(key.ipv6),
+            client,
             client_port: key.client_port,
             virtual_address: key.virtual_address.to_ip(key.ipv6),
             virtual_port: key.virtual_port,
@@ -52,6 +57,7 @@ impl Director {
                 false => protocol::state_name(key.protocol, connection.state),
             },
             expires: seconds(now.until(entry.deadline())),
+            engine,
         })
     }
 }

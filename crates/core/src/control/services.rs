@@ -8,6 +8,7 @@ use crate::director::Director;
 use crate::error::Error;
 use crate::estimator::Estimated;
 use crate::interest::Interest;
+use crate::persistence_engine::{self, Engine};
 use crate::scheduler::{self, Scheduler, View};
 use crate::service::{Service, ServiceIndex};
 use crate::sysctl::Sysctls;
@@ -74,10 +75,10 @@ impl Director {
         service.flags = flags(service.flags, &config);
         service.timeout = timeout(config.timeout);
         service.netmask = config.netmask;
-        service.persistence_engine = persistence_engine;
         if service.is_persistent() {
             self.connections.expect_templates();
         }
+        self.services.set_engine(index, persistence_engine);
         if changes {
             self.services.start_upkeep(index, now);
         }
@@ -146,14 +147,13 @@ impl Director {
 }
 
 /// The checks of add and edit after the scheduler's name. Returns the persistence engine: an empty name is none (seen).
-fn check(id: &ServiceId, config: &ServiceConfig) -> Result<Option<String>, Error> {
-    if config.persistence_engine.as_ref().is_some_and(|name| !name.is_empty()) {
-        return Err(Error::NoSuchPersistenceEngine); // none is there yet, see docs/compatibility.md
-    }
+fn check(id: &ServiceId, config: &ServiceConfig) -> Result<Option<Engine>, Error> {
+    let name = config.persistence_engine.as_ref().filter(|name| !name.is_empty());
+    let engine = name.map(|name| persistence_engine::by_name(name)).transpose()?;
     if id.is_ipv6() && !(1..=128).contains(&config.netmask) {
         return Err(Error::InvalidPrefixLength);
     }
-    Ok(None)
+    Ok(engine)
 }
 
 /// Readies a scheduler for a service with the destinations that it has.

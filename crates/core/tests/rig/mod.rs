@@ -287,7 +287,7 @@ impl Rig {
         }
     }
 
-    /// The connections as `client>virtual>server state`, addresses by their last group; sorted.
+    /// The connections as `client>virtual>server state`, addresses by their last group, and an engine and its data; sorted.
     pub fn shown(&mut self) -> Vec<String> {
         let short = |address: IpAddr, port: u16| match address {
             IpAddr::V4(address) => format!("{}:{port}", address.octets()[3]),
@@ -296,7 +296,9 @@ impl Rig {
         let row = |it: &ConnectionInfo| {
             let (client, server) =
                 (short(it.client, it.client_port), short(it.destination, it.destination_port));
-            format!("{client}>{}>{server} {}", short(it.virtual_address, it.virtual_port), it.state)
+            let engine = it.engine.as_ref().map(|it| format!(" {} {}", it.name, it.data.escape_ascii()));
+            let engine = engine.unwrap_or_default();
+            format!("{client}>{}>{server} {}{engine}", short(it.virtual_address, it.virtual_port), it.state)
         };
         let mut rows: Vec<_> = self.connections().iter().map(row).collect();
         rows.sort();

@@ -42,8 +42,7 @@ impl Provider for Daemon {
     fn read(&self, name: Name) -> Result<Vec<u8>, Errno> {
         self.with(|client| match name {
             Name::Table(file) => {
-                let text = proc::read(file, possible_processors(), &mut |command| client.request(command));
-                text.map(String::into_bytes)
+                proc::read(file, possible_processors(), &mut |command| client.request(command))
             }
             Name::Setting(setting) => match client.request(Command::GetSysctl(setting))? {
                 Reply::Sysctls(values) => Ok(values

@@ -24,7 +24,8 @@ impl Director {
         Self { namespace, folder, daemon: None }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    /// A file of its folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
@@ -142,7 +143,7 @@ impl Director {
 
     /// What the programs said.
     pub(crate) fn logs(&self) -> String {
-        let names = ["ipvsd.log", "keepalived.log"];
+        let names = ["ipvsd.log", "keepalived.log", "sipp.log"];
         let texts = names
             .map(|name| format!("{name}:\n{}", std::fs::read_to_string(self.file(name)).unwrap_or_default()));
         texts.concat()
@@ -163,7 +164,8 @@ impl Drop for Director {
 pub(crate) struct Program(Child);
 
 impl Program {
-    fn start(mut command: Command, log: PathBuf) -> Self {
+    /// Starts it; what it says goes to `log`.
+    pub(crate) fn start(mut command: Command, log: PathBuf) -> Self {
         let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
         Self(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
     }

@@ -20,14 +20,29 @@ pub(in crate::ipvsadm) const fn connection_title(columns: Columns) -> &'static s
     }
 }
 
-/// The line of a connection, with its newline.
-pub(in crate::ipvsadm) fn connection_row(connection: &ConnectionInfo, names: &mut Names<'_>) -> String {
+/// The line of a connection, with its newline. Data of a persistence engine may not be UTF-8.
+pub(in crate::ipvsadm) fn connection_row(
+    connection: &ConnectionInfo,
+    columns: Columns,
+    names: &mut Names<'_>,
+) -> Vec<u8> {
     let (protocol, name) = protocol_names(connection.protocol);
     let expires = format!("{:02}:{:02}", connection.expires / 60, connection.expires % 60);
     let client = names.endpoint(connection.client, connection.client_port, name);
     let service = names.endpoint(connection.virtual_address, connection.virtual_port, name);
     let destination = names.endpoint(connection.destination, connection.destination_port, name);
-    format!("{protocol:<3} {expires:<6} {:<11} {client:<18} {service:<18} {destination}\n", connection.state)
+    let state = connection.state;
+    let row = format!("{protocol:<3} {expires:<6} {state:<11} {client:<18} {service:<18} ");
+    let mut row = row.into_bytes();
+    match connection.engine.as_ref().filter(|_| columns == Columns::PersistentConn) {
+        Some(engine) => {
+            row.extend_from_slice(format!("{destination:<16} {:<18} ", engine.name).as_bytes());
+            row.extend_from_slice(&engine.data);
+        }
+        None => row.extend_from_slice(destination.as_bytes()),
+    }
+    row.push(b'\n');
+    row
 }
 
 /// The protocol in listings, and in the database of ports.

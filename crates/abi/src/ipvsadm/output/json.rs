@@ -229,6 +229,15 @@ pub(in crate::ipvsadm) struct ConnectionJson {
     client: Endpoint,
     r#virtual: Endpoint,
     destination: Endpoint,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    persistence_engine: Option<EngineJson>,
+}
+
+/// What a persistence engine has in a template; bytes that are not UTF-8 are replaced.
+#[derive(Debug, Serialize)]
+struct EngineJson {
+    name: String,
+    data: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -246,6 +255,10 @@ impl From<&ConnectionInfo> for ConnectionJson {
             client: Endpoint { address: it.client, port: it.client_port },
             r#virtual: Endpoint { address: it.virtual_address, port: it.virtual_port },
             destination: Endpoint { address: it.destination, port: it.destination_port },
+            persistence_engine: it.engine.as_ref().map(|engine| EngineJson {
+                name: engine.name.clone(),
+                data: String::from_utf8_lossy(&engine.data).into_owned(),
+            }),
         }
     }
 }

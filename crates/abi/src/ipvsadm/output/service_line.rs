@@ -63,9 +63,9 @@ fn description(service: &ServiceInfo) -> String {
         if let Some(mask) = mask(service) {
             let _ = write!(text, " mask {mask}");
         }
-    }
-    if let Some(engine) = &service.persistence_engine {
-        let _ = write!(text, " pe {engine}");
+        if let Some(engine) = &service.persistence_engine {
+            let _ = write!(text, " pe {engine}");
+        }
     }
     if service.flags.contains(ServiceFlags::ONE_PACKET) {
         text.push_str(" ops");
