@@ -195,6 +195,33 @@ fn a_spent_hop_limit_and_a_small_mtu_are_reported() {
     }
 }
 
+/// Kernel behaviour, experiment `fragments.py`: in IPv6 the largest fragment counts, in IPv4 DF and the whole length.
+#[test]
+fn what_came_in_fragments_may_leave_in_fragments() {
+    for family in Family::BOTH {
+        let (mut rig, _) = nat(family, 17);
+        rig.host.mtu.insert(family.server(1), 1300);
+        let mut packet = udp((family.client(), CLIENT_PORT), (family.vip(), 80), &[0; 3000], 64);
+        if family == Family::V4 {
+            // etherparse sets DF.
+            packet[6] = 0;
+            ipvs_wire::checksum::fill_ipv4_header(&mut packet);
+        }
+        let (fits, too_large) =
+            (rig.receive_reassembled(&packet, 1300), rig.receive_reassembled(&packet, 1301));
+        assert_eq!(fits.0, Verdict::Forward { next: family.server(1) });
+        assert_eq!(seen(&fits.1).destination, (family.server(1), 8080));
+        if family == Family::V6 {
+            assert_eq!(too_large.0, Verdict::Reply(Reason::TooBig));
+            continue;
+        }
+        assert_eq!(too_large.0, fits.0);
+        packet[6] = 0x40;
+        ipvs_wire::checksum::fill_ipv4_header(&mut packet);
+        assert_eq!(rig.receive_reassembled(&packet, 1300).0, Verdict::Reply(Reason::TooBig));
+    }
+}
+
 #[test]
 fn a_full_table_drops_new_connections_and_keeps_the_old() {
     let mut rig = Rig::new(4);

@@ -331,7 +331,17 @@ impl Rig {
     pub fn receive(&mut self, packet: &[u8]) -> (Verdict, Vec<u8>) {
         let mut buffer = vec![0; 4096];
         buffer[256..256 + packet.len()].copy_from_slice(packet);
-        let mut packet = Packet::new(&mut buffer, 256, packet.len());
+        self.judge(Packet::new(&mut buffer, 256, packet.len()))
+    }
+
+    /// The same for one that was reassembled from fragments of which the largest had `largest` bytes.
+    pub fn receive_reassembled(&mut self, packet: &[u8], largest: usize) -> (Verdict, Vec<u8>) {
+        let mut buffer = vec![0; 4096];
+        buffer[256..256 + packet.len()].copy_from_slice(packet);
+        self.judge(Packet::reassembled(&mut buffer, 256, packet.len(), largest))
+    }
+
+    fn judge(&mut self, mut packet: Packet<'_>) -> (Verdict, Vec<u8>) {
         let verdict = self.director.receive(self.now, &self.host, &mut packet);
         (verdict, packet.as_slice().to_vec())
     }
