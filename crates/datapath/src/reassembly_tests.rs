@@ -230,7 +230,7 @@ proptest! {
             if ipv6 {
                 packet[6] = 44;
                 packet.extend([17, 0]);
-                packet.extend((offset * 8 | u16::from(more)).to_be_bytes());
+                packet.extend(((offset * 8) | u16::from(more)).to_be_bytes());
                 packet.extend([0, 0, 0, identification]);
                 packet.extend(&payload);
                 let len = packet.len() as u16 - 40;
