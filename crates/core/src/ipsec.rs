@@ -7,7 +7,7 @@
 //! `nat_icmp_send`. For IPv6, AH is an extension header: what it protects decides.
 
 use ipvs_flow::EntryIndex;
-use ipvs_wire::{Fragment, Ports, protocol};
+use ipvs_wire::{Ports, protocol};
 
 use crate::connections::tick;
 use crate::director::Director;
@@ -39,7 +39,6 @@ impl Director {
         let (from, to) = (headers.source, headers.destination);
         match self.find(protocol, (from, ports.source), (to, ports.destination)) {
             Some(Match::Inbound(_)) if self.standby => Verdict::Pass,
-            Some(_) if headers.fragment == Fragment::First => Verdict::Drop(Reason::Fragment),
             Some(Match::Inbound(index)) => self.follow_inbound(arrival, packet, index),
             Some(Match::Outbound(index)) => self.follow_outbound(arrival, packet, index),
             None => Verdict::Pass,
