@@ -230,6 +230,8 @@ pub enum Command {
     GetSysctl(Sysctl),
     /// Ask for all settings.
     ListSysctls,
+    /// All reasons for which packets were dropped, with their counters ([`Reply::Drops`]).
+    ListDrops,
     /// Set a setting; where fewer values are given than it holds, the others stay.
     SetSysctl(Sysctl, Vec<i64>),
     /// Start the synchronisation daemon of the kernel's number (see [`SyncRole`]).
@@ -350,6 +352,17 @@ pub struct Info {
     pub services: u32,
 }
 
+/// Packets dropped for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropCount {
+    /// Who dropped them: `director`, which decides ([`crate::Reason`]), or `datapath`, which moves packets.
+    pub by: String,
+    /// The reason's name.
+    pub reason: String,
+    /// How many, since the daemon started.
+    pub packets: u64,
+}
+
 /// The counters of everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TotalStats {
@@ -370,6 +383,8 @@ pub enum Reply {
     Info(Info),
     /// The counters of everything.
     Stats(Box<TotalStats>),
+    /// Dropped packets by reason.
+    Drops(Vec<DropCount>),
     /// Settings and their values.
     Sysctls(Vec<(Sysctl, Vec<i64>)>),
     /// The synchronisation daemons that run, the master first.

@@ -1,5 +1,7 @@
 //! Counters of dropped packets by reason.
 
+use crate::command::{DropCount, Reply};
+use crate::director::Director;
 use crate::verdict::Reason;
 
 /// One counter for each [`Reason`].
@@ -19,5 +21,17 @@ impl Drops {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
         Reason::ALL.iter().copied().zip(self.0.iter().copied())
+    }
+}
+
+impl Director {
+    /// Every reason with its counter.
+    pub(crate) fn list_drops(&self) -> Reply {
+        let count = |(reason, packets): (Reason, u64)| DropCount {
+            by: "director".to_owned(),
+            reason: reason.name().to_owned(),
+            packets,
+        };
+        Reply::Drops(self.drops().map(count).collect())
     }
 }

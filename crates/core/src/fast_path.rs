@@ -168,6 +168,7 @@ impl Director {
             command,
             Command::Zero(_)
                 | Command::GetStats
+                | Command::ListDrops
                 | Command::GetService(_)
                 | Command::ListServices { .. }
                 | Command::ListDestinations { .. }

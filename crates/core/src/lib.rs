@@ -57,9 +57,9 @@ mod unowned;
 mod verdict;
 
 pub use command::{
-    Command, ConnectionFlags, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, EngineData,
-    ForwardingMethod, Info, MarkTarget, Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Timeouts,
-    TotalStats, Tunnel, TunnelType,
+    Command, ConnectionFlags, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, DropCount,
+    EngineData, ForwardingMethod, Info, MarkTarget, Reply, ServiceConfig, ServiceFlags, ServiceId,
+    ServiceInfo, Timeouts, TotalStats, Tunnel, TunnelType,
 };
 pub use director::{Config, Director};
 pub use error::Error;

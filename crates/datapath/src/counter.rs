@@ -18,6 +18,11 @@ macro_rules! counters {
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
+
+            /// Whether it counts what was dropped, and not because the director said so: those that follow that one.
+            pub const fn is_drop(self) -> bool {
+                self as usize > Self::DroppedByDirector as usize
+            }
         }
     };
 }

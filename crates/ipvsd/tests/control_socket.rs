@@ -23,6 +23,17 @@ use ipvs_core::{
 use ipvsd::run::{Control, Failure, Limits};
 
 #[test]
+fn drops_of_the_director_and_of_the_datapath() {
+    let daemon = Daemon::start("drops", Limits::default());
+    let Reply::Drops(drops) = daemon.client().request(Command::ListDrops).unwrap() else { panic!("no list") };
+    let (last, others) = drops.split_last().unwrap();
+    assert_eq!((last.by.as_str(), last.reason.as_str(), last.packets), ("datapath", "no-route", 7));
+    let reasons: Vec<_> = others.iter().map(|drop| drop.reason.as_str()).collect();
+    assert_eq!(reasons, ipvs_core::Reason::ALL.iter().map(|reason| reason.name()).collect::<Vec<_>>());
+    assert!(others.iter().all(|drop| drop.by == "director" && drop.packets == 0));
+}
+
+#[test]
 fn commands_and_refusals() {
     let daemon = Daemon::start("commands", Limits::default());
     let mut client = daemon.client();

@@ -8,6 +8,7 @@ use super::FAMILY_ID;
 use super::attribute::{Policy, Table, Writer};
 use super::connection::read_connection;
 use super::destination::{read_destination_info, write_destination};
+use super::dropped::read_drop;
 use super::family::{GET_FAMILY, read_family, write_get_family};
 use super::message::{Header, Message, Messages};
 use super::number::{attribute, command, flag, info, kind};
@@ -49,6 +50,7 @@ impl Exchange {
             Command::ListDestinations { .. } => Reply::Destinations { items: Vec::new(), next: None },
             Command::ListConnections { .. } => Reply::Connections { items: Vec::new(), next: None },
             Command::GetSysctl(_) | Command::ListSysctls => Reply::Sysctls(Vec::new()),
+            Command::ListDrops => Reply::Drops(Vec::new()),
             Command::ListSyncDaemons => Reply::SyncDaemons(Vec::new()),
             _ => Reply::Done,
         };
@@ -90,6 +92,7 @@ impl Exchange {
                 | Command::ListDestinations { .. }
                 | Command::ListConnections { .. }
                 | Command::ListSysctls
+                | Command::ListDrops
                 | Command::ListSyncDaemons
         )
     }
@@ -137,6 +140,9 @@ impl Exchange {
             ),
             (_, Reply::Connections { items, .. }) => items
                 .push(read_connection(nest(attribute::CONNECTION)?).ok_or(ProtocolError("bad connection"))?),
+            (_, Reply::Drops(items)) => {
+                items.push(read_drop(nest(attribute::DROP)?).ok_or(ProtocolError("bad reason"))?)
+            }
             (_, Reply::Sysctls(items)) => items.extend(read_setting(nest(attribute::SYSCTL)?)),
             (_, Reply::SyncDaemons(items)) => {
                 items.push(read_sync_daemon(nest(attribute::DAEMON)?).ok_or(ProtocolError("bad daemon"))?)
@@ -212,6 +218,7 @@ fn number_of(command: &Command) -> u8 {
         Command::ListDestinations { .. } => command::GET_DEST,
         Command::ListConnections { .. } => command::GET_CONNECTION,
         Command::GetStats => command::GET_STATS,
+        Command::ListDrops => command::GET_DROP,
         Command::GetSysctl(_) | Command::ListSysctls => command::GET_SYSCTL,
         Command::SetSysctl(..) => command::SET_SYSCTL,
         Command::StartSyncDaemon(..) => command::NEW_DAEMON,
@@ -259,6 +266,7 @@ fn write_attributes(writer: &mut Writer<'_>, command: &Command) {
         Command::Flush
         | Command::GetStats
         | Command::ListSysctls
+        | Command::ListDrops
         | Command::ListSyncDaemons
         | Command::Zero(None)
         | Command::GetTimeouts

@@ -13,6 +13,7 @@
 //! * [`number::command::GET_CONNECTION`] (128), a dump that answers with one [`number::attribute::CONNECTION`] nest (128) per
 //!   connection. Not shown by GETFAMILY, whose answer stays the kernel's to the byte.
 //! * [`number::command::GET_SYSCTL`] and [`number::command::SET_SYSCTL`]: the settings of /proc/sys/net/ipv4/vs.
+//! * [`number::command::GET_DROP`] (136), a dump: packets dropped, by reason.
 //! * [`number::command::GET_STATS`]: the counters of everything, as /proc/net/ip_vs_stats shows them.
 //! * [`number::command::SOCKOPT`] (129): a socket option as its caller gave it (see [`crate::sockopt`]). A set is
 //!   acknowledged if that is asked for; a get is answered like a dump, by messages of this command with pieces of the
@@ -24,6 +25,7 @@
 mod attribute;
 mod connection;
 mod destination;
+mod dropped;
 mod exchange;
 mod family;
 mod message;

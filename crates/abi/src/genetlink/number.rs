@@ -30,6 +30,8 @@ pub mod command {
     pub const SET_SYSCTL: u8 = 131;
     /// Ours: the counters of everything; answered by one message of this command with STATS.
     pub const GET_STATS: u8 = 132;
+    /// Ours: dump the reasons for which packets were dropped; each answer is a message of this command with DROP.
+    pub const GET_DROP: u8 = 136;
 }
 
 /// Attributes at the top level of a message.
@@ -49,8 +51,20 @@ pub mod attribute {
     pub const SYSCTL: u16 = 130;
     /// Ours: the counters of everything, see [`super::total`].
     pub const STATS: u16 = 131;
+    /// Ours: packets dropped for a reason, see [`super::dropped`].
+    pub const DROP: u16 = 136;
     /// One more than the greatest.
-    pub(crate) const END: usize = 132;
+    pub(crate) const END: usize = 137;
+}
+
+/// Attributes inside DROP.
+pub mod dropped {
+    /// Who dropped them, text.
+    pub const BY: u16 = 1;
+    /// Name of the reason, text.
+    pub const REASON: u16 = 2;
+    /// Packets, u64.
+    pub const PACKETS: u16 = 3;
 }
 
 /// Attributes inside SERVICE.

@@ -7,6 +7,7 @@ use crate::errno::Errno;
 use super::FAMILY_ID;
 use super::connection::write_connection;
 use super::destination::write_destination_info;
+use super::dropped::write_drop;
 use super::message::{Header, Message};
 use super::number::{attribute, command, flag, info, kind};
 use super::service::write_service_info;
@@ -39,6 +40,13 @@ pub fn encode_reply(out: &mut Vec<u8>, header: Header, reply: &Reply) {
             header.write_generic(out, command::GET_STATS, VERSION, |writer| {
                 writer.nest(attribute::STATS, |inner| write_totals(inner, totals));
             });
+        }
+        Reply::Drops(items) => {
+            for drop in items {
+                header.write_generic(out, command::GET_DROP, VERSION, |writer| {
+                    writer.nest(attribute::DROP, |inner| write_drop(inner, drop));
+                });
+            }
         }
         Reply::Sysctls(items) => {
             for (sysctl, values) in items {

@@ -44,6 +44,8 @@ pub enum Listing {
     Connections,
     /// All settings (ours).
     Sysctls,
+    /// Dropped packets by reason (ours).
+    Drops,
     /// The synchronisation daemons that run.
     SyncDaemons,
     /// The family's description.
@@ -100,6 +102,7 @@ fn decode_dump(command: u8, attributes: &[u8]) -> Listing {
         command::GET_SERVICE => Listing::Services,
         command::GET_CONNECTION => Listing::Connections,
         command::GET_SYSCTL => Listing::Sysctls,
+        command::GET_DROP => Listing::Drops,
         command::GET_DAEMON => Listing::SyncDaemons,
         command::GET_DEST => Table::<7>::parse(attributes, policy)
             .and_then(|table| read_service(table.get(attribute::SERVICE)))

@@ -162,6 +162,7 @@ impl Dump {
             Listing::Destinations(service) => Some(Command::ListDestinations { service, cursor, limit }),
             Listing::Connections => Some(Command::ListConnections { cursor, limit }),
             Listing::Sysctls => Some(Command::ListSysctls),
+            Listing::Drops => Some(Command::ListDrops),
             Listing::SyncDaemons => Some(Command::ListSyncDaemons),
             Listing::Families => {
                 write_family(&mut out, self.header);

@@ -72,6 +72,8 @@ pub enum Subject {
     Timeouts,
     /// Synchronisation daemons.
     SyncDaemons,
+    /// Dropped packets by reason (ours).
+    Drops,
 }
 
 /// Which columns a listing of services has.

@@ -155,6 +155,16 @@ pub(super) fn list(
                 writeln!(out, "Timeout (tcp tcpfin udp): {tcp} {tcp_fin} {udp}")?;
             }
         }
+        Subject::Drops => {
+            let Reply::Drops(drops) = director.ask(Command::ListDrops)? else {
+                return Err(Failure::unintelligible());
+            };
+            if listing.json {
+                write!(out, "{}", output::to_json(&output::drops_json(&drops)))?;
+            } else {
+                write!(out, "{}", output::drops(&drops))?;
+            }
+        }
         Subject::SyncDaemons => {
             let Reply::SyncDaemons(daemons) = director.ask(Command::ListSyncDaemons)? else {
                 return Err(Failure::unintelligible());

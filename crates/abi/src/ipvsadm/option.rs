@@ -188,6 +188,11 @@ impl OptionSet {
         self.0 & 1 << option as u8 != 0
     }
 
+    /// Whether nothing but `option` is in it.
+    pub(super) const fn is_within(self, option: OptionName) -> bool {
+        self.0 & !(1 << option as u8) == 0
+    }
+
     /// Adds `option`; false if it was there.
     pub(super) const fn insert(&mut self, option: OptionName) -> bool {
         let added = !self.contains(option);
@@ -216,6 +221,8 @@ pub(super) enum Meaning {
     Option(OptionName),
     /// Ours alone: listings as JSON.
     Json,
+    /// Ours: list dropped packets.
+    Drops,
     /// Ours alone: the control socket.
     Socket,
 }
@@ -242,7 +249,10 @@ pub(super) struct OptionRow {
 impl OptionRow {
     /// Whether the original has it too. Restored lines know no other.
     pub(super) const fn is_original(&self) -> bool {
-        !matches!(self.meaning, Meaning::Json | Meaning::Socket | Meaning::Command(CommandName::HelpIpvsd))
+        !matches!(
+            self.meaning,
+            Meaning::Json | Meaning::Drops | Meaning::Socket | Meaning::Command(CommandName::HelpIpvsd)
+        )
     }
 }
 
@@ -254,7 +264,7 @@ const fn row(long: &'static str, short: char, argument: Argument, meaning: Meani
 pub(super) const TABLE: &[OptionRow] = {
     use Argument::{None, Optional, Required};
     use CommandName as C;
-    use Meaning::{Command, Forwarding, Ipv6, Json, Option, Service, Socket, Sort};
+    use Meaning::{Command, Drops, Forwarding, Ipv6, Json, Option, Service, Socket, Sort};
     use OptionName as O;
     use ServiceKind as S;
     use ipvs_core::ForwardingMethod as F;
@@ -320,6 +330,7 @@ pub(super) const TABLE: &[OptionRow] = {
         row("tun-csum", NO, None, Option(O::TunCsum)),
         row("tun-remcsum", NO, None, Option(O::TunRemcsum)),
         row("json", NO, None, Json),
+        row("drops", NO, None, Drops),
         row("socket", NO, Required, Socket),
     ]
 };

@@ -46,6 +46,7 @@ struct Parser<'a> {
     server: ServerArguments,
     sync: SyncArguments,
     json: bool,
+    drops: bool,
     socket: Option<String>,
     /// An option of ours was given.
     extended: bool,
@@ -60,6 +61,7 @@ impl<'a> Parser<'a> {
             server: ServerArguments::default(),
             sync: SyncArguments::default(),
             json: false,
+            drops: false,
             socket: None,
             extended: false,
         }
@@ -76,7 +78,7 @@ impl<'a> Parser<'a> {
             let given = given.map_err(|_| UsageError::NoCommand)?;
             match given.meaning {
                 Meaning::Command(command) => return Ok(Some((command, given.argument))),
-                Meaning::Json | Meaning::Socket => self.option(given)?,
+                Meaning::Json | Meaning::Drops | Meaning::Socket => self.option(given)?,
                 _ => return Err(UsageError::NoCommand),
             }
         }
@@ -91,6 +93,10 @@ impl<'a> Parser<'a> {
             Meaning::Json => {
                 self.extended = true;
                 self.json = true;
+            }
+            Meaning::Drops => {
+                self.extended = true;
+                self.drops = true;
             }
             Meaning::Socket => {
                 self.extended = true;
@@ -155,6 +161,11 @@ impl<'a> Parser<'a> {
         rules::check(command, self.given)?;
         if self.json && command != CommandName::List {
             return Err(format!("Illegal 'json' option with the '{}' command", command.name()).into());
+        }
+        if self.drops && (command != CommandName::List || !self.given.is_within(OptionName::Numeric)) {
+            return Err("option 'drops' goes with the 'list' command, alone or with --json"
+                .to_owned()
+                .into());
         }
         // The rules saw to it that it is there where it must be.
         let service = || self.service.id().ok_or(UsageError::missing(OptionName::ServiceAddress, command));
@@ -226,7 +237,9 @@ impl<'a> Parser<'a> {
     fn list(&self) -> Action {
         use OptionName as O;
         let given = |option| self.given.contains(option);
-        let subject = if given(O::Connection) {
+        let subject = if self.drops {
+            Subject::Drops
+        } else if given(O::Connection) {
             Subject::Connections
         } else if given(O::Timeout) {
             Subject::Timeouts

@@ -15,6 +15,8 @@ ipvsadm for ipvsd: as ipvsadm 1.31 (see ipvsadm -h), and besides
   --socket path       control socket of the daemon; also the environment variable IPVSD_SOCKET
                       (default /run/ipvsd.sock). May stand before the command.
   --json              with -L: services with their destinations, timeouts or connections as JSON
+  --drops             with -L: how many packets were dropped since the daemon started, by reason; with --json
+                      all reasons, those too for which none was
   --help-ipvsd        display this text
 Sync daemons and the tools' kernel module loading have no counterpart here.
 ";

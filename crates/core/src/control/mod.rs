@@ -43,6 +43,7 @@ impl Director {
             Command::GetInfo => Ok(self.info()),
             Command::GetStats => Ok(self.total_stats()),
             Command::GetSysctl(sysctl) => Ok(self.list_sysctls(Some(sysctl))),
+            Command::ListDrops => Ok(self.list_drops()),
             Command::ListSysctls => Ok(self.list_sysctls(None)),
             Command::SetSysctl(sysctl, values) => self.set_sysctl(sysctl, &values),
             Command::StartSyncDaemon(role, config) => self.start_sync_daemon(host, role, config),

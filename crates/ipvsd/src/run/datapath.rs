@@ -34,6 +34,12 @@ impl Front for Datapath {
         Datapath::host(self)
     }
 
+    fn drops(&self) -> Vec<(&'static str, u64)> {
+        let drops = Counter::ALL.iter().filter(|counter| counter.is_drop());
+        let drops = drops.map(|&counter| (counter.name(), self.counter(counter)));
+        drops.chain([("lost-in-kernel", self.lost_in_kernel())]).collect()
+    }
+
     fn counters(&self) -> Vec<(&'static str, u64)> {
         let own = Counter::ALL.iter().map(|&counter| (counter.name(), self.counter(counter)));
         own.chain([

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use ipvs_core::{Command, Director, Error, Instant, Reply};
+use ipvs_core::{Command, Director, DropCount, Error, Instant, Reply};
 
 use super::Failure;
 use super::clock::now;
@@ -143,7 +143,14 @@ impl<F: Front> Engine<F> {
                 memory.tell(now, director);
             }
             let kept = settings_file::kept(&command);
-            let outcome = director.execute(now, front.host(), command);
+            let mut outcome = director.execute(now, front.host(), command);
+            if let Ok(Reply::Drops(drops)) = &mut outcome {
+                drops.extend(front.drops().into_iter().map(|(reason, packets)| DropCount {
+                    by: "datapath".into(),
+                    reason: reason.into(),
+                    packets,
+                }));
+            }
             if outcome.is_ok() {
                 limitations.tell(limits);
                 if let (Some(file), Some(what)) = (&mut *settings, kept) {

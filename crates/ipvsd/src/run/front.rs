@@ -33,6 +33,11 @@ pub trait Front {
     /// Facts about this host.
     fn host(&self) -> &dyn Host;
 
+    /// What was dropped so far for other reasons than the director's, in packets, by reason.
+    fn drops(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     /// What was counted so far, in packets, by name.
     fn counters(&self) -> Vec<(&'static str, u64)> {
         Vec::new()

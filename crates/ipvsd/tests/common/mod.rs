@@ -60,6 +60,10 @@ impl Front for NoPackets {
     fn host(&self) -> &dyn Host {
         self
     }
+
+    fn drops(&self) -> Vec<(&'static str, u64)> {
+        vec![("no-route", 7)]
+    }
 }
 
 /// A path for a control socket of this test alone.

@@ -1,6 +1,7 @@
 //! What listings look like.
 
 mod connections;
+mod drops;
 mod json;
 mod number;
 mod rows;
@@ -10,6 +11,7 @@ mod sync_daemons;
 mod titles;
 
 pub(super) use connections::{connection_row, connection_title};
+pub(super) use drops::{drops, drops_json};
 pub(super) use json::{ServiceJson, ServicesJson, TimeoutsJson, connections_json, to_json};
 pub(super) use rows::destination_row;
 pub(super) use save::{destination_command, service_command};
