@@ -5,6 +5,7 @@ use ipvs_flow::{EntryIndex, EntryRef, InsertError, NewConnection, Tick, Wheel, n
 use std::time::Duration;
 
 use crate::destination::{Bound, DestinationIndex, Destinations};
+use crate::half_open::HalfOpen;
 use crate::memory::ConnectionTable;
 use crate::persistence::is_assured;
 use crate::time::Instant;
@@ -23,6 +24,7 @@ pub(crate) mod flag {
 #[derive(Debug)]
 pub(crate) struct Connections {
     pub(crate) table: ConnectionTable,
+    pub(crate) half_open: HalfOpen,
     wheel: Wheel,
     control: Control,
     /// When [`Connections::expire`] was last called.
@@ -36,9 +38,10 @@ const EXPIRY_BUDGET: u32 = 4096;
 const POSTPONEMENT: u32 = 60;
 
 impl Connections {
-    pub(crate) fn new(table: ConnectionTable, now: Instant) -> Self {
+    pub(crate) fn new(table: ConnectionTable, half_open_quota: u32, now: Instant) -> Self {
         let wheel = Wheel::new(table.capacity(), tick(now));
-        Self { table, wheel, control: Control::default(), visited: now }
+        let half_open = HalfOpen::new(half_open_quota, table.capacity());
+        Self { table, half_open, wheel, control: Control::default(), visited: now }
     }
 
     /// Enters a connection and starts its timer.
@@ -63,7 +66,12 @@ impl Connections {
     /// Ends one connection now.
     pub(crate) fn remove(&mut self, destinations: &mut Destinations, index: EntryIndex) {
         self.wheel.cancel(index);
-        release(&self.table, &mut self.control, destinations, index);
+        release(&self.table, &mut self.control, &mut self.half_open, destinations, index);
+    }
+
+    /// The destination of a connection or template.
+    pub(crate) fn destination_of(&self, index: EntryIndex) -> Option<DestinationIndex> {
+        Some(DestinationIndex(self.table.entry(index)?.destination()))
     }
 
     /// Ends one that the defence picked. Its template goes with it if that controls no other connection and none was
@@ -82,7 +90,7 @@ impl Connections {
     /// Ends those whose time has come, at most [`EXPIRY_BUDGET`] of them.
     pub(crate) fn expire(&mut self, destinations: &mut Destinations, now: Instant) {
         self.visited = now;
-        let Self { table, wheel, control, .. } = self;
+        let Self { table, half_open, wheel, control, .. } = self;
         let now = tick(now);
         wheel.advance(now, EXPIRY_BUDGET, |index| {
             let entry = table.entry(index)?;
@@ -95,7 +103,7 @@ impl Connections {
                 entry.touch(now);
                 return Some(entry.deadline());
             }
-            release(table, control, destinations, index);
+            release(table, control, half_open, destinations, index);
             None
         });
     }
@@ -140,6 +148,7 @@ impl Connections {
 fn release(
     table: &ConnectionTable,
     control: &mut Control,
+    half_open: &mut HalfOpen,
     destinations: &mut Destinations,
     index: EntryIndex,
 ) {
@@ -151,6 +160,7 @@ fn release(
         _ => Bound::Inactive,
     };
     if table.remove(index) {
+        half_open.leave(index);
         control.clear(index, bound == Bound::Template);
         destinations.unbind(destination, bound);
     }

@@ -11,7 +11,7 @@ use crate::director::Director;
 use crate::forward::Ends;
 use crate::icmp;
 use crate::packet::Packet;
-use crate::protocol::{Signal, UDP};
+use crate::protocol::{SCTP, Signal, TCP, UDP};
 use crate::receive::Arrival;
 use crate::scheduler::Flow;
 use crate::service::ServiceIndex;
@@ -127,6 +127,11 @@ impl Director {
             return None;
         }
         let one_packet = service.flags.contains(ServiceFlags::ONE_PACKET) && protocol == UDP;
+        if matches!(protocol, TCP | SCTP) {
+            self.keep_quota(index);
+        }
+        self.make_room(index, one_packet);
+        let service = self.services.get(index)?;
         Some(match service.is_persistent() {
             true => self.persist(index, protocol, flow).map(|it| Route { one_packet, ..it }),
             false => self.choose(index, flow).map_or(Err(Refusal::NoDestination), |destination| {

@@ -1,4 +1,4 @@
-//! Two million random operations (commands, packets of clients and servers, time) on the director and on a simple, slow
+//! Two and a half million random operations (commands, packets of clients and servers, time) on the director and on a simple, slow
 //! model of IPVS, without a difference: in what becomes of each packet, what each command answers, and what listings
 //! show.
 //!
@@ -12,6 +12,7 @@
 
 mod clock;
 mod control;
+mod half_open;
 mod operation;
 mod packets;
 mod random;
@@ -27,10 +28,10 @@ use operation::{Flavour, Generator, Operation};
 use rig::Family;
 use run::Run;
 
-/// Operations of one run; there are eight.
+/// Operations of one run; there are ten.
 const OPERATIONS: usize = 250_000;
 
-const PLAIN: Flavour = Flavour { family: Family::V4, capacity: 1000, persistent: 20, commands: 40 };
+const PLAIN: Flavour = Flavour { family: Family::V4, capacity: 1000, quota: 0, persistent: 20, commands: 40 };
 const PERSISTENT: Flavour = Flavour { persistent: 70, ..PLAIN };
 
 fn from_environment(name: &str) -> Option<u64> {
@@ -128,9 +129,19 @@ fn few_changes() {
 /// The table is always full.
 #[test]
 fn a_small_table() {
-    agree(
-        8,
-        Flavour { capacity: 20, persistent: 30, ..PLAIN },
-        &["table-full", "forwarded", "expired", "reused"],
-    );
+    let events =
+        ["table-full", "forwarded", "expired", "reused", "evicted for room", "evicted with its template"];
+    agree(8, Flavour { capacity: 20, persistent: 30, ..PLAIN }, &events);
+}
+
+#[test]
+fn a_half_open_quota() {
+    let events = ["evicted by quota", "evicted with its template", "forwarded", "overload"];
+    agree(9, Flavour { quota: 2, persistent: 30, ..PLAIN }, &events);
+}
+
+#[test]
+fn a_half_open_quota_in_a_small_table() {
+    let events = ["evicted by quota", "evicted for room", "forwarded", "overload"];
+    agree(10, Flavour { quota: 3, capacity: 25, persistent: 30, ..PLAIN }, &events);
 }

@@ -42,6 +42,8 @@ pub struct Flavour {
     pub family: Family,
     /// Entries of the connection table.
     pub capacity: u32,
+    /// Most half-open connections of a service; 0: no limit.
+    pub quota: u32,
     /// Of a hundred services, how many are persistent.
     pub persistent: u64,
     /// Of a thousand operations, how many are commands.

@@ -142,7 +142,8 @@ impl Model {
         };
         entry.timeout = ticks(seconds);
         entry.seen = tick;
-        let control = entry.control;
+        let (control, after) = (entry.control, entry.state);
+        self.follow_handshake(uid, after);
         if let Some(template) = control.filter(|_| assures) {
             self.entry(template).state = "ASSURED";
         }
@@ -170,6 +171,7 @@ impl Model {
         if packet.source.1 == 20 || (own_port != port && flags & PERSISTENT == 0) {
             return Fate::Pass;
         }
+        self.make_room(service, packet.protocol);
         let route = if flags & PERSISTENT != 0 {
             match self.persist(service, packet) {
                 Ok(route) => route,
@@ -205,6 +207,7 @@ impl Model {
             template: false,
             found: true,
             control,
+            half_open: None,
             timeout: ticks(3),
             seen: self.tick(),
         };
@@ -293,6 +296,7 @@ impl Model {
                     template: true,
                     found: true,
                     control: None,
+                    half_open: None,
                     timeout: ticks(timeout),
                     seen: self.tick(),
                 };

@@ -33,13 +33,18 @@ pub type Difference = String;
 impl Run {
     pub fn new(flavour: Flavour) -> Self {
         let now = Instant::from_nanos(1_000_000_000_007);
-        let config =
-            Config { capacity: flavour.capacity, seed: 7, refuses_for_virtual: false, ..Config::default() };
+        let config = Config {
+            capacity: flavour.capacity,
+            half_open_quota: flavour.quota,
+            seed: 7,
+            refuses_for_virtual: false,
+            ..Config::default()
+        };
         Self {
             director: Director::new(config, now).expect("a director"),
             host: TableHost::default(),
             now,
-            model: Model::new(flavour.capacity as usize, now.as_nanos()),
+            model: Model::new(flavour.capacity as usize, flavour.quota as usize, now.as_nanos()),
             steps: 0,
             packets: 0,
         }
@@ -150,6 +155,10 @@ impl Run {
         if ours == Fate::Pass {
             differs("a passed packet", packet.as_slice(), &bytes)?;
         }
+        if self.model.entries.len() + 2 > self.model.capacity {
+            let rows = self.listed();
+            self.model.still_there = rows.iter().map(|row| (u16::from(row.0), row.1, row.2)).collect();
+        }
         let expected = self.model.receive(&segment);
         let event = match &expected {
             Fate::Forward(..) => "forwarded",
@@ -164,6 +173,8 @@ impl Run {
     /// Compares all that listings show.
     pub fn compare(&mut self) -> Result<(), Difference> {
         differs("connections", self.listed(), self.model.rows())?;
+        let evictions: Vec<_> = self.director.evictions().map(|(_, count)| count).collect();
+        differs("evictions", &evictions[..], self.model.evictions)?;
         let Ok(Reply::Services { items, next: None }) =
             self.director.execute(self.now, &self.host, Command::ListServices { cursor: 0, limit: 1000 })
         else {

@@ -15,6 +15,9 @@ pub type Counts = [u64; 5];
 /// Protocol, virtual address, virtual port.
 pub type ServiceKey = (u16, IpAddr, u16);
 
+/// Protocol, client, virtual end.
+pub type ConnectionKey = (u16, End, End);
+
 pub struct Service {
     /// Never given twice.
     pub uid: u64,
@@ -67,6 +70,8 @@ pub struct Entry {
     pub found: bool,
     /// The template that controls it.
     pub control: Option<u64>,
+    /// While it is half-open: its place in the order in which connections became so, and its service then (0: none).
+    pub half_open: Option<(u64, u64)>,
     /// Both in ticks of 2^22 ns.
     pub timeout: u64,
     pub seen: u64,
@@ -75,6 +80,10 @@ pub struct Entry {
 impl Entry {
     pub fn deadline(&self) -> u64 {
         self.seen + self.timeout
+    }
+
+    pub fn key(&self) -> ConnectionKey {
+        (self.protocol, self.client, self.virtual_end)
     }
 
     pub fn is_active(&self) -> bool {
@@ -89,6 +98,12 @@ pub fn ticks(seconds: u32) -> u64 {
 
 pub struct Model {
     pub capacity: usize,
+    /// Most half-open connections of a service; 0: no limit.
+    pub quota: usize,
+    /// Connections that the director still had after the packet that is being judged, where some may have had to go.
+    pub still_there: Vec<ConnectionKey>,
+    /// By quota, for a full table.
+    pub evictions: [u64; 2],
     /// Nanoseconds.
     pub now: u64,
     pub services: Vec<Service>,
@@ -110,9 +125,12 @@ pub struct Model {
 }
 
 impl Model {
-    pub fn new(capacity: usize, now: u64) -> Self {
+    pub fn new(capacity: usize, quota: usize, now: u64) -> Self {
         Self {
             capacity,
+            quota,
+            still_there: Vec::new(),
+            evictions: [0; 2],
             now,
             services: Vec::new(),
             destinations: BTreeMap::new(),
