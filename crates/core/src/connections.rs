@@ -6,6 +6,7 @@ use ipvs_flow::{EntryIndex, EntryRef, InsertError, NewConnection, Tick, Wheel, n
 use std::time::Duration;
 
 use crate::destination::{Bound, DestinationIndex, Destinations};
+use crate::half_open::HalfOpen;
 use crate::memory::ConnectionTable;
 use crate::persistence::is_assured;
 use crate::template_data::TemplateData;
@@ -25,6 +26,7 @@ pub(crate) mod flag {
 #[derive(Debug)]
 pub(crate) struct Connections {
     pub(crate) table: ConnectionTable,
+    pub(crate) half_open: HalfOpen,
     wheel: Wheel,
     control: Control,
     pub(crate) template_data: TemplateData,
@@ -39,10 +41,11 @@ const EXPIRY_BUDGET: u32 = 4096;
 const POSTPONEMENT: u32 = 60;
 
 impl Connections {
-    pub(crate) fn new(table: ConnectionTable, now: Instant) -> Self {
+    pub(crate) fn new(table: ConnectionTable, half_open_quota: u32, now: Instant) -> Self {
         let wheel = Wheel::new(table.capacity(), tick(now));
+        let half_open = HalfOpen::new(half_open_quota, table.capacity());
         let (control, template_data) = (Control::default(), TemplateData::default());
-        Self { table, wheel, control, template_data, visited: now }
+        Self { table, half_open, wheel, control, template_data, visited: now }
     }
 
     /// Enters a connection and starts its timer.
@@ -67,7 +70,13 @@ impl Connections {
     /// Ends one connection now.
     pub(crate) fn remove(&mut self, destinations: &mut Destinations, index: EntryIndex) {
         self.wheel.cancel(index);
-        release(&self.table, &mut self.control, &mut self.template_data, destinations, index);
+        let Self { table, half_open, control, template_data, .. } = self;
+        release(table, control, template_data, half_open, destinations, index);
+    }
+
+    /// The destination of a connection or template.
+    pub(crate) fn destination_of(&self, index: EntryIndex) -> Option<DestinationIndex> {
+        Some(DestinationIndex(self.table.entry(index)?.destination()))
     }
 
     /// Ends one that the defence picked. Its template goes with it if that controls no other connection and none was
@@ -86,7 +95,7 @@ impl Connections {
     /// Ends those whose time has come, at most [`EXPIRY_BUDGET`] of them.
     pub(crate) fn expire(&mut self, destinations: &mut Destinations, now: Instant) {
         self.visited = now;
-        let Self { table, wheel, control, template_data, .. } = self;
+        let Self { table, half_open, wheel, control, template_data, .. } = self;
         let now = tick(now);
         wheel.advance(now, EXPIRY_BUDGET, |index| {
             let entry = table.entry(index)?;
@@ -99,7 +108,7 @@ impl Connections {
                 entry.touch(now);
                 return Some(entry.deadline());
             }
-            release(table, control, template_data, destinations, index);
+            release(table, control, template_data, half_open, destinations, index);
             None
         });
     }
@@ -145,6 +154,7 @@ fn release(
     table: &ConnectionTable,
     control: &mut Control,
     template_data: &mut TemplateData,
+    half_open: &mut HalfOpen,
     destinations: &mut Destinations,
     index: EntryIndex,
 ) {
@@ -156,6 +166,7 @@ fn release(
         _ => Bound::Inactive,
     };
     if table.remove(index) {
+        half_open.leave(index);
         control.clear(index, bound == Bound::Template);
         if bound == Bound::Template {
             template_data.forget(index);

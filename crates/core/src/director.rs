@@ -21,7 +21,7 @@ use crate::sysctl::Sysctls;
 use crate::time::Instant;
 use crate::timeouts::StateTimeouts;
 use crate::trash::Trash;
-use crate::verdict::Reason;
+use crate::verdict::{Eviction, Reason};
 
 /// How a director is made.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,9 @@ pub struct Config {
     /// takes, as their host would. If not, somebody else moves them between hosts, and such packets pass: the kernel
     /// of a host that has just lost an address says nothing, and clients try again until its next host answers.
     pub refuses_for_virtual: bool,
+    /// Most half-open connections of one service: then a new connection takes the place of the oldest. 0: no limit, as
+    /// in the kernel.
+    pub half_open_quota: u32,
 }
 
 impl Default for Config {
@@ -48,6 +51,7 @@ impl Default for Config {
             seed: 0,
             sync_qlen_max: 4096,
             refuses_for_virtual: true,
+            half_open_quota: 0,
         }
     }
 }
@@ -83,6 +87,10 @@ pub struct Director {
     pub(crate) fast_path: Option<Box<dyn FastPath + Send>>,
     pub(crate) unsettled: Unsettled,
     drops: Drops,
+    /// The entry that is looked at next for room in a full table.
+    pub(crate) hand: u32,
+    /// By [`Eviction`].
+    pub(crate) evictions: [u64; Eviction::ALL.len()],
     pub(crate) defence: Defence,
     pub(crate) drop_entries: DropEntries,
     pub(crate) orphans: Orphans,
@@ -122,10 +130,12 @@ impl Director {
             lingering: Vec::new(),
             total: Estimated::default(),
             seed: config.seed,
-            connections: Connections::new(table, now),
+            connections: Connections::new(table, config.half_open_quota, now),
             fast_path: None,
             unsettled: Unsettled::default(),
             drops: Drops::default(),
+            hand: 0,
+            evictions: Default::default(),
             defence: Defence::default(),
             drop_entries: DropEntries::new(config.seed),
             orphans: Orphans::default(),

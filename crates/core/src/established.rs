@@ -155,7 +155,8 @@ impl Director {
         let Some(entry) = self.connections.table.entry(index) else { return };
         let next = signal.next(entry.state(), direction, self.defence.secure_tcp, &self.timeouts);
         let inactive = entry.flags() & flag::INACTIVE != 0;
-        let changes = next.state != entry.state();
+        let before = entry.state();
+        let changes = next.state != before;
         if changes {
             entry.set_state(next.state);
             if next.active == inactive {
@@ -167,6 +168,7 @@ impl Director {
                     self.destinations.deactivate(destination);
                 }
             }
+            self.follow_handshake(index, signal.protocol(), before, next.state);
         }
         if next.assures && self.connections.has_templates() {
             self.assure(index);

@@ -9,7 +9,7 @@ use crate::destination::{Bound, DestinationIndex};
 use crate::director::Director;
 use crate::forward::Ends;
 use crate::packet::Packet;
-use crate::protocol::Signal;
+use crate::protocol::{SCTP, Signal, TCP};
 use crate::receive::Arrival;
 use crate::scheduler::Flow;
 use crate::service::ServiceIndex;
@@ -129,6 +129,11 @@ impl Director {
             return None;
         }
         let one_packet = service.is_one_packet(protocol);
+        if matches!(protocol, TCP | SCTP) {
+            self.keep_quota(index);
+        }
+        self.make_room(index, one_packet);
+        let service = self.services.get(index)?;
         Some(match service.is_persistent() {
             true => self.persist(index, protocol, flow, payload).map(|it| Route { one_packet, ..it }),
             false => self.choose(index, flow).map_or(Err(Refusal::NoDestination), |destination| {

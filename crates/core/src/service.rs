@@ -9,6 +9,7 @@ use crate::command::{MarkTarget, ServiceFlags, ServiceId, ServiceInfo};
 use crate::destination::{DestinationIndex, Destinations};
 use crate::error::Error;
 use crate::estimator::Estimated;
+use crate::half_open::QueueIndex;
 use crate::persistence_engine::Engine;
 use crate::protocol::UDP;
 use crate::scheduler::{Change, Flow, Scheduler, View};
@@ -43,6 +44,8 @@ pub(crate) struct Service {
     pub(crate) persistence_engine: Option<Engine>,
     /// Destinations, newest first: the order that schedulers walk and listings show.
     pub(crate) destinations: VecDeque<DestinationIndex>,
+    /// Its half-open connections.
+    pub(crate) half_open: QueueIndex,
     /// Counters and rates. Count through [`crate::Director::count`], so that the estimator learns of it.
     pub(crate) stats: Estimated,
 }

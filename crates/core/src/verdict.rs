@@ -81,3 +81,25 @@ reasons! {
     /// An ICMP error about a connection whose embedded packet is unusable.
     IcmpMalformed = "icmp-malformed",
 }
+
+/// Why a half-open connection had to go for a new one. Each is counted; see [`crate::Director::evictions`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Eviction {
+    /// Its service was at its quota, see [`crate::Config::half_open_quota`].
+    HalfOpenQuota,
+    /// The connection table was full.
+    TableFull,
+}
+
+impl Eviction {
+    /// Every one, in the order of the counters.
+    pub const ALL: [Self; 2] = [Self::HalfOpenQuota, Self::TableFull];
+
+    /// The name as shown to users and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HalfOpenQuota => "half-open-quota",
+            Self::TableFull => "table-full",
+        }
+    }
+}

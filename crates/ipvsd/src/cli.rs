@@ -95,6 +95,14 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..))]
     capacity: u32,
 
+    /// Most half-open connections of one service: TCP before the end of the handshake; 0: no limit, as in the kernel
+    ///
+    /// At its quota, a service's new connection takes the place of its oldest half-open one, never of an established one: so a
+    /// SYN flood stays within the quota, and who answers before as many SYNs have come is served. 12 more bytes of
+    /// memory for each of --capacity. Without it half-open connections go for new ones only when the table is full.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    half_open_quota: u32,
+
     /// The size that `ipvsadm` shows as "size=": in the kernel the number of hash buckets, here without effect
     #[arg(long, value_name = "N", default_value_t = 4096)]
     table_size: u32,
@@ -143,6 +151,7 @@ impl Run {
             netns: self.netns,
             socket: self.socket,
             capacity: self.capacity,
+            half_open_quota: self.half_open_quota,
             shown_table_size: self.table_size,
             fast_path: matches!(self.fast_path, FastPath::On),
             datapath: ipvs_datapath::Options {

@@ -7,6 +7,7 @@ use crate::destination::Destinations;
 use crate::director::Director;
 use crate::error::Error;
 use crate::estimator::Estimated;
+use crate::half_open;
 use crate::interest::Interest;
 use crate::persistence_engine::{self, Engine};
 use crate::scheduler::{self, Scheduler, View};
@@ -41,11 +42,15 @@ impl Director {
             upkeep: None,
             persistence_engine,
             destinations: VecDeque::new(),
+            half_open: half_open::NO_SERVICE,
             stats: Estimated::default(),
         };
         service.scheduler = bound(&service, &self.destinations, &self.sysctls, scheduler)?;
         let persistent = service.is_persistent();
         let index = self.services.insert(service)?;
+        if let Some(service) = self.services.get_mut(index) {
+            service.half_open = self.connections.half_open.open();
+        }
         if persistent {
             self.connections.expect_templates();
         }
@@ -133,6 +138,7 @@ impl Director {
         for destination in &service.destinations {
             self.discard(now, *destination);
         }
+        self.connections.half_open.close(service.half_open);
         self.seek_orphans();
         if let Some(interest) = Interest::of_service(&service.id) {
             self.interests.release(interest);

@@ -64,6 +64,15 @@ impl Signal {
         }
     }
 
+    /// The IP protocol number.
+    pub(crate) fn protocol(self) -> u8 {
+        match self {
+            Self::Tcp(_) => TCP,
+            Self::Udp => UDP,
+            Self::Sctp { .. } => SCTP,
+        }
+    }
+
     /// Whether it is a client's first: a SYN, an INIT.
     pub(crate) fn opens(self) -> bool {
         match self {

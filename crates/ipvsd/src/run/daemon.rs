@@ -22,6 +22,8 @@ pub struct Options {
     pub socket: PathBuf,
     /// Most connections at a time.
     pub capacity: u32,
+    /// Most half-open connections of one service; 0: no limit.
+    pub half_open_quota: u32,
     /// Size of the connection table as shown to users.
     pub shown_table_size: u32,
     /// Whether packets of established connections are forwarded in the XDP program.
@@ -44,6 +46,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
     let _instance = Instance::claim()?;
     let config = Config {
         capacity: options.capacity,
+        half_open_quota: options.half_open_quota,
         shown_table_size: options.shown_table_size,
         seed: seed()?,
         sync_qlen_max: buffer_pages::sync_qlen_max().unwrap_or(Config::default().sync_qlen_max),

@@ -1,8 +1,9 @@
-//! A full connection table: new connections hang and nobody tells their clients, so whoever runs the daemon is told.
+//! A full connection table: new connections take the place of half-open ones, or hang and nobody tells their clients, so
+//! whoever runs the daemon is told.
 
 use std::time::Duration;
 
-use ipvs_core::{Director, Instant, Reason};
+use ipvs_core::{Director, Eviction, Instant, Reason};
 use tracing::warn;
 
 /// How long after a warning the next one may come.
@@ -11,26 +12,32 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// What was warned of.
 #[derive(Debug, Default)]
 pub(super) struct Fullness {
-    /// Packets dropped for want of room, as of the last warning.
+    /// Packets dropped and connections evicted for want of room, as of the last warning.
     told: u64,
     /// When the next warning may come.
     next: Instant,
 }
 
 impl Fullness {
-    /// Warns if packets were dropped because the table of `capacity` connections is full, at most once a minute; returns
-    /// how many, if it did.
+    /// Warns if packets were dropped, or half-open connections gave way, because the table of `capacity` connections is
+    /// full, at most once a minute; returns how many, if it did.
     pub(super) fn look(&mut self, now: Instant, director: &Director, capacity: u32) -> Option<u64> {
         if now < self.next {
             return None;
         }
         let dropped = director.drops().find(|(reason, _)| *reason == Reason::TableFull).map_or(0, |(_, n)| n);
-        let new = dropped.checked_sub(self.told).filter(|new| *new > 0)?;
-        (self.told, self.next) = (dropped, now + INTERVAL);
+        let mut evictions = director.evictions();
+        let evicted = evictions.find(|(reason, _)| *reason == Eviction::TableFull).map_or(0, |(_, n)| n);
+        let all = dropped + evicted;
+        let new = all.checked_sub(self.told).filter(|new| *new > 0)?;
+        (self.told, self.next) = (all, now + INTERVAL);
         warn!(
-            packets = new,
+            new,
+            dropped,
+            evicted,
             capacity,
-            "the connection table is full: new connections are dropped; start ipvsd with a greater --capacity"
+            "the connection table is full: new connections take the place of half-open ones, or are dropped; start ipvsd \
+             with a greater --capacity, or with --half-open-quota if it is a SYN flood"
         );
         Some(new)
     }

@@ -54,6 +54,9 @@ pub(super) fn log(director: &mut Director, front: &impl Front) {
     for (reason, packets) in director.drops().filter(|(_, packets)| *packets != 0) {
         info!(reason = reason.name(), packets, "dropped by the director");
     }
+    for (reason, connections) in director.evictions().filter(|(_, connections)| *connections != 0) {
+        info!(reason = reason.name(), connections, "half-open connections gave way to new ones");
+    }
     for (what, packets) in front.counters().into_iter().filter(|(_, packets)| *packets != 0) {
         info!(what, packets, "counted by the datapath");
     }

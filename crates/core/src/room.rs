@@ -1,0 +1,45 @@
+//! Room in a full connection table: a new connection takes the place of a half-open one, never of an established one.
+//!
+//! Ours: the kernel allocates until memory is out. A hand goes round the table, from entry to entry. What takes an
+//! entry that fell free just behind it is met again only after a whole round, so in a flood the oldest goes first.
+
+use ipvs_flow::EntryIndex;
+
+use crate::director::Director;
+use crate::half_open::is_half_open;
+use crate::service::ServiceIndex;
+use crate::verdict::Eviction;
+
+/// At most so many entries are looked at for one new connection, 8 KiB in a row: in a table without half-open
+/// connections that is what each drop costs more. A longer run of established ones costs the new connection its place;
+/// the next one finds the hand further on.
+const LOOKED_AT: u32 = 128;
+
+impl Director {
+    /// Connections that had to go for new ones, by reason.
+    pub fn evictions(&self) -> impl Iterator<Item = (Eviction, u64)> + '_ {
+        Eviction::ALL.into_iter().zip(self.evictions)
+    }
+
+    /// Before a connection to `service` begins, and its template is looked up: one may go with the last connection that
+    /// it controls.
+    pub(crate) fn make_room(&mut self, service: ServiceIndex, one_packet: bool) {
+        let persistent = self.services.get(service).is_some_and(|service| service.is_persistent());
+        let needed = u32::from(!one_packet) + u32::from(persistent);
+        let (capacity, mut looked_at) = (self.connections.table.capacity(), 0);
+        while self.connections.table.len() + needed > capacity && looked_at < LOOKED_AT.min(capacity) {
+            looked_at += 1;
+            let entry = EntryIndex(self.hand % capacity);
+            self.hand = (self.hand + 1) % capacity;
+            let is_half_open = |it: ipvs_flow::EntryRef<'_>| is_half_open(it.key().protocol, it.state());
+            if self.connections.table.entry(entry).is_some_and(|it| !it.is_template() && is_half_open(it)) {
+                self.evict(entry, Eviction::TableFull);
+            }
+        }
+    }
+
+    pub(crate) fn evict(&mut self, entry: EntryIndex, reason: Eviction) {
+        self.connections.end(&mut self.destinations, entry);
+        self.evictions[reason as usize] += 1;
+    }
+}
