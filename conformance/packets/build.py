@@ -7,7 +7,7 @@ Words after the protocol:
     icmp KIND     a name of KINDS, or TYPE/CODE; rest=WORD, mtu= for its low bits; data=BYTES, or what it quotes: `about` and the words
                   of a packet, of which quote=BYTES are kept
     proto N       data=BYTES of any other protocol
-Of all: ttl= tos= id= df=0 sum=bad|zero ipsum=bad ipopt=HEX ext=HEADERS (IPv6: hbh, dst, route) cut=BYTES (of what follows the IP header)
+Of all: ttl= tos= sum=bad|zero id= df=0 flow= (without meaning for the other family) ipsum=bad ipopt=HEX (IPv4) ext=HEADERS (IPv6: hbh, dst, route) cut=BYTES (of what follows the IP header)
 pad=BYTES (after the packet).
 """
 import socket, struct
@@ -124,13 +124,15 @@ def internet(a, b, number, segment, options, take):
     """The IP header, extension headers or options, and what follows."""
     ttl, tos = take("ttl", 64), take("tos")
     if len(a) == 16:
+        take("df"), take("id")
         first, headers = number, b""
         for name in reversed(options.pop("ext", "").split(",")):
             if name:
                 body = {"hbh": b"\1\4\0\0\0\0", "dst": b"\1\4\0\0\0\0", "route": b"\0\0\0\0\0\0"}[name]
                 headers = struct.pack("!BB", first, 0) + body + headers
                 first = {"hbh": 0, "dst": 60, "route": 43}[name]
-        return struct.pack("!IHBB", 6 << 28 | tos << 20, len(headers) + len(segment), first, ttl) + a + b + headers + segment
+        return struct.pack("!IHBB", 6 << 28 | tos << 20 | take("flow"), len(headers) + len(segment), first, ttl) + a + b + headers + segment
+    take("flow")
     extra = bytes.fromhex(options.pop("ipopt", ""))
     header = struct.pack("!BBHHHBBH", 0x45 + len(extra) // 4, tos, 20 + len(extra) + len(segment), take("id", IDENT), 0x4000 if take("df", 1) else 0, ttl, number, 0) + a + b + extra
     return put(header, 10, checksum(header) ^ (0x5555 if options.pop("ipsum", None) else 0)) + segment

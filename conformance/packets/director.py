@@ -45,9 +45,6 @@ class Kernel(Director):
     # What the kernel shows of counters is up to two seconds old.
     counters_after = 2.2
 
-    def __init__(self):
-        super().__init__()
-
     @staticmethod
     def prepare():
         run("modprobe", "-a", "ip_vs", "fou", "fou6", "ip_gre", "ip6_gre", "ipip", "ip6_tunnel")

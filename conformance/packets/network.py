@@ -77,10 +77,10 @@ class Network:
         self.count = 0
 
     def close(self):
+        """Leaves the namespaces to the end of this process: the kernel's IPVS keeps servers that were removed for two minutes, and with their
+        routes the devices, and until those are free no namespace can be made, nor a scheduler's module be loaded."""
         for port in self.sockets.values():
             port.close()
-        for descriptor in self.spaces.values():
-            os.close(descriptor)
 
     def welcome(self, scenarios):
         """Addresses and neighbours of scenarios: each a pair of names and the set of those used."""

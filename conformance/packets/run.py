@@ -13,7 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def echo(text):
-    sys.stdout.write(text + "\n")
+    print(text, flush=True)
 
 
 class Run:
@@ -60,6 +60,9 @@ class Run:
         elif kind == "wait":
             time.sleep(float(rest.rstrip("s")))
             self.out("c")
+        elif step == "estimate":
+            # The kernel counts up to its latest estimate: here it makes one.
+            time.sleep(self.ipvs.counters_after)
         elif kind == "show" and rest == "connections":
             self.connections()
         elif kind == "show":
@@ -72,18 +75,25 @@ class Run:
             raise SystemExit(f"{self.scenario.name}: not understood: {step}")
 
     def packet(self, words):
-        if words[-2:] == ["about", "last"]:
-            if not self.last:
-                self.say("    nothing to quote")
-                return
-            quote = [word for word in words if word.startswith("quote=")]
-            data = self.last[:int(quote[0][6:])] if quote else self.last
-            packet, sender = build.packet([word for word in words[:-2] if word not in quote], self.names, data)
-        else:
-            packet, sender = build.packet(words, self.names)
+        try:
+            packet, sender = self.built(words)
+        except (ValueError, IndexError, KeyError) as error:
+            raise SystemExit(f"{self.scenario.name}: {' '.join(words)}: {error!r}") from error
+        if not packet:
+            self.say("    nothing to quote")
+            return
         self.teller.saw(packet)
         self.net.send(side(sender), packet)
         self.out(side(sender))
+
+    def built(self, words):
+        if words[-2:] != ["about", "last"]:
+            return build.packet(words, self.names)
+        if not self.last:
+            return b"", ""
+        quote = [word for word in words if word.startswith("quote=")]
+        data = self.last[:int(quote[0][6:])] if quote else self.last
+        return build.packet([word for word in words[:-2] if word not in quote], self.names, data)
 
     def out(self, key):
         frames = self.net.settle(key)

@@ -1,7 +1,8 @@
 """Packets to words, every header byte of them. What a packet of build.py has unless told otherwise is left out, save the TTL.
 
 Normalised, because it differs from run to run or is a known difference (docs/compatibility.md), here and nowhere else:
-  - the identification (IPv4) and flow label (IPv6) of ICMP errors that the director makes, and of outer packets without DF;
+  - the identification of IPv4 packets without DF, and the flow label of IPv6 packets, that the director makes itself (errors, answers to
+    echo, resets, outer packets of tunnels): told only if a packet sent in the scenario had the same;
   - the UDP source port of GUE;
   - checksums: right ones are left out, wrong ones told as the difference to the right one. Those of quoted packets are "kept" if a packet
     of the scenario had that value.
@@ -18,7 +19,7 @@ class Teller:
     """Tells the packets of one scenario."""
 
     def __init__(self, names):
-        self.names, self.sums = names, set()
+        self.names, self.sums, self.given, self.sending = names, set(), set(), False
 
     def frame(self, frame):
         """A frame that the director sent: to whom, and what."""
@@ -26,13 +27,14 @@ class Teller:
         return f"to {HARDWARE.get(to, to)}: {self.packet(frame[14:])}"
 
     def saw(self, packet):
-        """Remembers the checksums of a packet that was sent to the director."""
-        try:
-            self.packet(packet)
-        except (struct.error, IndexError):
-            pass
+        """Remembers checksums, identification and flow label of a packet that is sent to the director."""
+        self.sending = True
+        self.packet(packet)
+        self.sending = False
 
     def packet(self, data, quoted=False):
+        if len(data) < 20 or data[0] >> 4 not in (4, 6) or (data[0] >> 4 == 6 and len(data) < 40):
+            return f"{len(data)} bytes that are no IP packet"
         return self.v4(data, quoted) if data[0] >> 4 == 4 else self.v6(data, quoted)
 
     def v4(self, data, quoted):
@@ -41,8 +43,9 @@ class Teller:
         body, cut = data[length:total], len(data) < total
         words = []
         flags, offset = fragment >> 13, (fragment & 0x1fff) * 8
-        own = self.outer(number, body) or (number == 1 and body[:1] and body[0] in ERRORS[1])
-        if ident != IDENT and not (own and not flags & 2):
+        if self.sending:
+            self.given.add(("id", ident))
+        if ident != IDENT and (("id", ident) in self.given or flags & 2):
             words.append(f"id={ident:#x}")
         if not flags & 2:
             words.append("df=0")
@@ -66,8 +69,9 @@ class Teller:
         while number in (0, 43, 60) and len(body) >= 8:
             ext.append({0: "hbh", 43: "route", 60: "dst"}[number] + "." + body[2:8 + body[1] * 8].hex())
             number, body = body[0], body[8 + body[1] * 8:]
-        own = self.outer(number, body) or (number == 58 and body[:1] and body[0] in ERRORS[58])
-        if first & 0xfffff and not own:
+        if self.sending:
+            self.given.add(("flow", first & 0xfffff))
+        if first & 0xfffff and ("flow", first & 0xfffff) in self.given:
             words.append(f"flow={first & 0xfffff:#x}")
         if first >> 20 & 255:
             words.append(f"tos={first >> 20 & 255:#x}")
@@ -100,7 +104,7 @@ class Teller:
     def transport(self, a, b, number, body, cut, quoted):
         """Ports, if it has any, and the words from the protocol on."""
         none = (None, None)
-        if self.outer(number, body) and not quoted:
+        if self.outer(number, body) and not quoted and len(body) >= 24:
             return self.tunnel(a, b, number, body)
         if number in (6, 17, 132) and len(body) < {6: 20, 17: 8, 132: 12}[number]:
             ports = struct.unpack("!HH", body[:4]) if len(body) >= 4 else none
@@ -143,7 +147,7 @@ class Teller:
             head = pseudo(a, b, 58, len(body)) if number == 58 else b""
             right = checksum(head + body[:2] + b"\0\0" + body[4:])
             words = [f"icmp {kind}/{code}", f"rest={rest:#x}"] + self.sum(value, right, cut, quoted)
-            if kind in ERRORS[number] and len(body) > 28:
+            if kind in ERRORS[number] and len(body) > 8:
                 return none, " ".join(words + [f"quote={len(body) - 8}", f"[{self.packet(body[8:], True)}]"])
             return none, " ".join(words + content(body[8:]))
         return none, " ".join([f"proto {number}"] + content(body))
