@@ -56,7 +56,7 @@ impl Director {
     /// masquerading (seen on the reference, `conformance/experiments/mtu.py`).
     #[cold]
     pub(crate) fn count_own_error(&mut self, ends: &Ends) {
-        if ends.method() != ForwardingMethod::MASQUERADE {
+        if ends.available && ends.method() != ForwardingMethod::MASQUERADE {
             self.note_own_error(ends.destination);
         }
     }
@@ -77,6 +77,26 @@ impl Director {
         }
         self.connections.remove(&mut self.destinations, index);
         self.schedule(arrival, packet, ports, signal)
+    }
+
+    /// A packet that takes its connection's place. Where it finds no destination, the error counts for the old connection, which the
+    /// kernel still has then (kernel behaviour, weight-0 in `conformance/packets/lifecycle.table`).
+    #[cold]
+    pub(crate) fn begin_anew(
+        &mut self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        ports: Ports,
+        signal: Signal,
+        index: EntryIndex,
+    ) -> Verdict {
+        let old = self.ends(index);
+        self.connections.remove(&mut self.destinations, index);
+        let verdict = self.schedule(arrival, packet, ports, signal);
+        if let (Verdict::Reply(Reason::NoDestination), Some(old)) = (&verdict, old) {
+            self.count_own_error(&old);
+        }
+        verdict
     }
 
     /// A packet from the destination of a masqueraded connection.

@@ -95,8 +95,7 @@ impl Director {
         match found {
             Some(Match::Inbound(_)) if self.standby => Verdict::Pass,
             Some(Match::Inbound(index)) if self.replaces(index, signal) => {
-                self.connections.remove(&mut self.destinations, index);
-                self.schedule(arrival, packet, ports, signal)
+                self.begin_anew(arrival, packet, ports, signal, index)
             }
             Some(Match::Inbound(index)) => self.inbound(arrival, packet, ports, signal, index),
             Some(Match::Outbound(index)) => self.outbound(arrival, packet, signal, index),

@@ -171,6 +171,24 @@ fn reuse_by_mode() {
     }
 }
 
+/// As weight-0 in `conformance/packets/lifecycle.table`: the error about a SYN that ends its connection and finds no server.
+#[test]
+fn an_error_counts_for_the_connection_that_ended() {
+    for (method, out) in [(ForwardingMethod::DIRECT, (1, 68)), (ForwardingMethod::MASQUERADE, (0, 0))] {
+        let mut rig = Rig::new(100);
+        let id = rig.service(V4, 6, "rr");
+        rig.destination(id, V4.server(1), method, 1);
+        for flags in ["S", "A", "R"] {
+            assert_eq!(rig.server_for(&segment(flags)), "1");
+        }
+        let server = rig.destinations(id)[0].id;
+        rig.weigh(id, server, 0);
+        assert_eq!(rig.server_for(&segment("S")), "no-destination");
+        let counters = rig.destinations(id)[0].stats.counters;
+        assert_eq!((counters.packets_out, counters.bytes_out), out, "{method:?}");
+    }
+}
+
 /// As in `conformance/experiments/schedule_icmp.py`: an error about a packet of no connection makes one, of no state.
 #[test]
 fn errors_about_unknown_packets_are_scheduled_if_so_set() {

@@ -6,6 +6,8 @@
 pub(crate) mod candidate;
 mod client;
 mod go;
+mod known;
+mod packets;
 mod raw;
 mod recording;
 pub(crate) mod reference;
@@ -57,8 +59,13 @@ enum Action {
         #[arg(long)]
         jobs: Option<std::num::NonZeroUsize>,
         /// Scripts; all if none is named, and with them the sessions of raw bytes (`raw-netlink`, `raw-sockopt`) and of a Go
-        /// client (`go`).
+        /// client (`go`), and the tables of packets.
         names: Vec<String>,
+    },
+    /// Tables of packets alone.
+    Packets {
+        #[command(subcommand)]
+        action: packets::Action,
     },
 }
 
@@ -74,17 +81,32 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
                 names.iter().cloned().partition(|name| Session::find(name).is_some());
             let scripts =
                 if sessions.is_empty() || !names.is_empty() { Script::find(&names)? } else { Vec::new() };
+            let mut tables = Vec::new();
             if sessions.is_empty() && names.is_empty() {
                 sessions = Session::ALL.map(|session| session.name()).to_vec();
+                tables = packets::find(&[])?;
             }
-            let sessions = sessions.iter().filter_map(|name| Session::find(name)).collect();
-            let binaries = match bin_dir {
-                Some(dir) => dir.canonicalize().with_context(|| format!("no folder {}", dir.display()))?,
-                None => crate::workspace::build_ipvsd(profile)?,
-            };
+            let mut runs: Vec<Run<'_>> = tables.iter().map(|table| Run::Table(table)).collect();
+            runs.extend(sessions.iter().filter_map(|name| Session::find(name)).map(Run::Session));
+            let binaries = binaries(bin_dir.as_deref(), profile)?;
             let clients = if clients.is_empty() { &Client::ALL[..] } else { clients };
-            let jobs = jobs.map_or_else(std::thread::available_parallelism, Ok)?;
-            check(&scripts, clients, sessions, &binaries, jobs.get(), *show)
+            for &client in clients {
+                client.check(&binaries)?;
+                for script in &scripts {
+                    if script.is_for(client)? {
+                        runs.push(Run::Script(script, client));
+                    }
+                }
+            }
+            check(runs, &binaries, *jobs, *show)
+        }
+        Action::Packets { action: packets::Action::Record { verify, tables } } => {
+            packets::record(&packets::find(tables)?, *verify)
+        }
+        Action::Packets { action: packets::Action::Check { profile, bin_dir, show, jobs, tables } } => {
+            let tables = packets::find(tables)?;
+            let runs = tables.iter().map(|table| Run::Table(table)).collect();
+            check(runs, &binaries(bin_dir.as_deref(), profile)?, *jobs, *show)
         }
     }
 }
@@ -107,26 +129,25 @@ fn record(scripts: &[Script], interfaces: &[Interface], verify: bool) -> Result<
     Ok(!verify || tally.finish())
 }
 
+/// The folder of ipvsd's binaries: the given one, or where they are built.
+fn binaries(given: Option<&Path>, profile: &str) -> Result<PathBuf> {
+    match given {
+        Some(dir) => dir.canonicalize().with_context(|| format!("no folder {}", dir.display())),
+        None => crate::workspace::build_ipvsd(profile),
+    }
+}
+
+/// Runs all, `jobs` at once; whether all agreed.
 fn check(
-    scripts: &[Script],
-    clients: &[Client],
-    sessions: Vec<Session>,
+    runs: Vec<Run<'_>>,
     binaries: &Path,
-    jobs: usize,
+    jobs: Option<std::num::NonZeroUsize>,
     show: bool,
 ) -> Result<bool> {
     if !rustix::process::geteuid().is_root() {
         bail!("network namespaces need root: run it as root");
     }
-    let mut runs: Vec<Run<'_>> = sessions.into_iter().map(Run::Session).collect();
-    for &client in clients {
-        client.check(binaries)?;
-        for script in scripts {
-            if script.is_for(client)? {
-                runs.push(Run::Script(script, client));
-            }
-        }
-    }
+    let jobs = jobs.map_or_else(std::thread::available_parallelism, Ok)?.get();
     // Each run has namespaces of its own, and most of its time is spent waiting.
     let (runs, tally) = (Mutex::new(runs.into_iter()), Mutex::new(Tally::default()));
     std::thread::scope(|scope| {
@@ -173,6 +194,8 @@ impl Session {
 enum Run<'a> {
     Script(&'a Script, Client),
     Session(Session),
+    /// A table of packets.
+    Table(&'a str),
 }
 
 impl Run<'_> {
@@ -180,6 +203,7 @@ impl Run<'_> {
         match self {
             Self::Script(script, client) => format!("{} ({})", script.name, client.name()),
             Self::Session(session) => session.name(),
+            Self::Table(table) => packets::name(table),
         }
     }
 
@@ -196,6 +220,7 @@ impl Run<'_> {
             }
             Self::Session(Session::Raw(name)) => raw::check(name, binaries),
             Self::Session(Session::Go) => go::check(binaries),
+            Self::Table(table) => packets::check(table, binaries, show),
         }
     }
 }

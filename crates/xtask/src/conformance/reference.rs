@@ -1,6 +1,6 @@
 //! A script on the reference kernel.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -43,10 +43,14 @@ pub(crate) fn run(script: &Script, interface: Interface) -> Result<Recording> {
 
 /// Boots the reference kernel and runs bash text there; what it printed.
 pub(crate) fn bash(text: &str) -> Result<String> {
+    bash_in(&Script::folder(), text, LIMIT)
+}
+
+/// The same with the files of `folder` in /in, and at most `limit` seconds.
+pub(crate) fn bash_in(folder: &Path, text: &str, limit: &str) -> Result<String> {
     let file = std::env::temp_dir().join(format!("ipvsd-conformance-{}.sh", std::process::id()));
     std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
-    let output =
-        Command::new(tools()?.join("run")).arg("-d").arg(Script::folder()).arg(&file).arg(LIMIT).output();
+    let output = Command::new(tools()?.join("run")).arg("-d").arg(folder).arg(&file).arg(limit).output();
     let _ = std::fs::remove_file(&file);
     let output = output.context("cannot run the reference kernel")?;
     let errors = String::from_utf8_lossy(&output.stderr);
