@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use ipvs_lab::{Bulk, Error, Mode, Options, Protocol, Report, Tunnel};
+use ipvs_lab::{Bulk, Error, Flood, Mode, Options, Protocol, Report, Tunnel};
 
 /// Try a director between a client and servers, all in namespaces made for it.
 ///
@@ -19,6 +19,7 @@ EXAMPLES
   ipvsd lab --mode dr --scheduler wrr --weights 3,2,1   direct routing, shares 3:2:1
   ipvsd lab --mode tun --tun-type gue                   tunneling, packets in UDP
   ipvsd lab --bulk 3000000 --connections 64             64 downloads at once, then 64 uploads, of 3 MB each
+  ipvsd lab --syn-flood --half-open-quota 20000         requests in the midst of a SYN flood
   ipvsd lab --keep                                      leaves it up and prints commands to play with it
 
 EXIT CODES
@@ -76,6 +77,21 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 64, requires = "bulk")]
     connections: usize,
 
+    /// A flood of TCP SYNs from random sources while the requests run: so many a second, or as many as one thread can send
+    ///
+    /// Fails if a request fails, or one of 50 connections from before the flood is lost.
+    #[arg(long, value_name = "RATE", num_args = 0..=1, default_missing_value = "full")]
+    #[arg(value_parser = flood, conflicts_with_all = ["udp", "ipv6", "bulk", "direct"])]
+    syn_flood: Option<Flood>,
+
+    /// Most half-open connections of the service, for the daemon [default: the daemon's]
+    #[arg(long, value_name = "N")]
+    half_open_quota: Option<u32>,
+
+    /// Most connections at a time, for the daemon [default: the daemon's]
+    #[arg(long, value_name = "N")]
+    capacity: Option<u32>,
+
     /// The report as JSON
     #[arg(long)]
     json: bool,
@@ -132,6 +148,17 @@ enum TunnelArgument {
     Gre,
 }
 
+/// The rate of a flood: a number, or "full".
+fn flood(text: &str) -> Result<Flood, String> {
+    match text {
+        "full" => Ok(Flood { rate: None }),
+        number => match number.parse() {
+            Ok(rate) if rate > 0 => Ok(Flood { rate: Some(rate) }),
+            _ => Err("SYNs a second, or nothing for the full rate".into()),
+        },
+    }
+}
+
 const SERVERS: usize = 3;
 
 impl Arguments {
@@ -166,6 +193,9 @@ impl Arguments {
             concurrency: self.concurrency,
             datagram: self.datagram,
             bulk: self.bulk.map(|bytes| Bulk { bytes, connections: self.connections }),
+            flood: self.syn_flood,
+            half_open_quota: self.half_open_quota,
+            capacity: self.capacity,
             keep: self.keep,
             xdp: self.xdp.clone(),
             fast_path: self.fast_path.clone(),

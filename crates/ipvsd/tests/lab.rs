@@ -214,6 +214,47 @@ fn bulk_dr_ipv6() {
     intact(&["--mode", "dr", "--ipv6"]);
 }
 
+/// A SYN flood. No connection from before is lost, the table holds no more than `most`, and the daemon's memory does not
+/// grow by more than a few megabytes: what the capacity takes is there from the start, but for the quota's 12 bytes.
+fn flooded(arguments: &[&str], most: u64) -> serde_json::Value {
+    let output = lab(arguments);
+    let report: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let flood = |name: &str| report["flood"][name].as_u64().expect("a number");
+    assert_eq!((flood("established"), flood("lost")), (50, 0), "{report}");
+    let held = flood("connections");
+    assert!(held <= most, "{held} connections: {report}");
+    let grown = flood("daemon_memory") - flood("daemon_memory_before");
+    assert!(grown < 24 << 20, "{grown} bytes more: {report}");
+    report
+}
+
+/// At a rate that the daemon keeps up with, honest clients notice nothing, by either way of making room.
+#[test]
+fn flood_and_a_half_open_quota() {
+    let arguments = ["--syn-flood", "3000", "--half-open-quota", "1000", "--requests", "200"];
+    let report = flooded(&arguments, 1000 + 50 + 200);
+    assert_eq!((report["requests"].as_u64(), report["failed"].as_u64()), (Some(200), Some(0)), "{report}");
+    assert!(report["flood"]["syns"].as_u64() > Some(3000), "{report}");
+}
+
+#[test]
+fn flood_and_a_full_table() {
+    let arguments = ["--syn-flood", "3000", "--capacity", "2000", "--requests", "200"];
+    let report = flooded(&arguments, 2000);
+    assert_eq!((report["requests"].as_u64(), report["failed"].as_u64()), (Some(200), Some(0)), "{report}");
+    assert!(report["flood"]["connections"].as_u64() > Some(1500), "the table was not full: {report}");
+}
+
+/// At the full rate packets are lost before the daemon sees them, honest SYNs too, which come again after a second and more:
+/// not all requests end in time. What is established is forwarded in the XDP program and loses nothing.
+#[test]
+fn flood_at_the_full_rate() {
+    let arguments = ["--syn-flood", "--half-open-quota", "200000", "--fast-path", "on", "--requests", "24"];
+    let report = flooded(&arguments, 200_000 + 50 + 24);
+    assert!(report["failed"].as_u64() < Some(12), "{report}");
+}
+
 /// What process `pid`'s lab has in the file system.
 fn traces(pid: u32) -> Vec<PathBuf> {
     let name = format!("ipvsd-lab-{pid}");

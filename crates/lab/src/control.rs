@@ -63,6 +63,11 @@ impl Control {
         }
     }
 
+    /// How many connections the director has, active and inactive ones.
+    pub(crate) fn connections(&self) -> Result<u64, Error> {
+        Ok(held(&self.run(&["-Ln".into()])?))
+    }
+
     /// Runs one command and returns what it wrote to standard output.
     pub(crate) fn run(&self, arguments: &[String]) -> Result<String, Error> {
         let line = format!("ipvsadm {}", arguments.join(" "));
@@ -102,6 +107,15 @@ fn counted(listing: &str) -> u64 {
     destinations.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
 }
 
+/// The connections of all destinations in a plain listing: its last two columns.
+fn held(listing: &str) -> u64 {
+    let destinations = listing.lines().filter_map(|line| line.strip_prefix("  -> "));
+    destinations
+        .flat_map(|line| line.split_whitespace().skip(3))
+        .filter_map(|word| word.parse::<u64>().ok())
+        .sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,5 +129,16 @@ mod tests {
             -> 10.77.1.11:8080                   137      685      685    44662    48224\n  \
             -> 10.77.1.12:8080                   110      550      550    35860    38720\n";
         assert_eq!(counted(listing), 247);
+    }
+
+    #[test]
+    fn active_and_inactive_ones_are_held() {
+        let listing = "IP Virtual Server version 1.2.1 (size=4096)\n\
+            Prot LocalAddress:Port Scheduler Flags\n  \
+            -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n\
+            TCP  10.77.0.10:80 rr\n  \
+            -> 10.77.1.11:8080              Masq    1      20         3         \n  \
+            -> 10.77.1.12:8080              Masq    1      400        5000      \n";
+        assert_eq!(held(listing), 5423);
     }
 }

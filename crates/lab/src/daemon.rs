@@ -49,6 +49,11 @@ impl Daemon {
         if let Some(when) = &options.fast_path {
             arguments.extend(["--fast-path".into(), when.clone()]);
         }
+        for (option, value) in
+            [("--half-open-quota", options.half_open_quota), ("--capacity", options.capacity)]
+        {
+            arguments.extend(value.into_iter().flat_map(|value| [option.to_owned(), value.to_string()]));
+        }
         let line = format!("{} {}", options.ipvsd.display(), arguments.join(" "));
         let failed = |error: io::Error| Error::setup(format!("start {line}"), error);
         let output = File::create(&log).map_err(failed)?;
@@ -82,6 +87,13 @@ impl Daemon {
     /// The command line.
     pub(crate) fn command(&self) -> &str {
         &self.command
+    }
+
+    /// The most memory that it has had so far, in bytes; 0 if the kernel does not tell.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 
     /// Its log file.

@@ -37,6 +37,6 @@ mod topology;
 
 pub use cleanup::clean;
 pub use error::Error;
-pub use options::{Bulk, Mode, Options, Protocol, Tunnel};
-pub use report::{Failure, Latency, Report, Server, Transfers};
+pub use options::{Bulk, Flood, Mode, Options, Protocol, Tunnel};
+pub use report::{Failure, Flooded, Latency, Report, Server, Transfers};
 pub use run::run;

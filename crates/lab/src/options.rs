@@ -50,6 +50,13 @@ pub struct Bulk {
     pub connections: usize,
 }
 
+/// A flood of TCP SYNs from random sources while the requests run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flood {
+    /// SYNs a second; none: as many as one thread can send.
+    pub rate: Option<u64>,
+}
+
 /// Everything that describes one run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -73,6 +80,12 @@ pub struct Options {
     pub datagram: usize,
     /// Bulk transfers instead of requests (TCP only).
     pub bulk: Option<Bulk>,
+    /// A SYN flood beside the requests (TCP over IPv4 only).
+    pub flood: Option<Flood>,
+    /// Value for the daemon's `--half-open-quota`; none leaves the daemon's default.
+    pub half_open_quota: Option<u32>,
+    /// Value for the daemon's `--capacity`; none leaves the daemon's default.
+    pub capacity: Option<u32>,
     /// Leave the lab up after the run until SIGINT or SIGTERM.
     pub keep: bool,
     /// Value for the daemon's `--xdp`; none leaves the daemon's default.
@@ -93,6 +106,9 @@ const MAX_SERVERS: usize = 200;
 
 /// Most bytes in a datagram: room for the server's name in the echo stays.
 const LARGEST_DATAGRAM: usize = 65000;
+
+/// Source ports above are those of connections from before the flood.
+const MAX_REQUESTS_IN_FLOOD: usize = 60_000;
 
 impl Options {
     /// Refuses combinations that make no lab.
@@ -125,6 +141,26 @@ impl Options {
             }
             if bulk.bytes == 0 || bulk.connections == 0 || bulk.connections > 1024 {
                 return refuse("bulk transfers need at least 1 byte and 1 to 1024 connections".into());
+            }
+        }
+        if self.flood.is_some() {
+            if self.protocol == Protocol::Udp || self.ipv6 || self.bulk.is_some() || self.direct {
+                return refuse(
+                    "a SYN flood is TCP over IPv4 through a director, beside requests: leave out --udp, --ipv6, --bulk \
+                     and --direct"
+                        .into(),
+                );
+            }
+            if self.mode != Mode::Nat {
+                return refuse(
+                    "with --syn-flood the answers must come back through the director: --mode nat".into(),
+                );
+            }
+            if self.flood.is_some_and(|flood| flood.rate == Some(0)) || self.requests > MAX_REQUESTS_IN_FLOOD
+            {
+                return refuse(format!(
+                    "a rate above 0 and at most {MAX_REQUESTS_IN_FLOOD} requests, please"
+                ));
             }
         }
         if !self.direct {

@@ -37,6 +37,8 @@ pub struct Report {
     pub seconds: f64,
     /// Bulk transfers, if that was asked for.
     pub bulk: Option<Transfers>,
+    /// A SYN flood, if that was asked for.
+    pub flood: Option<Flooded>,
     /// The director's `ipvsadm -Ln --stats`; empty without a director.
     pub statistics: String,
 }
@@ -48,6 +50,23 @@ pub struct Failure {
     pub reason: String,
     /// Requests that failed for it.
     pub count: usize,
+}
+
+impl Failure {
+    /// The most frequent first.
+    fn sorted(reasons: BTreeMap<&str, usize>) -> Vec<Self> {
+        let failure = |(reason, count): (&str, usize)| Self { reason: reason.to_owned(), count };
+        let mut failures: Vec<_> = reasons.into_iter().map(failure).collect();
+        failures.sort_by_key(|failure| std::cmp::Reverse(failure.count));
+        failures
+    }
+
+    /// Each reason once.
+    pub(crate) fn of(reasons: &[String]) -> Vec<Self> {
+        let mut counts = BTreeMap::new();
+        reasons.iter().for_each(|reason| *counts.entry(&**reason).or_default() += 1);
+        Self::sorted(counts)
+    }
 }
 
 /// One server's share.
@@ -93,11 +112,33 @@ pub struct Transfers {
     pub upload_seconds: f64,
 }
 
+/// What a SYN flood did.
+#[derive(Debug, Serialize)]
+pub struct Flooded {
+    /// SYNs sent.
+    pub syns: u64,
+    /// SYNs sent in a second.
+    pub syns_per_second: f64,
+    /// Connections that were there before it.
+    pub established: usize,
+    /// How many of them did not answer in its midst.
+    pub lost: usize,
+    /// Why, with how often.
+    pub reasons: Vec<Failure>,
+    /// Connections that the director had at its end.
+    pub connections: u64,
+    /// The most memory that the daemon had before it, in bytes.
+    pub daemon_memory_before: u64,
+    /// The most memory that the daemon had until its end, in bytes.
+    pub daemon_memory: u64,
+}
+
 impl Report {
     /// Whether all requests succeeded and shares that can be exact are exact.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.failed == 0
+            && self.flood.as_ref().is_none_or(|flood| flood.lost == 0)
             && (!self.expected_exact
                 || self.servers.iter().all(|server| server.expected == Some(server.served)))
     }
@@ -119,9 +160,7 @@ impl Report {
             }
         }
         self.requests = samples.len();
-        self.failures =
-            reasons.into_iter().map(|(reason, count)| Failure { reason: reason.to_owned(), count }).collect();
-        self.failures.sort_by_key(|failure| std::cmp::Reverse(failure.count));
+        self.failures = Failure::sorted(reasons);
         self.failed = self.failures.iter().map(|failure| failure.count).sum();
         self.latency_us = Latency::of(times);
         if let Some(expectation) = expectation {
@@ -182,10 +221,28 @@ impl Report {
                 rate(bulk.upload_seconds)
             )?;
         }
+        if let Some(flood) = &self.flood {
+            writeln!(
+                text,
+                "flood: {} SYNs, {:.0} a second; {} of {} connections from before were lost\n\
+                 at its end the director had {} connections; its daemon had at most {:.1} MB of memory ({:.1} before)",
+                flood.syns,
+                flood.syns_per_second,
+                flood.lost,
+                flood.established,
+                flood.connections,
+                flood.daemon_memory as f64 / 1e6,
+                flood.daemon_memory_before as f64 / 1e6
+            )?;
+            for failure in &flood.reasons {
+                writeln!(text, "  {} x {}", failure.count, failure.reason)?;
+            }
+        }
         if !self.statistics.is_empty() {
             write!(text, "\n# ipvsadm -Ln --stats\n{}", self.statistics)?;
         }
-        if self.failed == 0 && !self.is_good() {
+        let lost = self.flood.as_ref().map_or(0, |flood| flood.lost);
+        if self.failed == 0 && lost == 0 && !self.is_good() {
             writeln!(text, "\nThe shares are not what {} gives exactly.", self.scheduler)?;
         }
         Ok(())

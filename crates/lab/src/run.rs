@@ -9,7 +9,7 @@ use crate::control::Control;
 use crate::daemon::Daemon;
 use crate::interrupt::Interrupt;
 use crate::options::{Options, Protocol};
-use crate::report::{Latency, Report, Server, Transfers};
+use crate::report::{Failure, Flooded, Latency, Report, Server, Transfers};
 use crate::topology::Topology;
 use crate::{Error, expectation, server};
 
@@ -36,9 +36,15 @@ pub fn run(options: &Options, progress: &mut dyn Write, show: &mut dyn FnMut(&Re
     let mut lab =
         Lab { options, directory: &directory, topology: &topology, interrupt: &interrupt, progress };
     let mut director = if options.direct { None } else { Some(lab.start_director()?) };
+    let memory_before = director.as_ref().map_or(0, |(daemon, _)| daemon.peak_memory());
     let outcome = lab.load().and_then(|mut report| {
         if let Some((daemon, control)) = &mut director {
             daemon.check()?;
+            if let Some(flood) = &mut report.flood {
+                flood.connections = control.connections()?;
+                flood.daemon_memory_before = memory_before;
+                flood.daemon_memory = daemon.peak_memory();
+            }
             report.statistics =
                 control.statistics(report.servers.iter().map(|server| server.served).sum())?;
         }
@@ -102,11 +108,27 @@ impl Lab<'_> {
             latency_us: Latency::default(),
             seconds: 0.0,
             bulk: None,
+            flood: None,
             statistics: String::new(),
         };
         let start = Instant::now();
-        let (samples, open) = match self.options.bulk {
-            Some(bulk) => {
+        let (samples, open) = match (self.options.bulk, self.options.flood) {
+            (_, Some(flood)) => {
+                let (samples, outcome) =
+                    client::flood::run(self.topology, self.options, flood, self.interrupt)?;
+                report.flood = Some(Flooded {
+                    syns: outcome.syns,
+                    syns_per_second: outcome.syns as f64 / outcome.elapsed.as_secs_f64(),
+                    established: outcome.established,
+                    lost: outcome.lost.len(),
+                    reasons: Failure::of(&outcome.lost),
+                    connections: 0,
+                    daemon_memory_before: 0,
+                    daemon_memory: 0,
+                });
+                (samples, self.options.concurrency)
+            }
+            (Some(bulk), None) => {
                 let (samples, times) = client::bulk::run(self.topology, self.options, bulk, self.interrupt)?;
                 report.bulk = Some(Transfers {
                     bytes_per_connection: bulk.bytes,
@@ -116,7 +138,7 @@ impl Lab<'_> {
                 });
                 (samples, bulk.connections)
             }
-            None => {
+            (None, None) => {
                 let samples = client::run(self.topology, self.options, self.interrupt)?;
                 (samples, if *protocol == Protocol::Udp { 0 } else { self.options.concurrency })
             }
@@ -129,6 +151,9 @@ impl Lab<'_> {
                 .map(|index| (all / servers + usize::from(index < all % servers)) as u64)
                 .collect();
             Some(expectation::Expectation { shares, exact: true })
+        } else if self.options.flood.is_some() {
+            // The flood takes its turns among the requests.
+            None
         } else {
             expectation::of(scheduler, weights, samples.len(), open)
         };

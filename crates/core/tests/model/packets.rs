@@ -40,6 +40,11 @@ pub enum Fate {
     Reply(&'static str),
 }
 
+/// Length of an ICMP error about a packet: quotes up to 576 bytes in all, over IPv6 up to 1280.
+fn error_length(packet: &Segment) -> u64 {
+    if packet.source.0.is_ipv6() { (48 + packet.length).min(1280) } else { (28 + packet.length).min(576) }
+}
+
 impl Model {
     /// How many connections a packet to a client may belong to: more than one cannot be told apart.
     pub fn answered(&self, packet: &Segment) -> Vec<u64> {
@@ -68,8 +73,15 @@ impl Model {
         if let Some(entry) = inbound {
             if self.begins_anew(&entry, packet) {
                 self.note("reused");
+                let available = self.is_available(entry.destination);
                 self.remove(entry.uid);
-                return self.schedule(packet);
+                let fate = self.schedule(packet);
+                // The error counts for the connection that it ends (kernel behaviour, weight-0 in
+                // `conformance/packets/lifecycle.table`).
+                if fate == Fate::Reply("no-destination") && available && entry.method != MASQUERADE {
+                    self.count(entry.destination, [0, 0, 1, 0, error_length(packet)]);
+                }
+                return fate;
             }
             return self.inbound(entry.uid, packet);
         }

@@ -72,6 +72,10 @@ impl Topology {
             Mode::Nat => nat::connect(&topology)?,
             Mode::Dr | Mode::Tun => direct::connect(&topology)?,
         }
+        if options.flood.is_some() {
+            // What the servers answer to the flood's sources goes to the client's host, which drops it.
+            topology.director.on_links(|links| links.add_default_route(topology.client.address))?;
+        }
         if options.fast_path.as_deref() == Some("on") {
             topology.switch.run(|| {
                 let cables: &[&str] = match options.mode {
