@@ -38,6 +38,7 @@ mod schedule;
 mod schedule_icmp;
 mod scheduler;
 mod service;
+mod source_route;
 mod stats;
 mod strays;
 mod sync_daemon;

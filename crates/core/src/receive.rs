@@ -11,6 +11,7 @@ use crate::director::Director;
 use crate::host::Host;
 use crate::packet::Packet;
 use crate::protocol::{ICMP, ICMPV6, Signal};
+use crate::source_route::is_source_routed;
 use crate::time::Instant;
 use crate::verdict::{Reason, Verdict};
 
@@ -58,6 +59,9 @@ impl Director {
 
     fn decide(&mut self, arrival: Arrival<'_>, packet: &mut Packet<'_>) -> Verdict {
         let headers = arrival.headers;
+        if is_source_routed(packet.as_slice(), headers) {
+            return Verdict::Pass;
+        }
         if self.services.len() == 0 {
             // The kernel's hooks vanish with a namespace's last service; connections wait in the table.
             return Verdict::Pass;

@@ -12,6 +12,7 @@ use crate::host::{AddressKind, Host};
 use crate::icmp;
 use crate::packet::Packet;
 use crate::protocol::{TCP, UDP};
+use crate::source_route::is_source_routed;
 use crate::verdict::{Reason, Verdict};
 
 impl Director {
@@ -26,6 +27,7 @@ impl Director {
             return Verdict::Pass;
         }
         match headers.protocol {
+            _ if is_source_routed(packet.as_slice(), headers) => Verdict::Drop(Reason::NotServed),
             TCP => {
                 let mut reset = [0; TCP_RESET_LEN];
                 let len = tcp_reset(packet.as_slice(), headers, &mut reset).unwrap_or(0);

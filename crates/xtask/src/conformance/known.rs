@@ -101,7 +101,8 @@ fn fits(pattern: &str, text: &str) -> bool {
 mod tests {
     use super::*;
 
-    const LIST: &str = "# comment\nicmp refused-*-dr-*\n  Not counted.\n-    -> s1:80 1 2 1 *\n+    -> s1:80 1 2 0 *\n";
+    const LIST: &str =
+        "# comment\nicmp refused-*-dr-*\n  Not counted.\n-    -> s1:80 1 2 1 *\n+    -> s1:80 1 2 0 *\n";
 
     fn lines(lines: &[&str]) -> Vec<String> {
         lines.iter().map(|line| (*line).to_owned()).collect()

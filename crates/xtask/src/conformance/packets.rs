@@ -162,7 +162,8 @@ fn load(table: &str) -> Result<String> {
     let path = recording(table);
     let file = std::fs::read_to_string(&path)
         .with_context(|| format!("{table} is not recorded: cannot read {}", path.display()))?;
-    let (_, text) = file.split_once("\n\n").context("a recording has a header, an empty line and the text")?;
+    let (_, text) =
+        file.split_once("\n\n").context("a recording has a header, an empty line and the text")?;
     Ok(text.to_owned())
 }
 
@@ -194,10 +195,7 @@ mod tests {
     #[test]
     fn a_table_and_its_scenarios_are_found() {
         let a = part(TEXT, "a").unwrap();
-        assert_eq!(
-            scenarios(a),
-            [("x-4", " one\n  p\n    nothing\n"), ("x-6", " two\n  q\n    to s1: r\n")]
-        );
+        assert_eq!(scenarios(a), [("x-4", " one\n  p\n    nothing\n"), ("x-6", " two\n  q\n    to s1: r\n")]);
         assert_eq!(scenarios(part(TEXT, "b").unwrap()), [("y", " three\n  p\n")]);
         assert!(part(TEXT, "c").is_err());
     }
@@ -208,7 +206,10 @@ mod tests {
         let a = part(TEXT, "a").unwrap();
         assert_eq!(compare("a", a, a, &known).unwrap(), None);
         let told = compare("a", a, &a.replace("to s1", "to s2"), &known).unwrap().unwrap();
-        assert!(told.starts_with("x-6 differs\n") && told.contains("-    to s1: r\n+    to s2: r\n"), "{told}");
+        assert!(
+            told.starts_with("x-6 differs\n") && told.contains("-    to s1: r\n+    to s2: r\n"),
+            "{told}"
+        );
         assert!(compare("a", a, &a.replace("x-6", "x-7"), &known).is_err());
     }
 

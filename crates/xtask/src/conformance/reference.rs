@@ -50,8 +50,7 @@ pub(crate) fn bash(text: &str) -> Result<String> {
 pub(crate) fn bash_in(folder: &Path, text: &str, limit: &str) -> Result<String> {
     let file = std::env::temp_dir().join(format!("ipvsd-conformance-{}.sh", std::process::id()));
     std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
-    let output =
-        Command::new(tools()?.join("run")).arg("-d").arg(folder).arg(&file).arg(limit).output();
+    let output = Command::new(tools()?.join("run")).arg("-d").arg(folder).arg(&file).arg(limit).output();
     let _ = std::fs::remove_file(&file);
     let output = output.context("cannot run the reference kernel")?;
     let errors = String::from_utf8_lossy(&output.stderr);
