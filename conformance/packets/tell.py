@@ -44,7 +44,7 @@ class Teller:
         body, cut = data[length:total], len(data) < total
         words = []
         flags, offset = fragment >> 13, (fragment & 0x1fff) * 8
-        if self.sending:
+        if self.sending and not quoted:
             self.given.add(("id", ident))
         if ident != IDENT and (("id", ident) in self.given or flags & 2):
             words.append(f"id={ident:#x}")
@@ -70,7 +70,7 @@ class Teller:
         while number in (0, 43, 60) and len(body) >= 8:
             ext.append({0: "hbh", 43: "route", 60: "dst"}[number] + "." + body[2:8 + body[1] * 8].hex())
             number, body = body[0], body[8 + body[1] * 8:]
-        if self.sending:
+        if self.sending and not quoted:
             self.given.add(("flow", first & 0xfffff))
         if first & 0xfffff and ("flow", first & 0xfffff) in self.given:
             words.append(f"flow={first & 0xfffff:#x}")

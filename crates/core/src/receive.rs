@@ -9,9 +9,9 @@ use crate::connections::flag;
 use crate::destination::DestinationIndex;
 use crate::director::Director;
 use crate::host::{AddressKind, Host};
+use crate::ip_options::are_for_the_host;
 use crate::packet::Packet;
 use crate::protocol::{ICMP, ICMPV6, Signal};
-use crate::source_route::is_source_routed;
 use crate::time::Instant;
 use crate::verdict::{Reason, Verdict};
 
@@ -59,7 +59,7 @@ impl Director {
 
     fn decide(&mut self, arrival: Arrival<'_>, packet: &mut Packet<'_>) -> Verdict {
         let headers = arrival.headers;
-        if is_source_routed(packet.as_slice(), headers) {
+        if are_for_the_host(packet.as_slice(), headers) {
             return Verdict::Pass;
         }
         if self.services.len() == 0 {

@@ -10,9 +10,9 @@ use ipvs_wire::{Headers, TCP_RESET_LEN, tcp_reset};
 use crate::director::Director;
 use crate::host::{AddressKind, Host};
 use crate::icmp;
+use crate::ip_options::are_for_the_host;
 use crate::packet::Packet;
 use crate::protocol::{TCP, UDP};
-use crate::source_route::is_source_routed;
 use crate::verdict::{Reason, Verdict};
 
 impl Director {
@@ -27,7 +27,7 @@ impl Director {
             return Verdict::Pass;
         }
         match headers.protocol {
-            _ if is_source_routed(packet.as_slice(), headers) => Verdict::Drop(Reason::NotServed),
+            _ if are_for_the_host(packet.as_slice(), headers) => Verdict::Drop(Reason::NotServed),
             TCP => {
                 let mut reset = [0; TCP_RESET_LEN];
                 let len = tcp_reset(packet.as_slice(), headers, &mut reset).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Packets with a source route, which a host that does not accept them drops before IPVS sees them.
+//! IPv4 options that keep a packet from IPVS: the host judges it before.
 
 use ipvs_wire::Headers;
 
@@ -10,9 +10,10 @@ const NO_OPERATION: u8 = 1;
 const LOOSE: u8 = 131;
 const STRICT: u8 = 137;
 
-/// Whether an IPv4 packet has a source route, even one that is used up (kernel behaviour, source-route in
-/// `conformance/packets/headers.table`).
-pub(crate) fn is_source_routed(packet: &[u8], headers: &Headers) -> bool {
+/// Whether an IPv4 packet's options are the host's to judge: it has a source route, even one that is used up, which few hosts
+/// accept, or they cannot be read to their end, which the host reports to the sender (kernel behaviour, source-route and
+/// options-bad in `conformance/packets/headers.table`).
+pub(crate) fn are_for_the_host(packet: &[u8], headers: &Headers) -> bool {
     if headers.is_ipv6() || headers.transport <= PLAIN {
         return false;
     }
@@ -22,9 +23,11 @@ pub(crate) fn is_source_routed(packet: &[u8], headers: &Headers) -> bool {
             [] | [END, ..] => return false,
             [LOOSE | STRICT, ..] => return true,
             [NO_OPERATION, ..] => rest = rest.get(1..).unwrap_or_default(),
-            // A length below 2 is malformed.
-            [_, length, ..] if length >= 2 => rest = rest.get(usize::from(length)..).unwrap_or_default(),
-            _ => return false,
+            [_, length, ..] if length >= 2 => match rest.get(usize::from(length)..) {
+                Some(others) => rest = others,
+                None => return true,
+            },
+            _ => return true,
         }
     }
 }
@@ -45,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_route_is_found_behind_other_options() {
+    fn source_routes_and_what_cannot_be_read() {
         for (options, want) in [
             (&[][..], false),
             (&[1, 1, 1, 0], false),
@@ -54,13 +57,15 @@ mod tests {
             (&[7, 3, 4, 137, 3, 4, 0, 0], true),
             (&[7, 7, 131, 3, 4, 0, 0, 0], false),
             (&[0, 131, 3, 4], false),
-            (&[7, 0, 131, 3], false),
-            (&[7, 255, 131, 3], false),
-            (&[1, 1, 1, 7], false),
+            (&[7, 0, 1, 1], true),
+            (&[7, 255, 1, 1], true),
+            (&[7, 4, 4, 0], false),
+            (&[7, 5, 4, 0], true),
+            (&[1, 1, 1, 7], true),
         ] {
             let packet = packet(options);
             let headers = Headers::parse(&packet).unwrap();
-            assert_eq!(is_source_routed(&packet, &headers), want, "{options:?}");
+            assert_eq!(are_for_the_host(&packet, &headers), want, "{options:?}");
         }
     }
 }
