@@ -44,6 +44,8 @@ class Kernel(Director):
     NAME = "the reference kernel"
     # What the kernel shows of counters is up to two seconds old.
     counters_after = 2.2
+    # A connection that gave its place to another goes at the next tick of the clock.
+    tick = 0.02
 
     @staticmethod
     def prepare():
@@ -70,6 +72,7 @@ class Kernel(Director):
 class Daemon(Director):
     NAME = "ipvsd"
     counters_after = 0
+    tick = 0
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="ipvsd-packets-")

@@ -104,6 +104,7 @@ class Run:
             self.say("    nothing")
 
     def connections(self):
+        time.sleep(self.ipvs.tick)
         rows = (tell.connection(row, self.names) for row in self.ipvs.connections())
         rows = sorted(row for row in rows if row)
         for row in rows or ["no connections"]:
@@ -111,6 +112,7 @@ class Run:
 
     def listing(self, *options):
         """The scenario's part of a listing of services."""
+        time.sleep(self.ipvs.tick)
         mine = False
         for line in self.ipvs.ipvsadm("-Ln", *options).splitlines()[1:]:
             if not line.startswith("  -> "):

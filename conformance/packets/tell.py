@@ -4,6 +4,7 @@ Normalised, because it differs from run to run or is a known difference (docs/co
   - the identification of IPv4 packets without DF, and the flow label of IPv6 packets, that the director makes itself (errors, answers to
     echo, resets, outer packets of tunnels): told only if a packet sent in the scenario had the same;
   - the UDP source port of GUE;
+  - seconds to expiry, rounded;
   - checksums: right ones are left out, wrong ones told as the difference to the right one. Those of quoted packets are "kept" if a packet
     of the scenario had that value.
 """
@@ -43,7 +44,7 @@ class Teller:
         body, cut = data[length:total], len(data) < total
         words = []
         flags, offset = fragment >> 13, (fragment & 0x1fff) * 8
-        if self.sending:
+        if self.sending and not quoted:
             self.given.add(("id", ident))
         if ident != IDENT and (("id", ident) in self.given or flags & 2):
             words.append(f"id={ident:#x}")
@@ -69,7 +70,7 @@ class Teller:
         while number in (0, 43, 60) and len(body) >= 8:
             ext.append({0: "hbh", 43: "route", 60: "dst"}[number] + "." + body[2:8 + body[1] * 8].hex())
             number, body = body[0], body[8 + body[1] * 8:]
-        if self.sending:
+        if self.sending and not quoted:
             self.given.add(("flow", first & 0xfffff))
         if first & 0xfffff and ("flow", first & 0xfffff) in self.given:
             words.append(f"flow={first & 0xfffff:#x}")
@@ -184,7 +185,7 @@ CONNECTION = re.compile(r"^(TCP|UDP|SCTP|IP|ICMP|\w+) +(\S+) ([0-9A-F]{4}) (\S+)
 
 
 def connection(row, names):
-    """A row of /proc/net/ip_vs_conn, `None` if its client is not of this scenario. Seconds to expiry are rounded up to a multiple of 5, as
+    """A row of /proc/net/ip_vs_conn, `None` if its client is not of this scenario. Seconds to expiry are rounded, as
     scenarios take a moment."""
     match = CONNECTION.match(row)
     if not match:
@@ -194,7 +195,12 @@ def connection(row, names):
     if not re.fullmatch(r"c\d|r\d|s\d|vip2?", client):
         return None
     ends = (f"{name}:{int(port, 16)}" for name, port in ((client, cport), (virtual, vport), (server, sport)))
-    return " ".join([protocol, *ends, state, str(-(-int(seconds) // 5) * 5), *rest.split()])
+    return " ".join([protocol, *ends, state, rounded(int(seconds)), *rest.split()])
+
+
+def rounded(seconds):
+    """To a multiple of 5 that a timeout, all of which are near one, does not leave within three seconds."""
+    return str(max(5, (seconds + 3) // 5 * 5))
 
 
 def hex_address(text):

@@ -8,7 +8,7 @@ use ipvs_wire::{Fragment, Headers, checksum, transport};
 use crate::connections::flag;
 use crate::destination::DestinationIndex;
 use crate::director::Director;
-use crate::host::Host;
+use crate::host::{AddressKind, Host};
 use crate::packet::Packet;
 use crate::protocol::{ICMP, ICMPV6, Signal};
 use crate::time::Instant;
@@ -82,7 +82,7 @@ impl Director {
         let signal = match Signal::read(packet.as_slice(), headers) {
             Ok(Some(signal)) => signal,
             Ok(None) => return self.receive_other(arrival, packet),
-            Err(_) => return Verdict::Drop(Reason::Malformed),
+            Err(_) => return self.unreadable(arrival, packet),
         };
         let Ok(ports) = transport::ports(packet.as_slice(), headers) else {
             return Verdict::Drop(Reason::Malformed);
@@ -141,5 +141,18 @@ impl Director {
                         .is_some_and(|destination| destination.id.address == source.0)
             })
             .map(Match::Outbound)
+    }
+
+    /// A packet too short for its protocol: dropped if it is of a connection or for this host, as the host would drop it; between other
+    /// hosts it passes (kernel behaviour, cut-masq and cut-known in `conformance/packets/headers.table`).
+    #[cold]
+    fn unreadable(&self, arrival: Arrival<'_>, packet: &Packet<'_>) -> Verdict {
+        let headers = arrival.headers;
+        let to = headers.destination;
+        let found = transport::ports_embedded(packet.as_slice(), headers).ok().and_then(|ports| {
+            self.find(headers.protocol, (headers.source, ports.source), (to, ports.destination))
+        });
+        let is_here = arrival.host.address_kind(to) == AddressKind::Local || self.interests.is_virtual(to);
+        if found.is_some() || is_here { Verdict::Drop(Reason::Malformed) } else { Verdict::Pass }
     }
 }

@@ -337,3 +337,39 @@ fn what_is_not_ours_passes() {
         assert_eq!((verdict, bytes), (Verdict::Pass, packet));
     }
 }
+
+/// As cut-masq and cut-known in `conformance/packets/headers.table`.
+#[test]
+fn what_is_too_short_is_dropped_with_a_connection_and_passes_without() {
+    for family in Family::BOTH {
+        let (mut rig, _) = nat(family, 6);
+        let (client, vip, server) =
+            ((family.client(), CLIENT_PORT), (family.vip(), 80), (family.server(1), 8080));
+        let cut = |from, to, length: usize| {
+            let mut packet = tcp(from, to, "A", b"", 64);
+            let header = packet.len() - 20;
+            packet.truncate(header + length);
+            match family {
+                Family::V4 => {
+                    packet[3] = (header + length) as u8;
+                    ipvs_wire::checksum::fill_ipv4_header(&mut packet);
+                }
+                Family::V6 => packet[5] = length as u8,
+            }
+            packet
+        };
+        for length in [4, 8, 19] {
+            assert_eq!(rig.receive(&cut(server, client, length)).0, Verdict::Pass, "{length}");
+            assert_eq!(
+                rig.receive(&cut(client, vip, length)).0,
+                Verdict::Drop(Reason::Malformed),
+                "{length}"
+            );
+        }
+        rig.receive(&tcp(client, vip, "S", b"", 64));
+        for length in [4, 8, 19] {
+            let verdict = rig.receive(&cut(server, client, length)).0;
+            assert_eq!(verdict, Verdict::Drop(Reason::Malformed), "{length}");
+        }
+    }
+}
