@@ -4,7 +4,7 @@ Normalised, because it differs from run to run or is a known difference (docs/co
   - the identification of IPv4 packets without DF, and the flow label of IPv6 packets, that the director makes itself (errors, answers to
     echo, resets, outer packets of tunnels): told only if a packet sent in the scenario had the same;
   - the UDP source port of GUE;
-  - seconds to expiry, rounded;
+  - seconds to expiry, rounded up to the next of the usual timeouts;
   - checksums: right ones are left out, wrong ones told as the difference to the right one. Those of quoted packets are "kept" if a packet
     of the scenario had that value.
 """
@@ -199,8 +199,8 @@ def connection(row, names):
 
 
 def rounded(seconds):
-    """To a multiple of 5 that a timeout, all of which are near one, does not leave within three seconds."""
-    return str(max(5, (seconds + 3) // 5 * 5))
+    """Up to the next of the timeouts that occur, as a scenario may take a while on a slow machine (INIT's of SCTP is a moment over 60)."""
+    return str(next((timeout for timeout in (5, 10, 30, 60, 100, 120, 300, 900) if seconds <= timeout + (timeout == 60)), seconds))
 
 
 def hex_address(text):

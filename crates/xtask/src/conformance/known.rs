@@ -4,11 +4,11 @@ use anyhow::{Context, Result, bail, ensure};
 
 /// One known difference.
 ///
-/// Its first line names table and scenario, lines that begin with two blanks give the reason, then those that begin with
+/// Its first line names a table and scenarios, lines that begin with two blanks give the reason, then those that begin with
 /// `-` and `+` the lines that the kernel and ipvsd have alone. In names and lines `*` stands for anything.
 struct Entry {
     table: String,
-    scenario: String,
+    scenarios: Vec<String>,
     reason: String,
     lines: Vec<String>,
 }
@@ -39,13 +39,19 @@ impl Known {
                 entry.reason.push(' ');
             } else {
                 let (table, scenario) = line.split_once(' ').context("a scenario without table")?;
-                let (table, scenario) = (table.to_owned(), scenario.to_owned());
-                entries.push(Entry { table, scenario, reason: String::new(), lines: Vec::new() });
+                let scenarios = scenario.split_whitespace().map(str::to_owned).collect();
+                entries.push(Entry {
+                    table: table.to_owned(),
+                    scenarios,
+                    reason: String::new(),
+                    lines: Vec::new(),
+                });
             }
         }
         for entry in &entries {
-            ensure!(!entry.reason.is_empty(), "{} {} has no reason", entry.table, entry.scenario);
-            ensure!(!entry.lines.is_empty(), "{} {} has no lines", entry.table, entry.scenario);
+            let name = format!("{} {}", entry.table, entry.scenarios.join(" "));
+            ensure!(!entry.reason.is_empty(), "{name} has no reason");
+            ensure!(!entry.lines.is_empty(), "{name} has no lines");
         }
         Ok(Self { entries })
     }
@@ -53,7 +59,10 @@ impl Known {
     /// Judges what differs in a scenario: the lines, `-` before the kernel's and `+` before ipvsd's. An error tells what
     /// is not as the list says, also that a known difference is gone.
     pub(crate) fn judge(&self, table: &str, scenario: &str, differing: &[String]) -> Result<()> {
-        let found = self.entries.iter().find(|entry| entry.table == table && fits(&entry.scenario, scenario));
+        let covers = |entry: &&Entry| {
+            entry.table == table && entry.scenarios.iter().any(|pattern| fits(pattern, scenario))
+        };
+        let found = self.entries.iter().find(covers);
         let Some(entry) = found else {
             ensure!(differing.is_empty(), "differs");
             return Ok(());
@@ -73,11 +82,11 @@ impl Known {
         Ok(())
     }
 
-    /// Entries of a table that fit none of its scenarios.
+    /// What the list names of a table's scenarios and is none of them.
     pub(crate) fn unused<'a>(&'a self, table: &str, scenarios: &[&str]) -> Vec<&'a str> {
         let of_table = self.entries.iter().filter(|entry| entry.table == table);
-        let unused = of_table.filter(|entry| !scenarios.iter().any(|name| fits(&entry.scenario, name)));
-        unused.map(|entry| entry.scenario.as_str()).collect()
+        let patterns = of_table.flat_map(|entry| &entry.scenarios).map(String::as_str);
+        patterns.filter(|pattern| !scenarios.iter().any(|name| fits(pattern, name))).collect()
     }
 }
 
