@@ -82,7 +82,6 @@ impl From<Error> for Errno {
             | Error::NoSuchMarkRule => Self::ENOENT,
             Error::NegativeWeight | Error::ThresholdsReversed => Self::ERANGE,
             Error::OutOfMemory => Self::ENOMEM,
-            Error::MarkNetwork => Self::EOPNOTSUPP,
             // Everything else that the kernel refuses, it refuses as an invalid argument.
             _ => Self::EINVAL,
         }

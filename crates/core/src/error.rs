@@ -76,9 +76,6 @@ pub enum Error {
     /// A mark rule without balanced protocol, with a prefix that is too long or ports that are no ranges (EINVAL).
     #[error("invalid mark rule")]
     InvalidMarkRule,
-    /// A mark rule for more than one address (EOPNOTSUPP).
-    #[error("mark rules for networks are not supported yet")]
-    MarkNetwork,
     /// A table of the director is full (ENOMEM).
     #[error("out of memory")]
     OutOfMemory,

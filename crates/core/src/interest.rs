@@ -30,6 +30,15 @@ pub enum Interest {
         /// The real server's port; 0: all ports.
         port: u16,
     },
+    /// Packets *to* a network, because they may have a firewall mark. Its addresses are not the director's.
+    Network {
+        /// IP protocol number.
+        protocol: u16,
+        /// The network's first address.
+        address: IpAddr,
+        /// Length of its prefix, bits.
+        prefix: u8,
+    },
 }
 
 impl Interest {
@@ -75,13 +84,17 @@ impl Interest {
 
 impl Interest {
     /// What follows connections of this interest without being of their protocol: ESP and AH.
-    fn followers(self) -> impl Iterator<Item = Self> {
+    pub(crate) fn followers(self) -> impl Iterator<Item = Self> {
         const FOLLOWERS: [u16; 2] = [ipvs_wire::protocol::ESP as u16, ipvs_wire::protocol::AH as u16];
-        let (Self::Virtual { protocol, port, .. } | Self::Server { protocol, port, .. }) = self;
+        let (protocol, port) = match self {
+            Self::Virtual { protocol, port, .. } | Self::Server { protocol, port, .. } => (protocol, port),
+            Self::Network { protocol, .. } => (protocol, 0),
+        };
         let keys = protocol == u16::from(protocol::UDP) && matches!(port, 0 | ISAKMP);
         FOLLOWERS.into_iter().filter(move |_| keys).map(move |protocol| match self {
             Self::Virtual { address, .. } => Self::Virtual { protocol, address, port: 0 },
             Self::Server { address, .. } => Self::Server { protocol, address, port: 0 },
+            Self::Network { address, prefix, .. } => Self::Network { protocol, address, prefix },
         })
     }
 }

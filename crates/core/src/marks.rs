@@ -71,11 +71,6 @@ impl MarkRule {
         Ok(self)
     }
 
-    /// Whether it is for one address.
-    pub fn is_single(&self) -> bool {
-        self.prefix == bits(self.network)
-    }
-
     fn matches(&self, protocol: u16, address: IpAddr, port: u16) -> bool {
         self.protocol == protocol
             && self.network.is_ipv6() == address.is_ipv6()
@@ -85,9 +80,12 @@ impl MarkRule {
 
     /// The packets that the director must see for it.
     pub(crate) fn interests(&self) -> Vec<Interest> {
-        let Self { protocol, network: address, .. } = *self;
+        let Self { protocol, network: address, prefix, .. } = *self;
         if self.mark == 0 {
             return Vec::new();
+        }
+        if prefix != bits(address) {
+            return vec![Interest::Network { protocol, address, prefix }];
         }
         let count: u32 = self.ports.iter().map(|it| u32::from(it.last) - u32::from(it.first) + 1).sum();
         // Port 0 stands for all.
@@ -220,5 +218,7 @@ mod tests {
         assert_eq!(ports(rule(6, "10.0.0.9", 32, &[(1, 256)], 1)).len(), 256);
         assert_eq!(ports(rule(6, "10.0.0.9", 32, &[(1, 257)], 1)), [0]);
         assert!(ports(rule(6, "10.0.0.9", 32, &[], 0)).is_empty());
+        let network = Interest::Network { protocol: 6, address: "10.0.0.0".parse().unwrap(), prefix: 31 };
+        assert_eq!(rule(6, "10.0.0.0", 31, &[(80, 80)], 1).interests(), [network]);
     }
 }

@@ -35,7 +35,8 @@ EXAMPLES
   ipvsd mark list
   ipvsd mark del --proto tcp --dst 192.0.2.10 --dport 80,443 --mark 5
 
-An address of a rule is virtual, as that of a service: ipvsd answers ARP and neighbour discovery for it if it is not the host's.
+A single address is virtual, as that of a service: ipvsd answers ARP and neighbour discovery for it if it is not the host's. For the
+addresses of a network nobody is answered: their packets must come to this host by routes, as to a transparent proxy.
 
 EXIT CODES
   0  done
@@ -70,8 +71,8 @@ struct Rule {
     #[arg(long, value_name = "PROTOCOL", value_parser = parse_protocol)]
     proto: u16,
 
-    /// Destination address of the packets
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_network)]
+    /// Destination address or network of the packets, as 192.0.2.10 or 192.0.2.0/24
+    #[arg(long, value_name = "ADDRESS[/PREFIX]", value_parser = parse_network)]
     dst: (IpAddr, u8),
 
     /// Destination ports and ranges of them, as 80,443,8000-8010; default: all
@@ -133,9 +134,6 @@ fn refusal(action: &Action, errno: Errno) -> Option<&'static str> {
     Some(match (action, errno) {
         (Action::Add(_), Errno::EEXIST) => "there is such a rule already",
         (Action::Add(_), Errno::ENOMEM) => "there are as many rules as there may be",
-        (Action::Add(_), Errno::EOPNOTSUPP) => {
-            "rules for networks are not supported yet: add one for each address"
-        }
         (Action::Add(_) | Action::Del(_), Errno::EINVAL) => "a rule has at most 64 ports and ranges of ports",
         (Action::Del(_), Errno::ENOENT) => "there is no such rule; `ipvsd mark list` shows all",
         _ => return None,

@@ -8,10 +8,6 @@ use crate::marks::MarkRule;
 impl Director {
     pub(super) fn add_mark(&mut self, rule: MarkRule) -> Result<Reply, Error> {
         let rule = rule.canonical()?;
-        // The packet filter in front of us knows single addresses.
-        if !rule.is_single() {
-            return Err(Error::MarkNetwork);
-        }
         let interests = rule.interests();
         self.marks.add(rule)?;
         interests.into_iter().for_each(|interest| self.interests.hold(interest));

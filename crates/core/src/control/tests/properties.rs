@@ -217,8 +217,8 @@ fn check(
             _ => Vec::new(),
         };
         assert!(wanted.iter().all(|wanted| it.interests.contains(wanted)));
-        for held in &it.interests {
-            *interests.entry(*held).or_default() += 1;
+        for held in it.interests.iter().flat_map(|held| std::iter::once(*held).chain(held.followers())) {
+            *interests.entry(held).or_default() += 1;
         }
         // Its reply is recognised.
         if it.available && it.config.forwarding == ForwardingMethod::MASQUERADE {
