@@ -71,10 +71,13 @@ impl MarkRule {
         Ok(self)
     }
 
+    fn matches_address(&self, address: IpAddr) -> bool {
+        self.network.is_ipv6() == address.is_ipv6() && masked(address, self.prefix) == self.network
+    }
+
     fn matches(&self, protocol: u16, address: IpAddr, port: u16) -> bool {
         self.protocol == protocol
-            && self.network.is_ipv6() == address.is_ipv6()
-            && masked(address, self.prefix) == self.network
+            && self.matches_address(address)
             && (self.ports.is_empty() || self.ports.iter().any(|it| (it.first..=it.last).contains(&port)))
     }
 
@@ -124,6 +127,11 @@ impl Marks {
     /// The mark of a packet; 0: none.
     pub(crate) fn of(&self, protocol: u16, address: IpAddr, port: u16) -> u32 {
         self.0.iter().find(|rule| rule.matches(protocol, address, port)).map_or(0, |rule| rule.mark)
+    }
+
+    /// Whether some rule is for this address.
+    pub(crate) fn cover(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|rule| rule.matches_address(address))
     }
 
     /// Puts a rule behind the others.

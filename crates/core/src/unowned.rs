@@ -35,8 +35,10 @@ impl Director {
     /// behaviour, experiment `mark_services.py`).
     pub(crate) fn speaks(&self, host: &dyn Host, packet: &mut Packet<'_>) -> bool {
         let Ok(headers) = Headers::parse(packet.as_slice()) else { return false };
-        if self.interests.is_virtual(headers.source)
-            || host.address_kind(headers.source) == AddressKind::Local
+        let from = headers.source;
+        if !self.marks.cover(from)
+            || self.interests.is_virtual(from)
+            || host.address_kind(from) == AddressKind::Local
         {
             return true;
         }
