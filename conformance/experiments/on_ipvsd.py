@@ -43,6 +43,11 @@ def start():
 
 def translated(command):
     command = re.sub(r"(cat|sort) /proc/net/(ip_vs\w*)", lambda it: f"ipvsd show proc {it[2]}" + " | sort" * (it[1] == "sort"), command)
+    command = re.sub(
+        r"ip6?tables -t mangle -A PREROUTING -i c0 -p (\w+) -d (\S+)(?: -m multiport --dports (\S+))? -j MARK --set-mark (\d+)",
+        lambda it: f"ipvsd mark add --proto {it[1]} --dst {it[2]} --mark {it[4]}" + (f" --dport {it[3].replace(':', '-')}" if it[3] else ""),
+        command,
+    )
     return command.replace("sysctl -qw net.ipv4.vs.", "ipvsd sysctl ")
 
 
@@ -61,7 +66,12 @@ def reset(*rules):
     packets.drain()
 
 
-packets.sh = lambda command, check=True: plain_sh(translated(command), check and "modprobe" not in command)
+def run(command, check=True):
+    command = translated(command)
+    return plain_sh(command, check and not re.search("modprobe|iptables", command))
+
+
+packets.sh = run
 packets.show = lambda command: plain_show(translated(command))
 packets.setup, packets.reset, packets.afresh = setup, reset, reset
 try:

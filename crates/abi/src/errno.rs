@@ -70,12 +70,16 @@ impl From<Error> for Errno {
     fn from(error: Error) -> Self {
         match error {
             Error::NoSuchService | Error::NoSyncDaemon => Self::ESRCH,
-            Error::ServiceExists | Error::DestinationExists | Error::SyncDaemonRuns => Self::EEXIST,
+            Error::ServiceExists
+            | Error::DestinationExists
+            | Error::SyncDaemonRuns
+            | Error::MarkRuleExists => Self::EEXIST,
             Error::NoSuchInterface => Self::ENODEV,
             Error::NetworkUnreachable => Self::ENETUNREACH,
-            Error::NoSuchScheduler | Error::NoSuchPersistenceEngine | Error::NoSuchDestination => {
-                Self::ENOENT
-            }
+            Error::NoSuchScheduler
+            | Error::NoSuchPersistenceEngine
+            | Error::NoSuchDestination
+            | Error::NoSuchMarkRule => Self::ENOENT,
             Error::NegativeWeight | Error::ThresholdsReversed => Self::ERANGE,
             Error::OutOfMemory => Self::ENOMEM,
             // Everything else that the kernel refuses, it refuses as an invalid argument.

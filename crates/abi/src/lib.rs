@@ -5,6 +5,7 @@
 pub mod errno;
 pub mod genetlink;
 pub mod ipvsadm;
+pub mod mark;
 pub mod proc;
 pub mod sockopt;
 pub mod sysctl;

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use ipvs_abi::genetlink::{Action, Exchange, Listing, Messages, Progress, Session, decode_request};
 use ipvs_core::{
     Command, ConnectionFlags, ConnectionInfo, Counters, DestinationConfig, DestinationId, DestinationInfo,
-    EngineData, Error, ForwardingMethod, Info, MarkTarget, Rates, Reply, ServiceConfig, ServiceFlags,
-    ServiceId, ServiceInfo, Stats, Timeouts, Tunnel,
+    EngineData, Error, ForwardingMethod, Info, MOST_PORT_RANGES, MarkRule, MarkTarget, PortRange, Rates,
+    Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Stats, Timeouts, Tunnel,
 };
 use proptest::prelude::*;
 
@@ -84,7 +84,18 @@ fn command() -> impl Strategy<Value = Command> {
         Just(Command::ListServices { cursor: 0, limit: 64 }),
         service_id().prop_map(|service| Command::ListDestinations { service, cursor: 0, limit: 64 }),
         Just(Command::ListConnections { cursor: 0, limit: 64 }),
+        mark_rule().prop_map(Command::AddMark),
+        mark_rule().prop_map(Command::DeleteMark),
+        Just(Command::ListMarks { cursor: 0, limit: 64 }),
     ]
+}
+
+fn mark_rule() -> impl Strategy<Value = MarkRule> {
+    let range = any::<(u16, u16)>().prop_map(|(first, last)| PortRange { first, last });
+    let ports = proptest::collection::vec(range, 0..=MOST_PORT_RANGES);
+    (any::<bool>().prop_flat_map(address), any::<(u16, u8, u32)>(), ports).prop_map(
+        |(network, (protocol, prefix, mark), ports)| MarkRule { protocol, network, prefix, ports, mark },
+    )
 }
 
 fn stats() -> impl Strategy<Value = Stats> {
@@ -167,6 +178,10 @@ fn reply() -> impl Strategy<Value = (Command, Reply)> {
             Command::ListConnections { cursor, limit },
             Reply::Connections { items, next: None }
         )),
+        proptest::collection::vec(mark_rule(), 0..9).prop_map(move |items| (
+            Command::ListMarks { cursor, limit },
+            Reply::Marks { items, next: None }
+        )),
         service_info().prop_map(|info| (Command::GetService(info.id), Reply::Service(Box::new(info)))),
         any::<[i32; 3]>().prop_map(|[tcp, tcp_fin, udp]| {
             (Command::GetTimeouts, Reply::Timeouts(Timeouts { tcp, tcp_fin, udp }))
@@ -201,6 +216,7 @@ proptest! {
             Command::ListServices { .. } => Action::Dump(Listing::Services),
             Command::ListDestinations { service, .. } => Action::Dump(Listing::Destinations(service)),
             Command::ListConnections { .. } => Action::Dump(Listing::Connections),
+            Command::ListMarks { .. } => Action::Dump(Listing::Marks),
             other => Action::Execute(other),
         };
         prop_assert_eq!(decode_request(&message, true), Ok(expected));

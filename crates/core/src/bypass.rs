@@ -237,6 +237,34 @@ mod tests {
         assert!(listed(&mut bench).is_empty());
     }
 
+    /// From the rule that marks packets to a network on: which errors leave, and that nothing else is taken.
+    #[test]
+    fn packets_to_a_marked_network_and_errors_about_them() {
+        let mut bench = bench(id(), 0);
+        bench.run(Command::SetSysctl(Sysctl::CacheBypass, vec![0])).unwrap();
+        assert_eq!(receive(&mut bench, &segment(OTHER, 2, 64)).0, Verdict::Pass);
+        let rule = crate::MarkRule {
+            protocol: 6,
+            network: IpAddr::from([192, 0, 2, 0]),
+            prefix: 24,
+            ports: vec![crate::PortRange { first: 80, last: 80 }],
+            mark: 7,
+        };
+        bench.run(Command::AddMark(rule)).unwrap();
+        // The kernel is silent where the address is not the director's.
+        let silent = Verdict::Drop(Reason::NoDestination);
+        assert_eq!(receive(&mut bench, &segment(OTHER, 2, 64)).0, silent);
+        bench.run(Command::SetSysctl(Sysctl::CacheBypass, vec![1])).unwrap();
+        assert_eq!(receive(&mut bench, &segment(OTHER, 2, 64)).0, past());
+        bench.run(Command::SetSysctl(Sysctl::CacheBypass, vec![0])).unwrap();
+        bench.add(id(), 1, weight(1)).unwrap();
+        let to = |address: [u8; 4]| Verdict::Forward { next: IpAddr::from(address) };
+        assert_eq!(receive(&mut bench, &segment([192, 0, 2, 10], 2, 64)).0, to([10, 8, 0, 1]));
+        let late = Verdict::Drop(Reason::HopLimitExceeded);
+        assert_eq!(receive(&mut bench, &segment([192, 0, 2, 10], 16, 1)).0, late);
+        assert_eq!(receive(&mut bench, &datagram([192, 0, 2, 10])).0, Verdict::Pass);
+    }
+
     #[test]
     fn errors_about_it_pass_as_they_are() {
         let mut bench = bench(id(), 0);

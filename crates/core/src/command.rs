@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::marks::MarkRule;
 use crate::stats::{Counters, Stats};
 use crate::sync_daemon::{SyncDaemonConfig, SyncRole};
 use crate::sysctl::Sysctl;
@@ -240,6 +241,17 @@ pub enum Command {
     StopSyncDaemon(u32),
     /// Ask for the synchronisation daemons that run.
     ListSyncDaemons,
+    /// Add a rule that gives packets their firewall mark, behind the others.
+    AddMark(MarkRule),
+    /// Delete the rule that matches the same and gives the same mark. Connections go on while packets of theirs come.
+    DeleteMark(MarkRule),
+    /// List the rules that give packets their firewall marks, in order, from position `cursor`, at most `limit`.
+    ListMarks {
+        /// Where the previous page ended, or 0.
+        cursor: u64,
+        /// At most this many.
+        limit: usize,
+    },
     /// Ask for one service.
     GetService(ServiceId),
     /// List services after the given cursor (0: from the first), at most `limit`.
@@ -389,6 +401,13 @@ pub enum Reply {
     Sysctls(Vec<(Sysctl, Vec<i64>)>),
     /// The synchronisation daemons that run, the master first.
     SyncDaemons(Vec<(SyncRole, SyncDaemonConfig)>),
+    /// A page of the rules that give packets their firewall marks, in order.
+    Marks {
+        /// The rules.
+        items: Vec<MarkRule>,
+        /// Where to go on; `None` after the last.
+        next: Option<u64>,
+    },
     /// One service.
     Service(Box<ServiceInfo>),
     /// A page of services, in the table's order.

@@ -12,6 +12,7 @@ use crate::estimator::{self, Estimated};
 use crate::fast_path::{FastPath, Unsettled};
 use crate::forward::tunnel_path::TunnelPaths;
 use crate::interest::{Interest, InterestChange, Interests};
+use crate::marks::Marks;
 use crate::memory::{ConnectionTable, TableMemory};
 use crate::orphans::Orphans;
 use crate::service::Services;
@@ -72,6 +73,8 @@ pub struct Director {
     pub(crate) sysctls: Sysctls,
     pub(crate) sync_daemons: SyncDaemons,
     pub(crate) services: Services,
+    /// Which packets have a firewall mark.
+    pub(crate) marks: Marks,
     pub(crate) destinations: Destinations,
     pub(crate) trash: Trash,
     pub(crate) interests: Interests,
@@ -124,6 +127,7 @@ impl Director {
             sysctls: Sysctls::new(config.sync_qlen_max),
             sync_daemons: SyncDaemons::default(),
             services: Services::default(),
+            marks: Marks::default(),
             destinations: Destinations::default(),
             trash: Trash::default(),
             interests: Interests::default(),

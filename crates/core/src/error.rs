@@ -67,6 +67,15 @@ pub enum Error {
     /// Neither master nor backup (EINVAL).
     #[error("neither master nor backup")]
     InvalidSyncRole,
+    /// A rule that matches the same and gives the same mark exists (EEXIST).
+    #[error("mark rule already exists")]
+    MarkRuleExists,
+    /// No rule matches the same and gives the same mark (ENOENT).
+    #[error("no such mark rule")]
+    NoSuchMarkRule,
+    /// A mark rule without balanced protocol, with a prefix that is too long or ports that are no ranges (EINVAL).
+    #[error("invalid mark rule")]
+    InvalidMarkRule,
     /// A table of the director is full (ENOMEM).
     #[error("out of memory")]
     OutOfMemory,

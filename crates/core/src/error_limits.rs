@@ -150,11 +150,11 @@ impl Director {
         &mut self,
         now: Instant,
         host: &dyn Host,
-        packet: &Packet<'_>,
+        packet: &mut Packet<'_>,
         reason: Reason,
     ) -> Verdict {
         let destination = self.own_error.take();
-        if !self.may_send(now, &host.error_limits(), packet) {
+        if !self.speaks(host, packet) || !self.may_send(now, &host.error_limits(), packet) {
             return Verdict::Drop(reason);
         }
         if let Some(destination) = destination {

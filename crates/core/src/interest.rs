@@ -30,10 +30,19 @@ pub enum Interest {
         /// The real server's port; 0: all ports.
         port: u16,
     },
+    /// Packets *to* a network, because they may have a firewall mark. Its addresses are not the director's.
+    Network {
+        /// IP protocol number.
+        protocol: u16,
+        /// The network's first address.
+        address: IpAddr,
+        /// Length of its prefix, bits.
+        prefix: u8,
+    },
 }
 
 impl Interest {
-    /// What an address service needs. Mark services name no packet by its addresses.
+    /// What an address service needs. The packets of mark services are those of the rules that give the mark.
     pub(crate) fn of_service(id: &ServiceId) -> Option<Self> {
         match *id {
             ServiceId::Address { protocol, address, .. } => {
@@ -44,14 +53,18 @@ impl Interest {
     }
 
     /// What the replies of a masquerading destination of `service` need. Port 0 stands for the packet's port: that of
-    /// the service, or for one that serves all ports any, whichever port the destination has.
-    pub(crate) fn of_server(service: &ServiceId, address: IpAddr, port: u16) -> Option<Self> {
+    /// the service, or for one that serves all ports any, whichever port the destination has. Mark services serve all
+    /// protocols, and persistent ones send to the packet's port.
+    pub(crate) fn of_server(service: &ServiceId, address: IpAddr, port: u16) -> Vec<Self> {
+        let of = |protocol, port| Self::Server { protocol, address, port };
         match (*service, served_port(service)) {
-            (ServiceId::Address { protocol, .. }, 0) => Some(Self::Server { protocol, address, port: 0 }),
+            (ServiceId::Address { protocol, .. }, 0) => vec![of(protocol, 0)],
             (ServiceId::Address { protocol, .. }, served) => {
-                Some(Self::Server { protocol, address, port: if port == 0 { served } else { port } })
+                vec![of(protocol, if port == 0 { served } else { port })]
             }
-            (ServiceId::Mark { .. }, _) => None,
+            (ServiceId::Mark { .. }, _) => {
+                protocol::BALANCED.iter().map(|&protocol| of(protocol, 0)).collect()
+            }
         }
     }
 }
@@ -71,13 +84,17 @@ impl Interest {
 
 impl Interest {
     /// What follows connections of this interest without being of their protocol: ESP and AH.
-    fn followers(self) -> impl Iterator<Item = Self> {
+    pub(crate) fn followers(self) -> impl Iterator<Item = Self> {
         const FOLLOWERS: [u16; 2] = [ipvs_wire::protocol::ESP as u16, ipvs_wire::protocol::AH as u16];
-        let (Self::Virtual { protocol, port, .. } | Self::Server { protocol, port, .. }) = self;
+        let (protocol, port) = match self {
+            Self::Virtual { protocol, port, .. } | Self::Server { protocol, port, .. } => (protocol, port),
+            Self::Network { protocol, .. } => (protocol, 0),
+        };
         let keys = protocol == u16::from(protocol::UDP) && matches!(port, 0 | ISAKMP);
         FOLLOWERS.into_iter().filter(move |_| keys).map(move |protocol| match self {
             Self::Virtual { address, .. } => Self::Virtual { protocol, address, port: 0 },
             Self::Server { address, .. } => Self::Server { protocol, address, port: 0 },
+            Self::Network { address, prefix, .. } => Self::Network { protocol, address, prefix },
         })
     }
 }
@@ -207,7 +224,7 @@ mod tests {
             let to = Interest::Virtual { protocol, address, port: virtual_wanted };
             let from = Interest::Server { protocol, address, port: server_wanted };
             assert_eq!(Interest::of_service(&id), Some(to));
-            assert_eq!(Interest::of_server(&id, address, server_port), Some(from));
+            assert_eq!(Interest::of_server(&id, address, server_port), [from]);
         }
     }
 

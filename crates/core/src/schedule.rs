@@ -83,7 +83,8 @@ impl Director {
             return Verdict::Pass;
         }
         let protocol = u16::from(headers.protocol);
-        let Some(service) = self.services.find(protocol, headers.destination, ports.destination, 0) else {
+        let mark = self.marks.of(protocol, headers.destination, ports.destination);
+        let Some(service) = self.services.find(protocol, headers.destination, ports.destination, mark) else {
             return Verdict::Pass;
         };
         // Also what would not be scheduled (seen: a SYN from port 20).

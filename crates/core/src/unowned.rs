@@ -6,7 +6,7 @@
 
 use ipvs_wire::icmp_error::ErrorKind;
 use ipvs_wire::ipv6::{HEADER_LEN, Ipv6Packet};
-use ipvs_wire::{Headers, TCP_RESET_LEN, tcp_reset};
+use ipvs_wire::{Headers, TCP_RESET_LEN, checksum, rewrite, tcp_reset};
 
 use crate::director::Director;
 use crate::host::{AddressKind, Host};
@@ -30,6 +30,29 @@ fn naming(packet: &[u8]) -> u32 {
 }
 
 impl Director {
+    /// Whether the error or reset in `packet` can be sent. What comes from an address that is neither virtual nor the
+    /// host's, of a network whose packets have marks, does not leave; for IPv6 it comes from the host instead (kernel
+    /// behaviour, experiment `mark_services.py`).
+    pub(crate) fn speaks(&self, host: &dyn Host, packet: &mut Packet<'_>) -> bool {
+        let Ok(headers) = Headers::parse(packet.as_slice()) else { return false };
+        let from = headers.source;
+        if !self.marks.cover(from)
+            || self.interests.is_virtual(from)
+            || host.address_kind(from) == AddressKind::Local
+        {
+            return true;
+        }
+        let Some(own) = host.source_address(headers.destination).filter(|own| own.is_ipv6()) else {
+            return false;
+        };
+        if rewrite::set_source(packet.as_mut_slice(), &headers, own, 0).is_err() {
+            return false;
+        }
+        let Ok(headers) = Headers::parse(packet.as_slice()) else { return false };
+        checksum::fill_transport(packet.as_mut_slice(), &headers);
+        true
+    }
+
     /// What becomes of a packet that IPVS leaves alone: it passes to the host, unless it is for a virtual address
     /// that the host does not have.
     pub(crate) fn leave(&self, host: &dyn Host, packet: &mut Packet<'_>, headers: &Headers) -> Verdict {

@@ -30,6 +30,8 @@ pub(crate) struct Interests {
     /// The servers that are on this host.
     local_servers: BTreeSet<Endpoint>,
     server_addresses: BTreeMap<IpAddr, u32>,
+    /// Networks of marked packets, by protocol.
+    networks: BTreeSet<(u16, (IpAddr, u8))>,
     /// Whether to answer at all.
     answering: bool,
     /// Member of the multicast groups in which IPv6 addresses are solicited; `None` without IPv6.
@@ -48,6 +50,7 @@ impl Interests {
             servers: BTreeSet::new(),
             local_servers: BTreeSet::new(),
             server_addresses: BTreeMap::new(),
+            networks: BTreeSet::new(),
             answering,
             groups,
             interfaces,
@@ -92,11 +95,31 @@ impl Interests {
 
     /// Tells the program which lookups for any port to make, if `endpoint` is one for any port.
     fn tell_any_port(&self, endpoint: &Endpoint, program: &mut Program) -> Result<(), MapError> {
-        if endpoint.port != 0 {
-            return Ok(());
-        }
+        if endpoint.port != 0 { Ok(()) } else { self.tell_lookups(program) }
+    }
+
+    fn tell_lookups(&self, program: &mut Program) -> Result<(), MapError> {
         let any = |set: &BTreeSet<Endpoint>| set.iter().any(|endpoint| endpoint.port == 0);
-        program.set_any_port(any(&self.virtuals) || any(&self.local_servers), any(&self.servers))
+        let virtuals = any(&self.virtuals) || any(&self.local_servers);
+        program.set_lookups(virtuals, any(&self.servers), !self.networks.is_empty())
+    }
+
+    /// Tells the program of a network that came or went, and whether fragments and ICMP errors to it are wanted.
+    fn set_network(
+        &mut self,
+        protocol: u16,
+        network: (IpAddr, u8),
+        added: bool,
+        program: &mut Program,
+    ) -> Result<(), MapError> {
+        match added {
+            true => self.networks.insert((protocol, network)),
+            false => self.networks.remove(&(protocol, network)),
+        };
+        program.set_network(protocol, network, added)?;
+        let of_any = self.networks.iter().any(|(_, other)| *other == network);
+        program.set_network(0, network, of_any)?;
+        self.tell_lookups(program)
     }
 
     /// Applies a change. Returns an address for which the daemon answers from now on.
@@ -147,6 +170,11 @@ impl Interests {
                 if changed {
                     self.tell_virtual(&endpoint, program)?;
                 }
+                Ok(None)
+            }
+            // Nobody is answered for a network: its packets come by routes.
+            Interest::Network { protocol, address, prefix } => {
+                self.set_network(protocol, (address, prefix), added, program)?;
                 Ok(None)
             }
         }

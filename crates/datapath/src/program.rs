@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
+use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, XskMap};
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
@@ -28,6 +29,8 @@ const ANSWERED: u32 = 1;
 /// Bits of the setting that says which lookups for any port are worth making.
 const ANY_PORT_VIRTUALS: u32 = 1;
 const ANY_PORT_SERVERS: u32 = 2;
+/// Bit of the same: there are networks.
+const ANY_NETWORKS: u32 = 4;
 
 /// An address as the program knows it: 16 bytes, IPv4 in its mapped form.
 type AddressKey = [u8; 16];
@@ -45,6 +48,13 @@ pub(crate) struct Endpoint {
     /// Port; 0: any.
     pub(crate) port: u16,
 }
+
+/// A network as the program finds it: a protocol (native byte order; 0: for fragments and ICMP) and its address.
+type NetworkKey = [u8; 20];
+
+/// Bits of a [`NetworkKey`] before an IPv6 address, and before an IPv4 address.
+const BEFORE_IPV6: u32 = 32;
+const BEFORE_IPV4: u32 = 128;
 
 impl Endpoint {
     fn key(&self) -> EndpointKey {
@@ -81,6 +91,7 @@ pub(crate) struct Program {
     virtuals: HashMap<MapData, EndpointKey, u32>,
     virtual_addresses: HashMap<MapData, AddressKey, u32>,
     servers: HashMap<MapData, EndpointKey, u32>,
+    networks: LpmTrie<MapData, NetworkKey, u32>,
     server_addresses: HashMap<MapData, AddressKey, u32>,
     settings: Array<MapData, u32>,
     interfaces: HashMap<MapData, u32, u32>,
@@ -123,6 +134,7 @@ impl Program {
             virtuals: map(&mut ebpf, "virtuals")?,
             virtual_addresses: map(&mut ebpf, "virtual_addrs")?,
             servers: map(&mut ebpf, "servers")?,
+            networks: map(&mut ebpf, "networks")?,
             server_addresses: map(&mut ebpf, "server_addrs")?,
             settings: map(&mut ebpf, "settings")?,
             interfaces: map(&mut ebpf, "interfaces")?,
@@ -278,9 +290,36 @@ impl Program {
         set(&mut self.server_addresses, &address_key(address), present.then_some(0))
     }
 
-    /// Says whether there are virtual services and destinations that take any port.
-    pub(crate) fn set_any_port(&mut self, virtuals: bool, servers: bool) -> Result<(), MapError> {
-        let mut bits = 0;
+    /// Adds or removes a network whose packets of a protocol the daemon must see; protocol 0 stands for its fragments and
+    /// ICMP errors.
+    pub(crate) fn set_network(
+        &mut self,
+        protocol: u16,
+        (address, prefix): (IpAddr, u8),
+        present: bool,
+    ) -> Result<(), MapError> {
+        let mut data = [0; 20];
+        data[..2].copy_from_slice(&protocol.to_ne_bytes());
+        data[4..].copy_from_slice(&address_key(address));
+        let before = if address.is_ipv6() { BEFORE_IPV6 } else { BEFORE_IPV4 };
+        let key = Key::new(before + u32::from(prefix), data);
+        match present {
+            true => self.networks.insert(&key, 0, 0),
+            false => match self.networks.remove(&key) {
+                Err(MapError::KeyNotFound) => Ok(()),
+                result => result,
+            },
+        }
+    }
+
+    /// Says whether there are virtual services and destinations that take any port, and networks.
+    pub(crate) fn set_lookups(
+        &mut self,
+        virtuals: bool,
+        servers: bool,
+        networks: bool,
+    ) -> Result<(), MapError> {
+        let mut bits = if networks { ANY_NETWORKS } else { 0 };
         if virtuals {
             bits |= ANY_PORT_VIRTUALS;
         }

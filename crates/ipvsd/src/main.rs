@@ -5,6 +5,7 @@
 mod cli;
 mod exec;
 mod lab;
+mod mark;
 mod show;
 mod sysctl;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         }
         cli::Command::Exec(arguments) => exec::exec(arguments),
         cli::Command::Lab(arguments) => lab::lab(&arguments),
+        cli::Command::Mark(arguments) => mark::mark(&arguments),
         cli::Command::Show(arguments) => show::show(&arguments),
         cli::Command::Sysctl(arguments) => sysctl::sysctl(&arguments),
         cli::Command::Version => {

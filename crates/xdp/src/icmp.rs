@@ -1,6 +1,6 @@
 //! ICMP and ICMPv6: errors about connections of the daemon, what goes to a virtual address, neighbour solicitations.
 
-use crate::maps::{Address, Endpoint, is_answered, is_server, is_virtual, virtual_address};
+use crate::maps::{Address, Endpoint, is_answered, is_server, is_virtual, is_virtual_address};
 use crate::packet::{Bytes, ipv4_address, ipv6_address, read};
 use crate::{ipv4, ipv6};
 
@@ -28,7 +28,7 @@ pub fn v4_concerns_daemon(bytes: Bytes, icmp: usize, destination: &Address) -> b
     if !is_v4_error(unsafe { read(icmp) }) {
         return false;
     }
-    if virtual_address(destination).is_some() {
+    if is_virtual_address(destination) {
         return true;
     }
     let quoted = icmp + 8;
@@ -67,7 +67,7 @@ pub fn v6_concerns_daemon(bytes: Bytes, icmp: usize, destination: &Address) -> b
     if kind >= 128 {
         return false;
     }
-    if virtual_address(destination).is_some() {
+    if is_virtual_address(destination) {
         return true;
     }
     let quoted = icmp + 8;

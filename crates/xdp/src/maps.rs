@@ -3,7 +3,10 @@
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, XskMap},
+    maps::{
+        Array, HashMap, PerCpuArray, XskMap,
+        lpm_trie::{Key, LpmTrie},
+    },
 };
 
 /// An address: 16 bytes in network order, IPv4 as `::ffff:a.b.c.d`; read as words for speed.
@@ -26,6 +29,9 @@ pub const ANY_PORT_VIRTUALS: u32 = 1;
 /// Bit of `SETTINGS[0]`: some destination takes any port.
 pub const ANY_PORT_SERVERS: u32 = 2;
 
+/// Bit of `SETTINGS[0]`: there are networks.
+pub const ANY_NETWORKS: u32 = 4;
+
 /// Most entries of the maps below; memory is taken only for those in use.
 const ENTRIES: u32 = 1 << 20;
 
@@ -36,6 +42,22 @@ pub static VIRTUALS: HashMap<Endpoint, u32> = HashMap::with_max_entries(ENTRIES,
 /// Addresses of virtual services and their flags.
 #[map(name = "virtual_addrs")]
 pub static VIRTUAL_ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(ENTRIES, BPF_F_NO_PREALLOC);
+
+/// What the networks of marked packets are found by. Protocol 0 stands for all that have one: for fragments and ICMP.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Network {
+    pub protocol: u16,
+    pub unused: u16,
+    pub address: Address,
+}
+
+/// Bits of a [`Network`].
+const NETWORK_BITS: u32 = 160;
+
+/// Networks whose packets have firewall marks.
+#[map(name = "networks")]
+pub static NETWORKS: LpmTrie<Network, u32> = LpmTrie::with_max_entries(4096, BPF_F_NO_PREALLOC);
 
 /// Destinations whose replies the daemon rewrites.
 #[map(name = "servers")]
@@ -92,11 +114,25 @@ fn setting(bit: u32) -> bool {
     SETTINGS.get(0).is_some_and(|bits| bits & bit != 0)
 }
 
-/// Whether a virtual service has this end.
+/// Whether a virtual service has this end, or may have it by a firewall mark.
 #[inline(always)]
 pub fn is_virtual(end: &Endpoint) -> bool {
     VIRTUALS.get_ptr(end).is_some()
         || setting(ANY_PORT_VIRTUALS) && VIRTUALS.get_ptr(&Endpoint { port: 0, ..*end }).is_some()
+        || is_in_network(end.protocol, &end.address)
+}
+
+/// Whether packets to the address may have a firewall mark by its network.
+#[inline(always)]
+fn is_in_network(protocol: u16, address: &Address) -> bool {
+    setting(ANY_NETWORKS)
+        && NETWORKS.get(&Key::new(NETWORK_BITS, Network { protocol, unused: 0, address: *address })).is_some()
+}
+
+/// Whether some service may have the address.
+#[inline(always)]
+pub fn is_virtual_address(address: &Address) -> bool {
+    VIRTUAL_ADDRESSES.get_ptr(address).is_some() || is_in_network(0, address)
 }
 
 /// Whether a destination has this end.
@@ -122,5 +158,5 @@ pub fn is_answered(address: &Address) -> bool {
 /// Whether a fragment between these addresses concerns the daemon.
 #[inline(always)]
 pub fn concerns_fragment(source: &Address, destination: &Address) -> bool {
-    VIRTUAL_ADDRESSES.get_ptr(destination).is_some() || SERVER_ADDRESSES.get_ptr(source).is_some()
+    is_virtual_address(destination) || SERVER_ADDRESSES.get_ptr(source).is_some()
 }

@@ -10,6 +10,7 @@ use super::connection::read_connection;
 use super::destination::{read_destination_info, write_destination};
 use super::dropped::read_drop;
 use super::family::{GET_FAMILY, read_family, write_get_family};
+use super::mark::{read_mark, write_mark};
 use super::message::{Header, Message, Messages};
 use super::number::{attribute, command, flag, info, kind};
 use super::service::{read_service_info, write_service};
@@ -52,6 +53,7 @@ impl Exchange {
             Command::GetSysctl(_) | Command::ListSysctls => Reply::Sysctls(Vec::new()),
             Command::ListDrops => Reply::Drops(Vec::new()),
             Command::ListSyncDaemons => Reply::SyncDaemons(Vec::new()),
+            Command::ListMarks { .. } => Reply::Marks { items: Vec::new(), next: None },
             _ => Reply::Done,
         };
         Self { command, sequence, reply }
@@ -94,6 +96,7 @@ impl Exchange {
                 | Command::ListSysctls
                 | Command::ListDrops
                 | Command::ListSyncDaemons
+                | Command::ListMarks { .. }
         )
     }
 
@@ -146,6 +149,10 @@ impl Exchange {
             (_, Reply::Sysctls(items)) => items.extend(read_setting(nest(attribute::SYSCTL)?)),
             (_, Reply::SyncDaemons(items)) => {
                 items.push(read_sync_daemon(nest(attribute::DAEMON)?).ok_or(ProtocolError("bad daemon"))?)
+            }
+            (_, Reply::Marks { items, .. }) => {
+                let rule = read_mark(Some(nest(attribute::MARK)?));
+                items.push(rule.map_err(|_| ProtocolError("bad mark rule"))?);
             }
             (Command::GetStats, reply) => {
                 let totals = read_totals(nest(attribute::STATS)?).ok_or(ProtocolError("bad counters"))?;
@@ -224,6 +231,9 @@ fn number_of(command: &Command) -> u8 {
         Command::StartSyncDaemon(..) => command::NEW_DAEMON,
         Command::StopSyncDaemon(_) => command::DEL_DAEMON,
         Command::ListSyncDaemons => command::GET_DAEMON,
+        Command::AddMark(_) => command::NEW_MARK,
+        Command::DeleteMark(_) => command::DEL_MARK,
+        Command::ListMarks { .. } => command::GET_MARK,
     }
 }
 
@@ -263,11 +273,15 @@ fn write_attributes(writer: &mut Writer<'_>, command: &Command) {
         Command::StopSyncDaemon(state) => {
             writer.nest(attribute::DAEMON, |inner| write_stop(inner, *state));
         }
+        Command::AddMark(rule) | Command::DeleteMark(rule) => {
+            writer.nest(attribute::MARK, |inner| write_mark(inner, rule));
+        }
         Command::Flush
         | Command::GetStats
         | Command::ListSysctls
         | Command::ListDrops
         | Command::ListSyncDaemons
+        | Command::ListMarks { .. }
         | Command::Zero(None)
         | Command::GetTimeouts
         | Command::GetInfo

@@ -32,8 +32,13 @@ fn forms(command: u8) -> Option<u32> {
     match command {
         command::SET_INFO => None,
         command::GET_SERVICE | command::GET_SYSCTL => Some(DO | DUMP),
-        command::GET_DEST | command::GET_DAEMON | command::GET_CONNECTION | command::GET_DROP => Some(DUMP),
+        command::GET_DEST
+        | command::GET_DAEMON
+        | command::GET_CONNECTION
+        | command::GET_DROP
+        | command::GET_MARK => Some(DUMP),
         command::SOCKOPT | command::SET_SYSCTL | command::GET_STATS => Some(DO),
+        command::NEW_MARK | command::DEL_MARK => Some(DO),
         command::NEW_SERVICE..=command::FLUSH => Some(DO),
         _ => None,
     }

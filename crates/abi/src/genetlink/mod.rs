@@ -15,6 +15,8 @@
 //! * [`number::command::GET_SYSCTL`] and [`number::command::SET_SYSCTL`]: the settings of /proc/sys/net/ipv4/vs.
 //! * [`number::command::GET_DROP`] (136), a dump: packets dropped, by reason.
 //! * [`number::command::GET_STATS`]: the counters of everything, as /proc/net/ip_vs_stats shows them.
+//! * [`number::command::NEW_MARK`], [`number::command::DEL_MARK`] and [`number::command::GET_MARK`]: the rules that give
+//!   packets their firewall marks, one [`number::attribute::MARK`] nest each.
 //! * [`number::command::SOCKOPT`] (129): a socket option as its caller gave it (see [`crate::sockopt`]). A set is
 //!   acknowledged if that is asked for; a get is answered like a dump, by messages of this command with pieces of the
 //!   caller's buffer and DONE, or by one error.
@@ -28,6 +30,7 @@ mod destination;
 mod dropped;
 mod exchange;
 mod family;
+mod mark;
 mod message;
 pub mod number;
 mod option_exchange;

@@ -30,6 +30,12 @@ pub mod command {
     pub const SET_SYSCTL: u8 = 131;
     /// Ours: the counters of everything; answered by one message of this command with STATS.
     pub const GET_STATS: u8 = 132;
+    /// Ours: add a rule that gives packets their firewall mark (MARK).
+    pub const NEW_MARK: u8 = 133;
+    /// Ours: delete such a rule (MARK).
+    pub const DEL_MARK: u8 = 134;
+    /// Ours: dump these rules; each answer is a message of this command.
+    pub const GET_MARK: u8 = 135;
     /// Ours: dump the reasons for which packets were dropped; each answer is a message of this command with DROP.
     pub const GET_DROP: u8 = 136;
 }
@@ -51,6 +57,8 @@ pub mod attribute {
     pub const SYSCTL: u16 = 130;
     /// Ours: the counters of everything, see [`super::total`].
     pub const STATS: u16 = 131;
+    /// Ours: a rule that gives packets their firewall mark, see [`super::mark`].
+    pub const MARK: u16 = 132;
     /// Ours: packets dropped for a reason, see [`super::dropped`].
     pub const DROP: u16 = 136;
     /// One more than the greatest.
@@ -175,6 +183,22 @@ pub mod sockopt {
     pub const DATA: u16 = 4;
     /// In answers: where in the caller's buffer DATA goes; u32.
     pub const OFFSET: u16 = 5;
+}
+
+/// Attributes inside MARK (ours).
+pub mod mark {
+    /// Address family, u16.
+    pub const AF: u16 = 1;
+    /// IP protocol number, u16.
+    pub const PROTOCOL: u16 = 2;
+    /// Destination network, 16 bytes, IPv4 in the first four.
+    pub const NETWORK: u16 = 3;
+    /// Length of its prefix, u8.
+    pub const PREFIX: u16 = 4;
+    /// Destination ports: for each range the first and the last, two bytes each, in network order. All ports without.
+    pub const PORTS: u16 = 5;
+    /// The mark, u32.
+    pub const MARK: u16 = 6;
 }
 
 /// Attributes of the GET_INFO answer, at the top level.

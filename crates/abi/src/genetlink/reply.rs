@@ -8,6 +8,7 @@ use super::FAMILY_ID;
 use super::connection::write_connection;
 use super::destination::write_destination_info;
 use super::dropped::write_drop;
+use super::mark::write_mark;
 use super::message::{Header, Message};
 use super::number::{attribute, command, flag, info, kind};
 use super::service::write_service_info;
@@ -59,6 +60,13 @@ pub fn encode_reply(out: &mut Vec<u8>, header: Header, reply: &Reply) {
             for (role, config) in items {
                 header.write_generic(out, command::NEW_DAEMON, VERSION, |writer| {
                     writer.nest(attribute::DAEMON, |inner| write_start(inner, role.number(), config));
+                });
+            }
+        }
+        Reply::Marks { items, .. } => {
+            for rule in items {
+                header.write_generic(out, command::GET_MARK, VERSION, |writer| {
+                    writer.nest(attribute::MARK, |inner| write_mark(inner, rule));
                 });
             }
         }

@@ -7,6 +7,7 @@ use crate::errno::Errno;
 use super::attribute::{Policy, Table};
 use super::destination::{read_destination, read_destination_id};
 use super::family;
+use super::mark::read_mark;
 use super::message::Message;
 use super::number::{attribute, command, flag, kind};
 use super::service::read_service;
@@ -46,6 +47,8 @@ pub enum Listing {
     Sysctls,
     /// Dropped packets by reason (ours).
     Drops,
+    /// The rules that give packets their firewall marks (ours).
+    Marks,
     /// The synchronisation daemons that run.
     SyncDaemons,
     /// The family's description.
@@ -103,6 +106,7 @@ fn decode_dump(command: u8, attributes: &[u8]) -> Listing {
         command::GET_CONNECTION => Listing::Connections,
         command::GET_SYSCTL => Listing::Sysctls,
         command::GET_DROP => Listing::Drops,
+        command::GET_MARK => Listing::Marks,
         command::GET_DAEMON => Listing::SyncDaemons,
         command::GET_DEST => Table::<7>::parse(attributes, policy)
             .and_then(|table| read_service(table.get(attribute::SERVICE)))
@@ -153,6 +157,8 @@ fn decode_do(command: u8, attributes: &[u8]) -> Result<Action, Errno> {
             return sockopt::read_request(table.get(attribute::SOCKOPT)).map(Action::Option);
         }
         command::GET_STATS => Command::GetStats,
+        command::NEW_MARK => Command::AddMark(read_mark(table.get(attribute::MARK))?),
+        command::DEL_MARK => Command::DeleteMark(read_mark(table.get(attribute::MARK))?),
         _ => return Err(Errno::EOPNOTSUPP),
     };
     Ok(Action::Execute(command))

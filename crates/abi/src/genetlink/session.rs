@@ -161,6 +161,7 @@ impl Dump {
             Listing::Services => Some(Command::ListServices { cursor, limit }),
             Listing::Destinations(service) => Some(Command::ListDestinations { service, cursor, limit }),
             Listing::Connections => Some(Command::ListConnections { cursor, limit }),
+            Listing::Marks => Some(Command::ListMarks { cursor, limit }),
             Listing::Sysctls => Some(Command::ListSysctls),
             Listing::Drops => Some(Command::ListDrops),
             Listing::SyncDaemons => Some(Command::ListSyncDaemons),
@@ -176,7 +177,8 @@ impl Dump {
             Some(
                 Reply::Services { next, .. }
                 | Reply::Destinations { next, .. }
-                | Reply::Connections { next, .. },
+                | Reply::Connections { next, .. }
+                | Reply::Marks { next, .. },
             ) => *next,
             _ => None,
         };

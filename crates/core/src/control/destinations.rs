@@ -149,21 +149,21 @@ impl Director {
     /// the destination this stays: they keep the method that they were made with.
     fn renew_interests(&mut self, index: DestinationIndex) {
         let Some(destination) = self.destinations.get_mut(index) else { return };
-        let wanted = interest(destination);
-        if let Some(wanted) = wanted
-            && !destination.interests.contains(&wanted)
-        {
-            destination.interests.push(wanted);
-            self.interests.hold(wanted);
+        let wanted = interests(destination);
+        for wanted in &wanted {
+            if !destination.interests.contains(wanted) {
+                destination.interests.push(*wanted);
+                self.interests.hold(*wanted);
+            }
         }
-        if destination.interests.iter().all(|held| Some(*held) == wanted) {
+        if destination.interests.iter().all(|held| wanted.contains(held)) {
             return;
         }
         if destination.references > 0 {
             self.lingering.push(index);
             return;
         }
-        for former in destination.interests.extract_if(.., |held| Some(*held) != wanted) {
+        for former in destination.interests.extract_if(.., |held| !wanted.contains(held)) {
             self.interests.release(former);
         }
     }
@@ -177,11 +177,13 @@ impl Director {
 }
 
 /// What a destination's method needs to see beside packets to the service: answers, or errors from within the tunnel.
-fn interest(destination: &Destination) -> Option<Interest> {
+fn interests(destination: &Destination) -> Vec<Interest> {
     let DestinationId { address, port } = destination.id;
     match destination.config.forwarding {
         ForwardingMethod::MASQUERADE => Interest::of_server(&destination.service_id, address, port),
-        ForwardingMethod::TUNNEL => Interest::of_tunnel(address, &destination.config.tunnel),
-        _ => None,
+        ForwardingMethod::TUNNEL => {
+            Interest::of_tunnel(address, &destination.config.tunnel).into_iter().collect()
+        }
+        _ => Vec::new(),
     }
 }

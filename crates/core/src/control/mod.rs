@@ -4,6 +4,7 @@
 mod connections;
 mod destinations;
 mod listing;
+mod marks;
 mod services;
 mod settings;
 #[cfg(test)]
@@ -49,6 +50,9 @@ impl Director {
             Command::StartSyncDaemon(role, config) => self.start_sync_daemon(host, role, config),
             Command::StopSyncDaemon(role) => self.stop_sync_daemon(role),
             Command::ListSyncDaemons => Ok(self.list_sync_daemons()),
+            Command::AddMark(rule) => self.add_mark(rule),
+            Command::DeleteMark(rule) => self.delete_mark(rule),
+            Command::ListMarks { cursor, limit } => Ok(self.list_marks(cursor, limit)),
             Command::GetService(id) => self.service(canonical(id)),
             Command::ListServices { cursor, limit } => Ok(self.list_services(cursor, limit)),
             Command::ListDestinations { service, cursor, limit } => {

@@ -33,7 +33,7 @@ pub(super) fn of(command: &Command) -> Vec<&'static str> {
         Command::AddService(id, _) | Command::EditService(id, _) => {
             add(
                 matches!(id, ServiceId::Mark { .. }),
-                "services by firewall mark, not yet implemented; no packet matches them",
+                "firewall marks of netfilter, not yet implemented; a service by mark takes what the rules of `ipvsd mark` mark",
             );
         }
         Command::SetSysctl(sysctl, values) => {

@@ -1,8 +1,8 @@
-//! What was set (settings and timeouts), kept over a restart of the daemon in a file beside the control socket. That lies
+//! What was set (settings, timeouts and rules for firewall marks), kept over a restart of the daemon in a file beside the control socket. That lies
 //! in /run, so it is gone when the host restarts, as the kernel's settings are.
 //!
 //! One `name = value` per line, as `ipvsd sysctl` takes them, and the timeouts as `timeout_tcp`, `timeout_tcp_fin` and
-//! `timeout_udp`; empty lines and lines that begin with `#` are skipped. Only what was ever set is in it.
+//! `timeout_udp`, and each rule that marks packets as `mark`, in their order; empty lines and lines that begin with `#` are skipped. Only what was ever set is in it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,6 +11,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use ipvs_abi::mark;
 use ipvs_abi::sysctl::{format, parse};
 use ipvs_core::{Command, Director, Host, Instant, Reply, Sysctl, Timeouts};
 use rustix::fs::OFlags;
@@ -20,8 +21,12 @@ use tracing::{info, warn};
 /// Names of the timeouts.
 const TIMEOUTS: [&str; 3] = ["timeout_tcp", "timeout_tcp_fin", "timeout_udp"];
 
+/// What the lines of rules that mark packets begin with.
+const MARK: &str = "mark";
+
 /// First line of the file.
-const TITLE: &str = "# What was set with `ipvsd sysctl` and `ipvsadm --set`; read when ipvsd starts.\n";
+const TITLE: &str =
+    "# What was set with `ipvsd sysctl`, `ipvsd mark` and `ipvsadm --set`; read when ipvsd starts.\n";
 
 /// The file.
 #[derive(Debug)]
@@ -29,6 +34,8 @@ pub struct SettingsFile {
     path: PathBuf,
     /// Its lines: texts by name.
     lines: BTreeMap<&'static str, String>,
+    /// The rules that mark packets, as texts.
+    marks: Vec<String>,
 }
 
 /// What of a command is kept.
@@ -36,6 +43,7 @@ pub struct SettingsFile {
 pub(super) enum Kept {
     Sysctl(Sysctl),
     Timeouts,
+    Marks,
 }
 
 /// What `command` changes that is kept.
@@ -43,6 +51,7 @@ pub(super) const fn kept(command: &Command) -> Option<Kept> {
     match command {
         Command::SetSysctl(sysctl, _) => Some(Kept::Sysctl(*sysctl)),
         Command::SetTimeouts(_) => Some(Kept::Timeouts),
+        Command::AddMark(_) | Command::DeleteMark(_) => Some(Kept::Marks),
         _ => None,
     }
 }
@@ -50,7 +59,7 @@ pub(super) const fn kept(command: &Command) -> Option<Kept> {
 impl SettingsFile {
     /// That of the daemon with its control socket at `socket`: the same name and `.settings`.
     pub fn beside(socket: &Path) -> Self {
-        Self { path: with_ending(socket, ".settings"), lines: BTreeMap::new() }
+        Self { path: with_ending(socket, ".settings"), lines: BTreeMap::new(), marks: Vec::new() }
     }
 
     /// Sets in `director` what the file says. A file that makes no sense is logged and moved aside, and nothing of it is
@@ -105,12 +114,16 @@ impl SettingsFile {
         let command = match what {
             Kept::Sysctl(sysctl) => Command::GetSysctl(sysctl),
             Kept::Timeouts => Command::GetTimeouts,
+            Kept::Marks => Command::ListMarks { cursor: 0, limit: usize::MAX },
         };
         match director.execute(now, host, command) {
             Ok(Reply::Sysctls(all)) => {
                 for (sysctl, values) in all {
                     self.lines.insert(sysctl.name(), format(sysctl, &values).trim_end().replace('\t', " "));
                 }
+            }
+            Ok(Reply::Marks { items, .. }) => {
+                self.marks = items.iter().map(|rule| mark::words(rule).join(" ")).collect();
             }
             Ok(Reply::Timeouts(Timeouts { tcp, tcp_fin, udp })) => {
                 self.lines
@@ -130,7 +143,8 @@ impl SettingsFile {
         }
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         let lines = self.lines.iter().map(|(name, value)| format!("{name} = {value}\n"));
-        file.write_all((TITLE.to_owned() + &lines.collect::<String>()).as_bytes())?;
+        let marks = self.marks.iter().map(|rule| format!("{MARK} = {rule}\n"));
+        file.write_all((TITLE.to_owned() + &lines.chain(marks).collect::<String>()).as_bytes())?;
         fs::rename(&new, &self.path)
     }
 }
@@ -141,8 +155,8 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Most bytes of a file: far more than all settings take.
-const MOST: u64 = 64 * 1024;
+/// Most bytes of a file: more than all settings and the longest rules take.
+const MOST: u64 = 1024 * 1024;
 
 /// Reads a file that only we can have written: where others may make files, one of theirs is not obeyed.
 fn read(path: &Path) -> io::Result<String> {
@@ -185,6 +199,10 @@ fn command(line: &str) -> Result<Command, &'static str> {
         }
         return Ok(Command::SetTimeouts(timeouts));
     }
+    if name == MARK {
+        let rule = mark::parse(value).map_err(|_| "it is no rule of `ipvsd mark`")?;
+        return Ok(Command::AddMark(rule));
+    }
     let sysctl = Sysctl::from_name(name).ok_or("there is no such setting")?;
     let values = parse(sysctl, value.as_bytes()).ok().filter(|values| values.len() == sysctl.width());
     let values = values.filter(|values| sysctl.check(values).is_ok());
@@ -213,6 +231,7 @@ mod tests {
             (3, "# a\n#b\nsync_threshold = 5"),
             (1, "timeout_tcp = 0"),
             (1, "timeout_tcp = -1"),
+            (2, "mark = tcp 10.0.0.1/32 80 1\nmark = tcp 10.0.0.1/32 80"),
             (1, "\u{fffd}\u{fffd}"),
         ] {
             assert_eq!(commands(bad).map_err(|(line, _)| line), Err(line), "{bad:?}");
@@ -275,6 +294,20 @@ mod tests {
         assert_eq!(value(&mut director, Sysctl::DropEntry), [3]);
         let reply = director.execute(Instant::default(), &Nowhere, Command::GetTimeouts);
         assert_eq!(reply, Ok(Reply::Timeouts(Timeouts { udp: 42, ..Timeouts::default() })));
+        // Rules that mark packets come back in their order.
+        let rules = ["udp 10.0.0.9/32 * 2", "tcp 10.0.0.9/32 80,443 1", "tcp 10.0.0.9/32 22 0"];
+        let (mut file, mut director) = start(&socket);
+        for rule in rules {
+            set(&mut file, &mut director, Command::AddMark(mark::parse(rule).unwrap()));
+        }
+        set(&mut file, &mut director, Command::DeleteMark(mark::parse(rules[2]).unwrap()));
+        let (_, mut director) = start(&socket);
+        let listed = Command::ListMarks { cursor: 0, limit: 10 };
+        let expected = rules[..2].iter().map(|rule| mark::parse(rule).unwrap()).collect();
+        assert_eq!(
+            director.execute(Instant::default(), &Nowhere, listed),
+            Ok(Reply::Marks { items: expected, next: None })
+        );
         // Another socket's daemon does not.
         let (_, mut other) = start(&folder.join("other.sock"));
         assert_eq!(value(&mut other, Sysctl::DropEntry), [0]);

@@ -7,6 +7,7 @@ mod calls;
 mod crowd;
 mod failover;
 mod health;
+mod marks;
 mod namespace;
 mod program;
 mod server;

@@ -97,6 +97,21 @@ impl Director {
         output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
     }
 
+    /// What `ipvsd` prints; `None` if it fails.
+    pub(crate) fn ipvsd(&self, arguments: &[&str]) -> Option<String> {
+        let words = [&[env!("CARGO_BIN_EXE_ipvsd")], arguments].concat();
+        let output = self.command(&words).output().unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// Ends the daemon.
+    pub(crate) fn stop_daemon(&mut self) {
+        if let Some(daemon) = self.daemon.take() {
+            daemon.signal(Signal::TERM);
+            daemon.end();
+        }
+    }
+
     /// The rules, as `ipvsadm -Sn` prints them.
     pub(crate) fn rules(&self) -> String {
         self.ipvsadm(&["-Sn"]).expect("the daemon answers")

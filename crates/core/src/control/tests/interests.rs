@@ -98,6 +98,33 @@ fn ports() {
         server_interest(1, 0),
         server_interest(1, 80),
     ];
+    // Servers of mark services answer in all protocols; ESP and AH may follow their UDP (and TCP's is there already).
+    let of_mark =
+        [17, 132, 50, 51].map(|protocol| Interest::Server { protocol, address: server(1).address, port: 0 });
+    expected.extend(of_mark);
     expected.sort();
     assert_eq!(bench.director.interests(), expected);
+}
+
+#[test]
+fn rules_that_mark_packets() {
+    let mut bench = Bench::new();
+    let rule = |ports: &[u16], mark| crate::MarkRule {
+        protocol: 6,
+        network: ip("10.9.0.1"),
+        prefix: 32,
+        ports: ports.iter().map(|&port| crate::PortRange { first: port, last: port }).collect(),
+        mark,
+    };
+    let other = Interest::Virtual { protocol: 6, address: ip("10.9.0.1"), port: 443 };
+    bench.run(Command::AddMark(rule(&[80, 443], 1))).unwrap();
+    bench.run(Command::AddMark(rule(&[80], 2))).unwrap();
+    assert_eq!(bench.run(Command::AddMark(rule(&[443, 80], 1))), Err(crate::Error::MarkRuleExists));
+    assert_eq!(bench.director.take_interest_changes(), [Added(virtual_interest()), Added(other)]);
+    // The second rule still asks for port 80.
+    bench.run(Command::DeleteMark(rule(&[80, 443], 1))).unwrap();
+    assert_eq!(bench.director.take_interest_changes(), [Removed(other)]);
+    assert_eq!(bench.run(Command::DeleteMark(rule(&[80], 1))), Err(crate::Error::NoSuchMarkRule));
+    bench.run(Command::DeleteMark(rule(&[80], 2))).unwrap();
+    assert_eq!(bench.director.take_interest_changes(), [Removed(virtual_interest())]);
 }

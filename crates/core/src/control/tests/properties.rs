@@ -213,12 +213,12 @@ fn check(
         let DestinationId { address, port } = it.id;
         let wanted = match it.config.forwarding {
             ForwardingMethod::MASQUERADE => Interest::of_server(&it.service_id, address, port),
-            ForwardingMethod::TUNNEL => Interest::of_tunnel(address, &it.config.tunnel),
-            _ => None,
+            ForwardingMethod::TUNNEL => Interest::of_tunnel(address, &it.config.tunnel).into_iter().collect(),
+            _ => Vec::new(),
         };
-        assert!(wanted.is_none_or(|wanted| it.interests.contains(&wanted)));
-        for held in &it.interests {
-            *interests.entry(*held).or_default() += 1;
+        assert!(wanted.iter().all(|wanted| it.interests.contains(wanted)));
+        for held in it.interests.iter().flat_map(|held| std::iter::once(*held).chain(held.followers())) {
+            *interests.entry(held).or_default() += 1;
         }
         // Its reply is recognised.
         if it.available && it.config.forwarding == ForwardingMethod::MASQUERADE {
