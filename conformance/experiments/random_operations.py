@@ -1,12 +1,15 @@
 """Random sequences of commands and packets: what becomes of each packet, and at each sequence's end connections, counts and
 counters. Run it on the reference kernel and on ipvsd: both print the same.
 
+A client uses other ports for each virtual port: two connections from one port to one server's port would have answers that
+may belong to either, and which of them gets one depends on the hash.
+
 Each sequence takes less than the shortest timeout (10 s), so time plays no part. Left out: ZERO, since the kernel shows
 counters as of the last estimate.
 """
 import os, random
 from packets import *
-SEQUENCES, LENGTH = int(os.environ.get("SEQUENCES", "40")), 70
+SEQUENCES, LENGTH = int(os.environ.get("SEQUENCES", "25")), 70
 setup()
 v = V4
 draw = random.Random(int(os.environ.get("SEED", "1")))
@@ -47,11 +50,12 @@ def command():
 
 
 def packet():
-    source, port = pick(CLIENTS), pick([4001, 4002])
+    source, to = pick(CLIENTS), pick([80, 80, 80, 80, 21, 21, 8080, 443])
+    port = pick([10_000, 20_000]) + to
     if draw.random() < .65:
         if draw.random() < .75:
-            return "cl", tcp(source, port, v, pick([80, 80, 80, 80, 21, 21, 8080, 443]), pick(["S", "S", "A", "A", "FA", "R"]))
-        return "cl", udp(source, port, v, pick([53, 53, 53, 53, 123]))
+            return "cl", tcp(source, port, v, to, pick(["S", "S", "A", "A", "FA", "R"]))
+        return "cl", udp(source, port, v, 53 if to == 80 else 123)
     if draw.random() < .8:
         return "rs", tcp(pick(SERVERS), pick([8080, 8080, 8080, 80]), source, port, pick(["SA", "SA", "A", "FA", "R"]))
     return "rs", udp(pick(SERVERS), 8080, source, port)
@@ -81,7 +85,7 @@ for number in range(SEQUENCES):
                 print(f"  {c}: {r.returncode} {r.stderr.strip()}")
         else:
             where, p = packet()
-            out = [f"{ns} to {b[5]:02x}: {line[3:].split(' ttl')[0]} {line.split(') ')[-1].split('] ')[-1].split(' ', 7)[-1][:60]}" for ns, line, b in send(where, p, quiet=True, wait=.02)]
+            out = [f"{ns} to {b[5]:02x}: {line[3:].split(' ttl')[0]} {line.split(') ')[-1].split('] ')[-1].split(' ', 7)[-1][:60]}" for ns, line, b in send(where, p, quiet=True, wait=.04)]
             print(f"  {where} {dissect(p)[3:].split(' ttl')[0]} {' '.join(dissect(p).split(' TCP ')[-1].split(' UDP ')[-1].split()[:2])} => {out}", flush=True)
     show("cat /proc/net/ip_vs_conn | tail -n +2 | awk '{$NF=\"\"; print}' | sort; ipvsadm -Ln | tail -n +4; ipvsadm -Ln --persistent-conn | tail -n +4")
     stats()
