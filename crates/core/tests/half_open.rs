@@ -20,7 +20,7 @@ fn service(port: u16) -> ServiceId {
 fn rig(capacity: u32, half_open_quota: u32) -> Rig {
     let mut rig = Rig::new(capacity);
     let config = Config { capacity, half_open_quota, seed: 7, ..Config::default() };
-    rig.director = Director::new(config, rig.now).unwrap();
+    rig.director = Director::new(config, rig.now).expect("a director");
     rig.pair(service(80), round_robin(0), 80);
     rig
 }
@@ -43,7 +43,7 @@ fn in_state(rig: &mut Rig, state: &str) -> usize {
 fn evicted(rig: &Rig) -> [u64; 2] {
     let mut counts = rig.director.evictions();
     [Eviction::HalfOpenQuota, Eviction::TableFull].map(|reason| {
-        let (which, count) = counts.next().unwrap();
+        let (which, count) = counts.next().expect("a counter");
         assert_eq!(which, reason);
         count
     })

@@ -6,7 +6,7 @@ mod rig;
 
 use std::net::IpAddr;
 
-use ipvs_core::{ForwardingMethod, Reason, ServiceFlags, ServiceId, Sysctl, Verdict};
+use ipvs_core::{Config, Director, ForwardingMethod, Reason, ServiceFlags, ServiceId, Sysctl, Verdict};
 use rig::{End, Family, Rig, ip, round_robin, unreachable};
 
 const DATA: u8 = 0;
@@ -247,4 +247,25 @@ fn an_established_association_assures_its_template() {
         rig.receive(&sctp(from, to, &[chunk]));
         assert_eq!(template(&mut rig), state);
     }
+}
+
+/// Ours: with a quota, associations after an INIT count as half-open.
+#[test]
+fn a_flood_of_inits_stays_within_the_quota() {
+    let family = Family::V4;
+    let mut rig = Rig::new(100);
+    let config = Config { capacity: 100, half_open_quota: 5, ..Config::default() };
+    rig.director = Director::new(config, rig.now).unwrap();
+    let service = rig.service(family, 132, "rr");
+    rig.destination(service, family.server(1), ForwardingMethod::MASQUERADE, 1);
+    let from = |port: u16, chunk| sctp((family.client(), 4000 + port), vip(family), &[chunk]);
+    for (chunk, direction_in) in [(INIT, true), (INIT_ACK, false), (COOKIE_ECHO, true), (COOKIE_ACK, false)] {
+        let answer = sctp((family.server(1), 8080), client(family), &[chunk]);
+        rig.receive(&if direction_in { from(0, chunk) } else { answer });
+    }
+    for port in 1..50 {
+        assert_eq!(rig.server_for(&from(port, INIT)), "1");
+    }
+    let count = |rig: &mut Rig, state| rig.connections().iter().filter(|it| it.state == state).count();
+    assert_eq!((count(&mut rig, "ESTABLISHED"), count(&mut rig, "INIT1")), (1, 5));
 }
