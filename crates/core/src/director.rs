@@ -218,6 +218,24 @@ impl Director {
         count(&mut self.total.counters);
     }
 
+    /// Counts a packet of `bytes` from a client.
+    #[inline]
+    pub(crate) fn count_in(&mut self, index: DestinationIndex, bytes: usize) {
+        self.count(index, |counters| {
+            counters.packets_in += 1;
+            counters.bytes_in += bytes as u64;
+        });
+    }
+
+    /// Counts a packet of `bytes` to a client.
+    #[inline]
+    pub(crate) fn count_out(&mut self, index: DestinationIndex, bytes: usize) {
+        self.count(index, |counters| {
+            counters.packets_out += 1;
+            counters.bytes_out += bytes as u64;
+        });
+    }
+
     /// Runs the estimators once per two seconds. Periods are counted from the clock's origin.
     fn estimate(&mut self, now: Instant) {
         let period = now.as_nanos() / estimator::PERIOD.as_nanos() as u64;

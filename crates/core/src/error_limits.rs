@@ -158,11 +158,7 @@ impl Director {
             return Verdict::Drop(reason);
         }
         if let Some(destination) = destination {
-            let bytes = packet.len() as u64;
-            self.count(destination, |counters| {
-                counters.packets_out += 1;
-                counters.bytes_out += bytes;
-            });
+            self.count_out(destination, packet.len());
         }
         Verdict::Reply(reason)
     }

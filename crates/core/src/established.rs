@@ -34,11 +34,7 @@ impl Director {
         if !ends.available {
             return self.without_destination(arrival, packet, ports, signal, index);
         }
-        let bytes = packet.len() as u64;
-        self.count(ends.destination, |counters| {
-            counters.packets_in += 1;
-            counters.bytes_in += bytes;
-        });
+        self.count_in(ends.destination, packet.len());
         let direction =
             if ends.flags & flag::NO_OUTPUT != 0 { Direction::InputOnly } else { Direction::Input };
         self.advance(arrival.now, index, signal, direction);
@@ -108,14 +104,11 @@ impl Director {
         index: EntryIndex,
     ) -> Verdict {
         let Some(ends) = self.ends(index) else { return Verdict::Drop(Reason::DestinationUnavailable) };
-        let bytes = packet.len() as u64;
+        let bytes = packet.len();
         let verdict = forward::masquerade::to_client(arrival, packet, &ends);
         if matches!(verdict, Verdict::Forward { .. } | Verdict::Deliver) {
             if ends.available {
-                self.count(ends.destination, |counters| {
-                    counters.packets_out += 1;
-                    counters.bytes_out += bytes;
-                });
+                self.count_out(ends.destination, bytes);
             }
             self.advance(arrival.now, index, signal, Direction::Output);
         }

@@ -75,11 +75,7 @@ impl Director {
         {
             return Verdict::Drop(Reason::IcmpMalformed);
         }
-        let bytes = packet.len() as u64;
-        self.count(ends.destination, |counters| {
-            counters.packets_in += 1;
-            counters.bytes_in += bytes;
-        });
+        self.count_in(ends.destination, packet.len());
         match method {
             ForwardingMethod::MASQUERADE => forward::masquerade::icmp_to_server(arrival, packet, quote, ends),
             _ => self.forward_to_server(arrival, packet, ends),
@@ -112,11 +108,7 @@ impl Director {
             ip_options::record(arrival, packet, leaving, own);
         }
         if ends.available {
-            let bytes = packet.len() as u64;
-            self.count(ends.destination, |counters| {
-                counters.packets_out += 1;
-                counters.bytes_out += bytes;
-            });
+            self.count_out(ends.destination, packet.len());
         }
         Some(Verdict::Forward { next: client.0 })
     }
@@ -132,13 +124,10 @@ impl Director {
         if !checksum::verify_transport(packet.as_slice(), arrival.headers) {
             return Verdict::Drop(Reason::IcmpMalformed);
         }
-        let bytes = packet.len() as u64;
+        let bytes = packet.len();
         let verdict = forward::masquerade::icmp_to_client(arrival, packet, quote, ends);
         if matches!(verdict, Verdict::Forward { .. }) && ends.available {
-            self.count(ends.destination, |counters| {
-                counters.packets_out += 1;
-                counters.bytes_out += bytes;
-            });
+            self.count_out(ends.destination, bytes);
         }
         verdict
     }

@@ -62,11 +62,7 @@ impl Director {
             self.connections.remove(&mut self.destinations, index);
             return Verdict::Pass;
         }
-        let bytes = packet.len() as u64;
-        self.count(ends.destination, |counters| {
-            counters.packets_in += 1;
-            counters.bytes_in += bytes;
-        });
+        self.count_in(ends.destination, packet.len());
         self.keep(arrival.now, index);
         if let Some(entry) = self.connections.table.entry(index) {
             entry.count_packet_in();
@@ -85,14 +81,11 @@ impl Director {
         index: EntryIndex,
     ) -> Verdict {
         let Some(ends) = self.ends(index) else { return Verdict::Pass };
-        let bytes = packet.len() as u64;
+        let bytes = packet.len();
         let verdict = forward::masquerade::to_client(arrival, packet, &ends);
         if matches!(verdict, Verdict::Forward { .. } | Verdict::Deliver) {
             if ends.available {
-                self.count(ends.destination, |counters| {
-                    counters.packets_out += 1;
-                    counters.bytes_out += bytes;
-                });
+                self.count_out(ends.destination, bytes);
             }
             self.keep(arrival.now, index);
         }

@@ -187,7 +187,7 @@ impl Director {
         Ok(entry)
     }
 
-    /// Forwards a datagram of a one-packet service: a connection that ends at once, so it is only counted.
+    /// Forwards a datagram of a one-packet service.
     fn forward_once(
         &mut self,
         arrival: Arrival<'_>,
@@ -195,18 +195,26 @@ impl Director {
         flow: &Flow,
         route: &Route,
     ) -> Verdict {
+        self.once(flow, route, |director, ends| {
+            director.count_in(ends.destination, packet.len());
+            director.forward_to_server(arrival, packet, ends)
+        })
+    }
+
+    /// A connection of one packet, which `forward` forwards: it ends at once, so it is only counted.
+    pub(crate) fn once(
+        &mut self,
+        flow: &Flow,
+        route: &Route,
+        forward: impl FnOnce(&mut Self, &Ends) -> Verdict,
+    ) -> Verdict {
         let Some(ends) = self.route_ends(flow, route) else {
             return Verdict::Drop(Reason::DestinationUnavailable);
         };
-        let bytes = packet.len() as u64;
         // Counting it there and back lets thresholds judge, as the kernel does.
         self.destinations.bind(route.destination, Bound::Inactive);
-        self.count(route.destination, |counters| {
-            counters.connections += 1;
-            counters.packets_in += 1;
-            counters.bytes_in += bytes;
-        });
-        let verdict = self.forward_to_server(arrival, packet, &ends);
+        self.count(route.destination, |counters| counters.connections += 1);
+        let verdict = forward(self, &ends);
         self.destinations.unbind(route.destination, Bound::Inactive);
         verdict
     }

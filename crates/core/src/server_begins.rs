@@ -6,7 +6,7 @@ use ipvs_wire::Ports;
 
 use crate::command::ServiceId;
 use crate::connections::tick;
-use crate::destination::{Bound, DestinationIndex};
+use crate::destination::DestinationIndex;
 use crate::director::Director;
 use crate::forward::masquerade;
 use crate::packet::Packet;
@@ -17,7 +17,7 @@ use crate::schedule::{Refusal, Route, behind_header};
 use crate::scheduler::Flow;
 use crate::service::ServiceIndex;
 use crate::template_data::Caller;
-use crate::verdict::{Reason, Verdict};
+use crate::verdict::Verdict;
 
 impl Director {
     /// Makes a connection of a packet from a masquerading server, of no connection so far, if the server's service has a
@@ -114,7 +114,7 @@ impl Director {
         self.connect(protocol, flow, route)
     }
 
-    /// Forwards a datagram of a one-packet service to its client: a connection that ends at once.
+    /// Forwards a datagram of a one-packet service to its client.
     fn forward_once_to_client(
         &mut self,
         arrival: Arrival<'_>,
@@ -122,24 +122,16 @@ impl Director {
         flow: &Flow,
         route: &Route,
     ) -> Verdict {
-        let Some(ends) = self.route_ends(flow, route) else {
-            return Verdict::Drop(Reason::DestinationUnavailable);
-        };
-        let bytes = packet.len() as u64;
-        // As in `forward_once`.
-        self.destinations.bind(route.destination, Bound::Inactive);
-        self.count(route.destination, |counters| counters.connections += 1);
-        let verdict = masquerade::to_client(arrival, packet, &ends);
-        if matches!(verdict, Verdict::Forward { .. } | Verdict::Deliver) {
-            self.count(route.destination, |counters| {
-                counters.packets_out += 1;
-                counters.bytes_out += bytes;
-            });
-            if let Some(template) = route.template {
-                self.assure_template(template);
+        self.once(flow, route, |director, ends| {
+            let bytes = packet.len();
+            let verdict = masquerade::to_client(arrival, packet, ends);
+            if matches!(verdict, Verdict::Forward { .. } | Verdict::Deliver) {
+                director.count_out(ends.destination, bytes);
+                if let Some(template) = route.template {
+                    director.assure_template(template);
+                }
             }
-        }
-        self.destinations.unbind(route.destination, Bound::Inactive);
-        verdict
+            verdict
+        })
     }
 }
