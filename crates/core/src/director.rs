@@ -15,6 +15,7 @@ use crate::interest::{Interest, InterestChange, Interests};
 use crate::marks::Marks;
 use crate::memory::{ConnectionTable, TableMemory};
 use crate::orphans::Orphans;
+use crate::scheduler::MaglevSize;
 use crate::service::Services;
 use crate::stats::{Counters, Stats};
 use crate::sync_daemon::SyncDaemons;
@@ -42,6 +43,8 @@ pub struct Config {
     /// Most half-open connections of one service: then a new connection takes the place of the oldest. 0: no limit, as
     /// in the kernel.
     pub half_open_quota: u32,
+    /// Places of the lookup table of each service under mh.
+    pub maglev_size: MaglevSize,
 }
 
 impl Default for Config {
@@ -53,6 +56,7 @@ impl Default for Config {
             sync_qlen_max: 4096,
             refuses_for_virtual: true,
             half_open_quota: 0,
+            maglev_size: MaglevSize::default(),
         }
     }
 }

@@ -7,8 +7,8 @@ mod rig;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipvs_core::{
-    Command, ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, ServiceConfig, ServiceId,
-    Tunnel, Verdict,
+    Command, Config, ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, MaglevSize,
+    ServiceConfig, ServiceId, Tunnel, Verdict,
 };
 use rig::{Family, Rig, round_robin, udp};
 
@@ -52,7 +52,17 @@ fn config(weight: i32) -> DestinationConfig {
 
 /// A service with ten servers, server 0 the first in its list.
 fn service(family: Family, scheduler: &str, flags: u32, ramp: bool) -> (Rig, ServiceId) {
-    let mut rig = Rig::new(128 * 1024);
+    service_of(MaglevSize::default(), family, scheduler, flags, ramp)
+}
+
+fn service_of(
+    maglev_size: MaglevSize,
+    family: Family,
+    scheduler: &str,
+    flags: u32,
+    ramp: bool,
+) -> (Rig, ServiceId) {
+    let mut rig = Rig::with(Config { capacity: 128 * 1024, maglev_size, ..Config::default() });
     let id = ServiceId::Address { protocol: 17, address: virtual_address(family), port: 53 };
     let netmask = if family == Family::V4 { u32::MAX } else { 128 };
     let settings = ServiceConfig { scheduler: scheduler.into(), netmask, ..round_robin(flags) };
@@ -117,14 +127,17 @@ fn ten_thousand_clients_go_where_the_kernel_sends_them() {
     assert_eq!(lines, 16);
 }
 
-/// Maglev's promise, as far as a table of 4093 places keeps it: when one of ten servers is removed, its own clients move, and
-/// of the others about one in a hundred (the kernel's own recording: 132 of 9029 and 95 of 9057); when it is quiesced and clients
-/// fall back, none.
+/// Maglev's promise: when one of ten servers is removed, its own clients move, and of the others less than one in a hundred
+/// with a table of 131 071 places; with the kernel's default of 4093 a few more (its own recording: 132 of 9029 and 95 of 9057).
+/// When it is quiesced and clients fall back, none.
 #[test]
 fn few_of_a_hundred_thousand_clients_move_with_a_server() {
-    for family in Family::BOTH {
+    for (family, index, most_per_mille) in
+        Family::BOTH.into_iter().flat_map(|family| [(family, 12, 20), (family, 17, 9)])
+    {
+        let size = MaglevSize::of_index(index).unwrap();
         let choices = |change: &dyn Fn(&mut Rig, ServiceId, DestinationId), flags| {
-            let (mut rig, id) = service(family, "mh", flags, false);
+            let (mut rig, id) = service_of(size, family, "mh", flags, false);
             change(&mut rig, id, DestinationId { address: server(2, family), port: 53 });
             (0..100_000).map(|i| choice(&mut rig, i, family)).collect::<Vec<_>>()
         };
@@ -139,8 +152,8 @@ fn few_of_a_hundred_thousand_clients_move_with_a_server() {
             before.iter().zip(after).filter(|(before, after)| **before != 2 && before != after).count()
         };
         assert!(!removed.contains(&2) && !quiesced.contains(&2));
-        println!("{family:?}: {} of {others} others moved", moved(&removed));
-        assert!(moved(&removed) * 50 < others, "{} of {others}", moved(&removed));
+        println!("{family:?}, index {index}: {} of {others} others moved", moved(&removed));
+        assert!(moved(&removed) * 1000 < others * most_per_mille, "{} of {others}", moved(&removed));
         assert_eq!(moved(&quiesced), 0);
     }
 }

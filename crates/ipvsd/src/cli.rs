@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipvs_client::{DEFAULT_SOCKET, SOCKET_VARIABLE};
+use ipvs_core::MaglevSize;
 use ipvsd::logging::LogFormat;
 use ipvsd::run;
 
@@ -104,6 +105,14 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = 0)]
     half_open_quota: u32,
 
+    /// Size of the tables of the scheduler mh, as the kernel's CONFIG_IP_VS_MH_TAB_INDEX: 2^N places, to the next prime below
+    ///
+    /// Directors that are to send a client to the same server need the same. When a server is removed, clients of others move
+    /// too: with ten servers, 13 in 1000 with the kernel's default of 4093 places, 2 in 1000 with 17. A table is filled anew at
+    /// each change of its service; a place takes 4 bytes.
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u8).range(8..=17))]
+    mh_table_index: u8,
+
     /// The size that `ipvsadm` shows as "size=": in the kernel the number of hash buckets, here without effect
     #[arg(long, value_name = "N", default_value_t = 4096)]
     table_size: u32,
@@ -153,6 +162,8 @@ impl Run {
             socket: self.socket,
             capacity: self.capacity,
             half_open_quota: self.half_open_quota,
+            // The argument's range is the type's.
+            maglev_size: MaglevSize::of_index(self.mh_table_index).unwrap_or_default(),
             shown_table_size: self.table_size,
             fast_path: matches!(self.fast_path, FastPath::On),
             datapath: ipvs_datapath::Options {

@@ -29,7 +29,7 @@ impl Director {
         if self.services.find_id(&id).is_some() {
             return Err(Error::ServiceExists);
         }
-        let scheduler = scheduler::by_name(&config.scheduler, self.next_seed())?;
+        let scheduler = scheduler::by_name(&config.scheduler, self.next_seed(), self.config.maglev_size)?;
         let persistence_engine = check(&id, &config)?;
         let mut service = Service {
             id,
@@ -68,7 +68,7 @@ impl Director {
         config: ServiceConfig,
     ) -> Result<Reply, Error> {
         let index = self.services.find_id(&id).ok_or(Error::NoSuchService)?;
-        let scheduler = scheduler::by_name(&config.scheduler, self.next_seed())?;
+        let scheduler = scheduler::by_name(&config.scheduler, self.next_seed(), self.config.maglev_size)?;
         let persistence_engine = check(&id, &config)?;
         let service = self.services.get_mut(index).ok_or(Error::NoSuchService)?;
         // The scheduler keeps its state when it stays the same.

@@ -8,8 +8,28 @@ use crate::error::Error;
 use crate::scheduler::hash::fold;
 use crate::scheduler::{Change, Flow, Scheduler, View, gcd};
 
-/// Size of the lookup table: the kernel's default prime.
-const SIZE: usize = 4093;
+/// Places of the lookup table: a prime.
+///
+/// The kernel fixes it when it is built (CONFIG_IP_VS_MH_TAB_INDEX, 8 to 17). Directors that are to choose alike need the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaglevSize(usize);
+
+impl MaglevSize {
+    /// The size of the kernel's index 8 to 17; `None` for others.
+    #[must_use]
+    pub fn of_index(index: u8) -> Option<Self> {
+        const PRIMES: [usize; 10] = [251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521, 131_071];
+        PRIMES.get(usize::from(index.checked_sub(8)?)).copied().map(Self)
+    }
+}
+
+/// The kernel's default, index 12.
+impl Default for MaglevSize {
+    fn default() -> Self {
+        Self(4093)
+    }
+}
+
 /// Bits that weights are cut to.
 const WEIGHT_BITS: u32 = 6;
 const FIRST_KEY: u64 = 2_654_435_761;
@@ -17,8 +37,9 @@ const SECOND_KEY: u64 = 2_654_446_892;
 
 /// Consistent hashing of the client's address (with mh-port and its port): each destination walks its own
 /// permutation of the table and takes free places in turn, as many per turn as its weight.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct MaglevHashing {
+    size: usize,
     /// Empty without destinations of weight.
     table: Vec<DestinationIndex>,
 }
@@ -32,7 +53,12 @@ struct Walk {
 }
 
 impl MaglevHashing {
+    pub(crate) const fn new(MaglevSize(size): MaglevSize) -> Self {
+        Self { size, table: Vec::new() }
+    }
+
     fn fill(&mut self, view: View<'_>) {
+        let size = self.size;
         let weights =
             || view.iter().map(|(_, it)| it.last_weight.unsigned_abs()).filter(|weight| *weight > 0);
         let divisor = weights().fold(0, gcd).max(1);
@@ -43,8 +69,8 @@ impl MaglevHashing {
             .filter(|(_, it)| it.last_weight > 0)
             .map(|(index, it)| {
                 let value = fold(it.id.address).wrapping_add(u32::from(it.id.port));
-                let place = hash(FIRST_KEY, value) as usize % SIZE;
-                let skip = hash(SECOND_KEY, value) as usize % (SIZE - 1) + 1;
+                let place = hash(FIRST_KEY, value) as usize % size;
+                let skip = hash(SECOND_KEY, value) as usize % (size - 1) + 1;
                 let turns = ((it.last_weight.unsigned_abs() / divisor) >> shift).max(1);
                 Walk { index, place, skip, turns }
             })
@@ -53,14 +79,14 @@ impl MaglevHashing {
         if walks.is_empty() {
             return;
         }
-        let mut taken = vec![None; SIZE];
-        let mut free = SIZE;
+        let mut taken = vec![None; size];
+        let mut free = size;
         'full: loop {
             for walk in &mut walks {
                 for _ in 0..walk.turns {
-                    // SIZE is prime, so the walk comes to every place.
+                    // The size is prime, so the walk comes to every place.
                     while taken.get(walk.place).is_some_and(Option::is_some) {
-                        walk.place = (walk.place + walk.skip) % SIZE;
+                        walk.place = (walk.place + walk.skip) % size;
                     }
                     if let Some(place) = taken.get_mut(walk.place) {
                         *place = Some(walk.index);
@@ -76,7 +102,7 @@ impl MaglevHashing {
     }
 
     fn usable(&self, view: View<'_>, value: u32) -> Option<DestinationIndex> {
-        let index = *self.table.get(hash(FIRST_KEY, value) as usize % SIZE)?;
+        let index = *self.table.get(hash(FIRST_KEY, value) as usize % self.size)?;
         view.destinations.get(index).filter(|it: &&Destination| it.usable()).map(|_| index)
     }
 }
@@ -87,7 +113,7 @@ impl Scheduler for MaglevHashing {
     }
 
     fn bind(&mut self, view: View<'_>) -> Result<(), Error> {
-        if view.list.len() > SIZE {
+        if view.list.len() > self.size {
             return Err(Error::SchedulerRefused);
         }
         self.fill(view);
@@ -105,10 +131,10 @@ impl Scheduler for MaglevHashing {
             return self.usable(view, value);
         }
         // mh-fallback.
-        let first = hash(FIRST_KEY, value) as usize % SIZE;
+        let first = hash(FIRST_KEY, value) as usize % self.size;
         self.usable(view, value).or_else(|| {
-            (0..SIZE).find_map(|offset| {
-                let rolled = (first + offset) % SIZE;
+            (0..self.size).find_map(|offset| {
+                let rolled = (first + offset) % self.size;
                 self.usable(view, value.wrapping_add(u32::try_from(rolled).unwrap_or(0)))
             })
         })
@@ -126,6 +152,6 @@ mod tests {
     #[test]
     fn worked_hash() {
         assert_eq!(super::hash(super::FIRST_KEY, 0x0a00_0001), 50_859_236);
-        assert_eq!(50_859_236 % super::SIZE, 3711);
+        assert_eq!(50_859_236 % super::MaglevSize::default().0, 3711);
     }
 }

@@ -37,6 +37,8 @@ use crate::error::Error;
 use crate::sysctl::Sysctls;
 use crate::time::Instant;
 
+pub use mh::MaglevSize;
+
 /// What a scheduler may look at besides the service: the packet's addresses and ports, and when it came.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Flow {
@@ -155,11 +157,16 @@ pub(crate) trait Scheduler: Debug + Send {
 /// The name that stands for no scheduler: such a service never schedules.
 pub(crate) const NONE: &str = "none";
 
-/// A fresh scheduler of that name, `None` for "none". `seed` feeds those that choose at random.
+/// A fresh scheduler of that name, `None` for "none". `seed` feeds those that choose at random, `maglev` is the size of mh's
+/// table.
 ///
 /// # Errors
 /// [`Error::NoSuchScheduler`] if the name is unknown.
-pub(crate) fn by_name(name: &str, seed: u64) -> Result<Option<Box<dyn Scheduler>>, Error> {
+pub(crate) fn by_name(
+    name: &str,
+    seed: u64,
+    maglev: MaglevSize,
+) -> Result<Option<Box<dyn Scheduler>>, Error> {
     Ok(Some(match name {
         NONE => return Ok(None),
         "rr" => Box::<rr::RoundRobin>::default(),
@@ -172,7 +179,7 @@ pub(crate) fn by_name(name: &str, seed: u64) -> Result<Option<Box<dyn Scheduler>
         "ovf" => Box::new(ovf::Overflow),
         "dh" => Box::<dh::DestinationHashing>::default(),
         "sh" => Box::<sh::SourceHashing>::default(),
-        "mh" => Box::<mh::MaglevHashing>::default(),
+        "mh" => Box::new(mh::MaglevHashing::new(maglev)),
         "lblc" => Box::<lblc::LocalityLeastConnection>::default(),
         "lblcr" => Box::<lblcr::ReplicatedLocality>::default(),
         "twos" => Box::new(twos::PowerOfTwo::new(seed)),

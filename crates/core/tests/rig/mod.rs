@@ -226,8 +226,12 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(capacity: u32) -> Self {
+        Self::with(Config { capacity, ..Config::default() })
+    }
+
+    pub fn with(config: Config) -> Self {
         let now = Instant::from_nanos(1_000_000_000_000);
-        let director = Director::new(Config { capacity, seed: 7, ..Config::default() }, now).unwrap();
+        let director = Director::new(Config { seed: 7, ..config }, now).unwrap();
         Self { director, host: TableHost::default(), now }
     }
 

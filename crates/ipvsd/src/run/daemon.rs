@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ipvs_core::{Config, Director};
+use ipvs_core::{Config, Director, MaglevSize};
 use ipvs_datapath::{Datapath, FastPathOptions, Shared};
 use rustix::rand::{GetRandomFlags, getrandom};
 use tracing::info;
@@ -24,6 +24,8 @@ pub struct Options {
     pub capacity: u32,
     /// Most half-open connections of one service; 0: no limit.
     pub half_open_quota: u32,
+    /// Places of the tables of the scheduler mh.
+    pub maglev_size: MaglevSize,
     /// Size of the connection table as shown to users.
     pub shown_table_size: u32,
     /// Whether packets of established connections are forwarded in the XDP program.
@@ -47,6 +49,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
     let config = Config {
         capacity: options.capacity,
         half_open_quota: options.half_open_quota,
+        maglev_size: options.maglev_size,
         shown_table_size: options.shown_table_size,
         seed: seed()?,
         sync_qlen_max: buffer_pages::sync_qlen_max().unwrap_or(Config::default().sync_qlen_max),
