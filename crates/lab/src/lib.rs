@@ -39,6 +39,7 @@ mod topology;
 
 pub use cleanup::clean;
 pub use error::Error;
+pub use offload::like_a_wire;
 pub use options::{Bulk, Flood, Mode, Options, Protocol, Tunnel};
 pub use report::{AtOnce, Failure, Flooded, Latency, Report, Server, Transfers};
 pub use run::run;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::namespace::Namespace;
-use crate::network::{Family, Method, Network};
+use crate::network::{Family, Method, Network, Path};
 use crate::program::Program;
 use crate::wait_for;
 
@@ -115,8 +115,8 @@ fn states(network: &Network) -> Vec<String> {
 
 /// Six associations, of which each server gets half, carry messages of one to several packets, are silent but for
 /// heartbeats, carry more, and are shut down.
-fn associations(test: &str, place: (Method, Family), daemon: &[&str]) {
-    let network = Network::new(test, place.0, place.1, daemon);
+fn associations(test: &str, place: (Method, Family), path: Path) {
+    let network = Network::new(test, place.0, place.1, path);
     network.serve("--sctp-service", 5000, "-s rr");
     let program = compiled(&network);
     let mut servers = [0, 1].map(|number| serve(&network, &program, number, place));
@@ -138,19 +138,19 @@ fn associations(test: &str, place: (Method, Family), daemon: &[&str]) {
 
 #[test]
 fn sctp_masquerading() {
-    associations("sctp-nat4", (Method::Masquerading, Family::V4), &[]);
-    associations("sctp-nat6", (Method::Masquerading, Family::V6), &[]);
+    associations("sctp-nat4", (Method::Masquerading, Family::V4), Path::Daemon);
+    associations("sctp-nat6", (Method::Masquerading, Family::V6), Path::Daemon);
 }
 
 #[test]
 fn sctp_direct_routing() {
-    associations("sctp-dr4", (Method::DirectRouting, Family::V4), &[]);
-    associations("sctp-dr6", (Method::DirectRouting, Family::V6), &[]);
+    associations("sctp-dr4", (Method::DirectRouting, Family::V4), Path::Daemon);
+    associations("sctp-dr6", (Method::DirectRouting, Family::V6), Path::Daemon);
 }
 
 /// The XDP program leaves SCTP to the daemon.
 #[test]
 fn sctp_with_the_fast_path_on() {
-    associations("sctp-f-nat", (Method::Masquerading, Family::V4), &["--fast-path", "on"]);
-    associations("sctp-f-dr", (Method::DirectRouting, Family::V6), &["--fast-path", "on"]);
+    associations("sctp-f-nat", (Method::Masquerading, Family::V4), Path::Fast);
+    associations("sctp-f-dr", (Method::DirectRouting, Family::V6), Path::Fast);
 }

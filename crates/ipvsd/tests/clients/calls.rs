@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::namespace::Namespace;
-use crate::network::{Family, Method, Network};
+use crate::network::{Family, Method, Network, Path};
 use crate::program::Program;
 use crate::wait_for;
 
@@ -16,8 +16,8 @@ const VIRTUAL: &str = "10.88.0.10:5060";
 const CALLS: u32 = 400;
 
 /// The network of these tests, with this service.
-fn network(test: &str, service: &str) -> Network {
-    let network = Network::new(test, Method::Masquerading, Family::V4, &[]);
+fn network(test: &str, service: &str, path: Path) -> Network {
+    let network = Network::new(test, Method::Masquerading, Family::V4, path);
     network.serve("-u", 5060, service);
     network
 }
@@ -63,8 +63,8 @@ fn counted(file: &PathBuf) -> Option<(u32, u32)> {
 }
 
 /// Every call ends well; how many each server had.
-fn all_end_well(test: &str, service: &str, transport: &str) -> (Network, [u32; 2]) {
-    let network = network(test, service);
+fn all_end_well(test: &str, service: &str, transport: &str, path: Path) -> (Network, [u32; 2]) {
+    let network = network(test, service, path);
     let servers = [0, 1].map(|number| answer(&network, number));
     let (code, said) = call(&network, transport, CALLS);
     assert_eq!(code, Some(0), "{said}{}", network.director.ipvsadm(&["-Ln", "--stats"]).unwrap());
@@ -81,27 +81,39 @@ fn all_end_well(test: &str, service: &str, transport: &str) -> (Network, [u32; 2
 /// a template.
 #[test]
 fn a_port_for_each_call() {
-    let (network, shares) = all_end_well("sip-ports", "-s rr -p 300 --pe sip", "un");
+    port_for_each_call("sip-ports", Path::Daemon);
+}
+
+#[test]
+fn a_port_for_each_call_on_the_fast_path() {
+    port_for_each_call("sip-ports-f", Path::Fast);
+}
+
+fn port_for_each_call(test: &str, path: Path) {
+    let (network, shares) = all_end_well(test, "-s rr -p 300 --pe sip", "un", path);
     assert!(shares.iter().all(|calls| *calls > CALLS / 3), "{shares:?}");
     let listing = network.director.ipvsadm(&["-Lnc", "--persistent-conn"]).unwrap();
     let templates: Vec<_> = listing.lines().filter(|row| row.contains(" sip ")).collect();
     assert!(templates.iter().all(|row| row.contains("ASSURED")), "{listing}");
     let fewest = CALLS as usize * 9 / 10;
     assert!((fewest..=CALLS as usize).contains(&templates.len()), "{listing}");
+    network.end();
 }
 
 /// All calls from one port, each message scheduled for itself: nothing but the Call-ID says where it belongs, and answers
 /// find their way because servers may begin calls.
 #[test]
 fn one_port_for_all_calls() {
-    let (_, shares) = all_end_well("sip-one", "-s rr -o -p 300 --pe sip", "u1");
-    assert_eq!(shares, [CALLS / 2; 2]);
+    for (test, path) in [("sip-one", Path::Daemon), ("sip-one-f", Path::Fast)] {
+        let (_, shares) = all_end_well(test, "-s rr -o -p 300 --pe sip", "u1", path);
+        assert_eq!(shares, [CALLS / 2; 2]);
+    }
 }
 
 /// The test above can fail: without the engine a server gets messages of calls that it does not know.
 #[test]
 fn without_the_engine_calls_are_torn() {
-    let network = network("sip-none", "-s rr -o");
+    let network = network("sip-none", "-s rr -o", Path::Daemon);
     let servers = [0, 1].map(|number| answer(&network, number));
     call(&network, "u1", 20);
     wait_for("failed calls", || {
@@ -114,7 +126,7 @@ fn without_the_engine_calls_are_torn() {
 fn a_port_for_each_message() {
     for (test, service) in [("sip-each", "-s rr -p 300 --pe sip"), ("sip-each-o", "-s rr -o -p 300 --pe sip")]
     {
-        let network = network(test, service);
+        let network = network(test, service, Path::Daemon);
         let servers = [0, 1].map(|number: usize| {
             network.servers[number].run(|| {
                 let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 5060)).unwrap();

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::process::{Command, Stdio};
 
 use crate::namespace::Namespace;
-use crate::network::{Family, Method, Network};
+use crate::network::{Family, Method, Network, Path};
 use crate::program::Program;
 use crate::wait_for;
 
@@ -32,8 +32,8 @@ struct Lab {
 struct Answers(String);
 
 impl Lab {
-    fn new(test: &str, (method, family): (Method, Family), udp: &str, daemon: &[&str]) -> Self {
-        let network = Network::new(test, method, family, daemon);
+    fn new(test: &str, (method, family): (Method, Family), udp: &str, path: Path) -> Self {
+        let network = Network::new(test, method, family, path);
         network.serve("-u", 53, udp);
         network.serve("-t", 53, "-s rr");
         let servers = [0, 1].map(|number| start(&network, number));
@@ -147,26 +147,27 @@ impl Answers {
 
 /// A question a port, in turn, over UDP and then TCP: each server answers half, the counters know all, and by direct
 /// routing the answers do not pass the director.
-fn in_turn(test: &str, place: (Method, Family), daemon: &[&str]) {
-    let lab = Lab::new(test, place, "-s rr", daemon);
+fn in_turn(test: &str, place: (Method, Family), path: Path) {
+    let lab = Lab::new(test, place, "-s rr", path);
     let out = if place.0 == Method::Masquerading { 60 } else { 0 };
     assert_eq!(lab.ask(20_000..20_060, "who", "+short").by_server(), [30, 30]);
     lab.counts("UDP", |counters| counters[..3] == [60, 60, out]);
     assert_eq!(lab.ask(30_000..30_060, "who", "+short +tcp").by_server(), [30, 30]);
     lab.counts("TCP", |counters| counters[0] == 60 && (counters[2] == 0) == (out == 0));
+    lab.network.end();
 }
 
 #[test]
 fn dns_in_turn() {
     for (place, name) in EVERYWHERE.into_iter().zip(["nat4", "nat6", "dr4", "dr6"]) {
-        in_turn(&format!("dns-{name}"), place, &[]);
+        in_turn(&format!("dns-{name}"), place, Path::Daemon);
     }
 }
 
 #[test]
 fn dns_in_turn_on_the_fast_path() {
     for (place, name) in EVERYWHERE.into_iter().zip(["nat4", "nat6", "dr4", "dr6"]) {
-        in_turn(&format!("dns-f-{name}"), place, &["--fast-path", "on"]);
+        in_turn(&format!("dns-f-{name}"), place, Path::Fast);
     }
 }
 
@@ -184,9 +185,9 @@ fn dns_from_one_port() {
             [first, second]
         };
         let place = (Method::DirectRouting, family);
-        let shares = same_port(&Lab::new(&format!("dns-one-{name}"), place, "-s rr", &[]));
+        let shares = same_port(&Lab::new(&format!("dns-one-{name}"), place, "-s rr", Path::Daemon));
         assert!(shares.contains(&20) && shares.contains(&0), "{shares:?}");
-        let lab = Lab::new(&format!("dns-ops-{name}"), place, "-s rr --ops", &[]);
+        let lab = Lab::new(&format!("dns-ops-{name}"), place, "-s rr --ops", Path::Daemon);
         assert_eq!(same_port(&lab), [10, 10]);
         lab.counts("UDP", |counters| counters[..3] == [20, 20, 0]);
         let listing = lab.network.director.ipvsadm(&["-Lnc"]).unwrap();
@@ -198,7 +199,7 @@ fn dns_from_one_port() {
 /// server's own address, and a resolver does not take them. The kernel does the same.
 #[test]
 fn dns_one_by_one_and_masqueraded() {
-    let lab = Lab::new("dns-ops-nat", (Method::Masquerading, Family::V4), "-s rr --ops", &[]);
+    let lab = Lab::new("dns-ops-nat", (Method::Masquerading, Family::V4), "-s rr --ops", Path::Daemon);
     let answers = lab.ask(20_000..20_002, "who", "+timeout=1").0;
     assert_eq!(answers.matches("timed out").count(), 2, "{answers}");
     lab.counts("UDP", |counters| counters[..3] == [2, 2, 0]);
@@ -208,7 +209,7 @@ fn dns_one_by_one_and_masqueraded() {
 #[test]
 fn dns_large_answers() {
     for (place, name) in EVERYWHERE.into_iter().zip(["nat4", "nat6", "dr4", "dr6"]) {
-        let lab = Lab::new(&format!("dns-large-{name}"), place, "-s rr", &[]);
+        let lab = Lab::new(&format!("dns-large-{name}"), place, "-s rr", Path::Daemon);
         let whole = lab.ask(20_000..20_020, "large", "+bufsize=8192 +ignore");
         assert_eq!(whole.large_by_server(), [10, 10]);
         assert!(!whole.0.contains(" tc"), "{}", whole.0);

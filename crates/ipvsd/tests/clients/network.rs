@@ -13,6 +13,33 @@ pub(crate) enum Method {
     DirectRouting,
 }
 
+/// The way of packets of established connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Path {
+    /// All go through the daemon.
+    Daemon,
+    /// Those that the XDP program can forward do not.
+    Fast,
+}
+
+impl Path {
+    /// Starts the daemon, whose cables have these other ends in `switch`.
+    pub(crate) fn start_daemon(self, director: &mut Director, switch: &Namespace, cables: &[&str]) {
+        if self == Self::Daemon {
+            return director.start_daemon(&[]);
+        }
+        switch.run(|| cables.iter().try_for_each(|cable| ipvs_lab::like_a_wire(cable))).unwrap();
+        director.start_daemon(&["--fast-path", "on"]);
+    }
+
+    /// Ends the daemon, and fails unless packets went this way.
+    pub(crate) fn end_daemon(self, director: &mut Director) {
+        director.stop_daemon();
+        let log = std::fs::read_to_string(director.file("ipvsd.log")).unwrap();
+        assert_eq!(log.contains("forwarded-by-xdp"), self == Self::Fast, "{log}");
+    }
+}
+
 /// The addresses of one family: what comes before the number of a host, on the segment of clients and on that of servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Family {
@@ -52,12 +79,13 @@ pub(crate) struct Network {
     pub(crate) servers: [Namespace; 2],
     method: Method,
     family: Family,
+    path: Path,
     _switch: Namespace,
 }
 
 impl Network {
-    /// Builds it and starts the daemon with these options. `test` names it.
-    pub(crate) fn new(test: &str, method: Method, family: Family, options: &[&str]) -> Self {
+    /// Builds it and starts the daemon. `test` names it.
+    pub(crate) fn new(test: &str, method: Method, family: Family, path: Path) -> Self {
         let switch = Namespace::new(test, "switch");
         switch.bridge("front");
         if method == Method::Masquerading {
@@ -100,8 +128,15 @@ impl Network {
         }
         let hosts = [&switch, &director.namespace, &client, &servers[0], &servers[1]];
         wait_for("cables that are up", || hosts.iter().all(|host| is_up(host)));
-        director.start_daemon(options);
-        Self { director, client, servers, method, family, _switch: switch }
+        let cables: &[&str] =
+            if method == Method::Masquerading { &["front-d", "back-d"] } else { &["front-d"] };
+        path.start_daemon(&mut director, &switch, cables);
+        Self { director, client, servers, method, family, path, _switch: switch }
+    }
+
+    /// Ends the daemon, and fails unless packets went by the path that was asked for.
+    pub(crate) fn end(mut self) {
+        self.path.end_daemon(&mut self.director);
     }
 
     /// The virtual address.
