@@ -33,14 +33,16 @@ conformance: test-prerequisites
 	cargo build --release --locked -p ipvsd -p xtask
 	$(SUDO) target/release/xtask conformance check --bin-dir target/release
 
-# What tests run: ip(8) to make network namespaces, and clients that must work unmodified, Debian's. They lie in sbin, which is
-# not in everybody's PATH. None of the packages starts anything before it is configured.
+# What tests run: ip(8) to make network namespaces, clients and servers that must work unmodified, Debian's, and a C library for
+# both ends of SCTP. Programs lie in sbin, too, which is not in everybody's PATH. None of the packages starts anything before it
+# is configured.
 TEST_PROGRAMS := ip:iproute2 ping:iputils-ping ps:procps python3:python3 setpriv:util-linux \
-	ipvsadm:ipvsadm keepalived:keepalived sipp:sip-tester
+	ipvsadm:ipvsadm keepalived:keepalived sipp:sip-tester dnsmasq:dnsmasq-base dig:bind9-dnsutils \
+	/usr/include/usrsctp.h:libusrsctp-dev
 
 test-prerequisites: prerequisites
 	@missing=; for program in $(TEST_PROGRAMS); do \
-		PATH=$$PATH:/usr/sbin:/sbin command -v "$${program%:*}" >/dev/null || missing="$$missing $${program#*:}"; \
+		PATH=$$PATH:/usr/sbin:/sbin command -v "$${program%:*}" >/dev/null || test -e "$${program%:*}" || missing="$$missing $${program#*:}"; \
 	done; \
 	if [ -n "$$missing" ]; then \
 		echo "== Installing what the tests run (apt-get install$$missing)"; \

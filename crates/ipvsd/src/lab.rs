@@ -19,6 +19,7 @@ EXAMPLES
   ipvsd lab --mode dr --scheduler wrr --weights 3,2,1   direct routing, shares 3:2:1
   ipvsd lab --mode tun --tun-type gue                   tunneling, packets in UDP
   ipvsd lab --bulk 3000000 --connections 64             64 downloads at once, then 64 uploads, of 3 MB each
+  ipvsd lab --at-once 10000 --concurrency 100           10 000 connections open at once, two requests on each
   ipvsd lab --syn-flood --half-open-quota 20000         requests in the midst of a SYN flood
   ipvsd lab --keep                                      leaves it up and prints commands to play with it
 
@@ -77,6 +78,12 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 64, requires = "bulk")]
     connections: usize,
 
+    /// Instead of requests: that many connections open at once, with a request on each, and one more on each when all are open
+    ///
+    /// Fails if a request fails, or the director's active connections are not those that are open.
+    #[arg(long, value_name = "N", conflicts_with_all = ["udp", "requests", "bulk", "syn_flood"])]
+    at_once: Option<usize>,
+
     /// A flood of TCP SYNs from random sources while the requests run: so many a second, or as many as one thread can send
     ///
     /// Fails if a request fails, or one of 50 connections from before the flood is lost.
@@ -122,6 +129,10 @@ pub(crate) struct Arguments {
     /// The client's executable [default: ipvsadm beside this one]
     #[arg(long, value_name = "PATH")]
     ipvsadm: Option<PathBuf>,
+
+    /// Be a server of a lab with --at-once, at the listener that is standard input
+    #[arg(long, exclusive = true, hide = true, value_name = "NAME")]
+    serve_standard_input: Option<String>,
 
     /// Remove what labs that were killed left behind, and do nothing else
     #[arg(long, exclusive = true)]
@@ -193,6 +204,7 @@ impl Arguments {
             concurrency: self.concurrency,
             datagram: self.datagram,
             bulk: self.bulk.map(|bytes| Bulk { bytes, connections: self.connections }),
+            at_once: self.at_once,
             flood: self.syn_flood,
             half_open_quota: self.half_open_quota,
             capacity: self.capacity,
@@ -208,6 +220,15 @@ impl Arguments {
 
 /// Runs the lab and prints its report; with `--json` nothing else goes to standard output.
 pub(crate) fn lab(arguments: &Arguments) -> ExitCode {
+    if let Some(name) = &arguments.serve_standard_input {
+        return match ipvs_lab::serve_standard_input(name) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "ipvsd lab: cannot serve standard input: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let outcome = if arguments.clean { clean() } else { run(arguments) };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -47,18 +47,19 @@ fn shell(socket: &Path, options: &[&str], script: &str) -> String {
 /// process that finds none compiles in a folder of its own, for rustc names its object files
 /// after the output without the extension and puts them beside it.
 fn probe() -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exec/probe.rs");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exec/probe");
+    let sources = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
     let shared = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let target = shared.join("exec-probe");
     let modified = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
-    if modified(&target) < modified(&source) {
+    if modified(&target) < sources.map(|source| modified(&source)).max().unwrap() {
         let own = shared.join(format!("exec-probe-{}", std::process::id()));
         std::fs::create_dir_all(&own).unwrap();
         let fresh = own.join("probe");
         let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let mut rustc = Process::new(compiler);
         rustc.args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-o"]);
-        assert!(rustc.arg(&fresh).arg(&source).status().unwrap().success(), "rustc failed");
+        assert!(rustc.arg(&fresh).arg(folder.join("main.rs")).status().unwrap().success(), "rustc failed");
         std::fs::rename(&fresh, &target).unwrap();
         std::fs::remove_dir_all(&own).unwrap();
     }

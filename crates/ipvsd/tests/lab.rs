@@ -214,6 +214,36 @@ fn bulk_dr_ipv6() {
     intact(&["--mode", "dr", "--ipv6"]);
 }
 
+/// Thousands of connections open together: all are answered twice, each by one server, and the director knows how many there
+/// are, then and when they have ended.
+fn at_once(arguments: &[&str]) {
+    for when in ["on", "off"] {
+        let load = ["--at-once", "2000", "--concurrency", "50", "--fast-path", when];
+        let report = good(&[&load, arguments].concat());
+        let seen = |name: &str| report["at_once"][name].as_u64();
+        assert_eq!(
+            (report["requests"].as_u64(), report["failed"].as_u64()),
+            (Some(2000), Some(0)),
+            "{report}"
+        );
+        assert_eq!(served(&report).iter().sum::<u64>(), 2000);
+        let counts = ["open", "active", "active_afterwards"].map(seen);
+        assert_eq!(counts, [Some(2000), Some(2000), Some(0)], "{report}");
+    }
+}
+
+#[test]
+fn at_once_nat() {
+    at_once(&["--mode", "nat"]);
+    at_once(&["--mode", "nat", "--ipv6", "--scheduler", "wlc"]);
+}
+
+#[test]
+fn at_once_direct_routing() {
+    at_once(&["--mode", "dr"]);
+    at_once(&["--mode", "dr", "--ipv6", "--scheduler", "wlc"]);
+}
+
 /// A SYN flood. No connection from before is lost, the table holds no more than `most`, and the daemon's memory does not
 /// grow by more than a few megabytes: what the capacity takes is there from the start, but for the quota's 12 bytes.
 fn flooded(arguments: &[&str], most: u64) -> serde_json::Value {

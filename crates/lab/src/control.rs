@@ -12,8 +12,17 @@ use crate::topology::Topology;
 
 /// Time for the counters to be brought up to date.
 const STATISTICS: Duration = Duration::from_secs(3);
+/// Time for packets that are under way to arrive.
+const SETTLED: Duration = Duration::from_secs(5);
 /// Time for one command.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// Connections of all destinations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) active: u64,
+    pub(crate) inactive: u64,
+}
 
 /// `ipvsadm` with the lab's daemon.
 pub(crate) struct Control {
@@ -64,8 +73,18 @@ impl Control {
     }
 
     /// How many connections the director has, active and inactive ones.
-    pub(crate) fn connections(&self) -> Result<u64, Error> {
+    pub(crate) fn connections(&self) -> Result<Held, Error> {
         Ok(held(&self.run(&["-Ln".into()])?))
+    }
+
+    /// How many active connections the director has, once there are `wanted` of them, or after a while: the last packet may
+    /// still be under way.
+    pub(crate) fn active(&self, wanted: u64) -> Result<u64, Error> {
+        let reached = || Ok((self.connections()?.active == wanted).then_some(wanted));
+        match self.interrupt.wait(SETTLED, reached)? {
+            Some(active) => Ok(active),
+            None => Ok(self.connections()?.active),
+        }
     }
 
     /// Runs one command and returns what it wrote to standard output.
@@ -108,12 +127,16 @@ fn counted(listing: &str) -> u64 {
 }
 
 /// The connections of all destinations in a plain listing: its last two columns.
-fn held(listing: &str) -> u64 {
+fn held(listing: &str) -> Held {
     let destinations = listing.lines().filter_map(|line| line.strip_prefix("  -> "));
-    destinations
-        .flat_map(|line| line.split_whitespace().skip(3))
-        .filter_map(|word| word.parse::<u64>().ok())
-        .sum()
+    let counts = destinations.filter_map(|line| {
+        let mut counts = line.split_whitespace().skip(3).map(str::parse);
+        Some((counts.next()?.ok()?, counts.next()?.ok()?))
+    });
+    counts.fold(Held::default(), |sum, (active, inactive): (u64, u64)| Held {
+        active: sum.active + active,
+        inactive: sum.inactive + inactive,
+    })
 }
 
 #[cfg(test)]
@@ -139,6 +162,6 @@ mod tests {
             TCP  10.77.0.10:80 rr\n  \
             -> 10.77.1.11:8080              Masq    1      20         3         \n  \
             -> 10.77.1.12:8080              Masq    1      400        5000      \n";
-        assert_eq!(held(listing), 5423);
+        assert_eq!(held(listing), Held { active: 420, inactive: 5003 });
     }
 }

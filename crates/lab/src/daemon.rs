@@ -1,18 +1,16 @@
 //! The director: `ipvsd run` as a child process, in the director's namespace.
 
-#![allow(unsafe_code)]
-
 use std::fs::File;
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
-use rustix::process::{Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Error;
+use crate::child;
 use crate::interrupt::Interrupt;
 use crate::options::Options;
 
@@ -59,13 +57,8 @@ impl Daemon {
         let output = File::create(&log).map_err(failed)?;
         let mut command = Command::new(&options.ipvsd);
         command.args(&arguments).stdin(Stdio::null());
-        // A group of its own: Ctrl-C reaches the lab alone, which then stops the daemon in order.
-        command.stdout(output.try_clone().map_err(failed)?).stderr(output).process_group(0);
-        let lab = getpid();
-        // SAFETY: the closure only makes system calls that are safe between fork and exec: it allocates nothing and
-        // takes no lock.
-        unsafe { command.pre_exec(move || end_with(lab)) };
-        let child = command.spawn().map_err(failed)?;
+        command.stdout(output.try_clone().map_err(failed)?).stderr(output);
+        let child = child::spawn(&mut command).map_err(failed)?;
         let mut daemon = Self { child, command: line.clone(), log, socket };
         let ready = interrupt.wait(START, || {
             if let Some(status) = daemon.child.try_wait().map_err(failed)? {
@@ -156,11 +149,4 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.end();
     }
-}
-
-/// Has the kernel send SIGTERM to this process when the lab dies, however it dies.
-fn end_with(lab: Pid) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::TERM))?;
-    // The lab may have died before the request.
-    if getppid() == Some(lab) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
 }

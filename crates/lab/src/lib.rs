@@ -9,12 +9,14 @@
 //! ```
 //!
 //! The bridges `front` and `back` live in a namespace of their own. The director runs `ipvsd run` as a child process
-//! and is set up by `ipvsadm`; servers and client are threads of the calling process, each in its host's namespace.
+//! and is set up by `ipvsadm`; servers and client are threads of the calling process, each in its host's namespace, but
+//! for servers of thousands of connections at once, which are processes.
 //! All of it ends with the process, whatever ends it.
 
 #![deny(unsafe_code)]
 
 mod address;
+mod child;
 mod cleanup;
 mod client;
 mod control;
@@ -37,6 +39,8 @@ mod topology;
 
 pub use cleanup::clean;
 pub use error::Error;
+pub use offload::like_a_wire;
 pub use options::{Bulk, Flood, Mode, Options, Protocol, Tunnel};
-pub use report::{Failure, Flooded, Latency, Report, Server, Transfers};
+pub use report::{AtOnce, Failure, Flooded, Latency, Report, Server, Transfers};
 pub use run::run;
+pub use server::crowd::serve_standard_input;

@@ -34,41 +34,72 @@ pub(crate) enum Kind {
     Response,
 }
 
+/// What has been read of a stream and not been used yet.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead(Vec<u8>);
+
+impl Ahead {
+    /// More of the stream.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Whether all has been used.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes a head; none if it is not complete yet.
+    pub(crate) fn head(&mut self, kind: Kind) -> io::Result<Option<Head>> {
+        match parse(kind, &self.0)? {
+            Some((head, size)) => {
+                self.0.drain(..size);
+                Ok(Some(head))
+            }
+            None if self.0.len() > MAX_HEAD => Err(invalid("head too long")),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes a body of `length` bytes; none if it is not complete yet.
+    pub(crate) fn body(&mut self, length: u64) -> Option<Vec<u8>> {
+        let length = usize::try_from(length).ok()?;
+        (self.0.len() >= length).then(|| self.0.drain(..length).collect())
+    }
+}
+
 /// A TCP stream with what has been read ahead of it.
 pub(crate) struct Exchange {
     stream: TcpStream,
-    ahead: Vec<u8>,
+    ahead: Ahead,
 }
 
 impl Exchange {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, ahead: Vec::new() }
+        Self { stream, ahead: Ahead::default() }
     }
 
     /// Reads a head; none at an orderly end of the stream before its first byte.
     pub(crate) fn head(&mut self, kind: Kind) -> io::Result<Option<Head>> {
         loop {
-            if let Some((head, size)) = parse(kind, &self.ahead)? {
-                self.ahead.drain(..size);
+            if let Some(head) = self.ahead.head(kind)? {
                 return Ok(Some(head));
-            }
-            if self.ahead.len() > MAX_HEAD {
-                return Err(invalid("head too long"));
             }
             let mut block = [0; 4096];
             match self.stream.read(&mut block)? {
                 0 if self.ahead.is_empty() => return Ok(None),
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                size => self.ahead.extend_from_slice(&block[..size]),
+                size => self.ahead.extend(&block[..size]),
             }
         }
     }
 
     /// Reads a body of `length` bytes, block by block.
     pub(crate) fn body(&mut self, length: u64, mut each: impl FnMut(&[u8])) -> io::Result<()> {
-        let have = usize::try_from(length).unwrap_or(usize::MAX).min(self.ahead.len());
-        each(&self.ahead[..have]);
-        self.ahead.drain(..have);
+        let ahead = &mut self.ahead.0;
+        let have = usize::try_from(length).unwrap_or(usize::MAX).min(ahead.len());
+        each(&ahead[..have]);
+        ahead.drain(..have);
         let mut left = length - have as u64;
         let mut block = vec![0; BLOCK];
         while left > 0 {

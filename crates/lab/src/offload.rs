@@ -28,9 +28,12 @@ struct Request {
     rest: [u8; 16],
 }
 
-/// Makes the end of a virtual cable treat the other end as a card on a wire: it takes what an XDP program sends (GRO),
-/// and what it sends has complete checksums.
-pub(crate) fn like_a_wire(interface: &str) -> Result<(), Error> {
+/// Makes the end of a virtual cable, in the calling thread's network namespace, treat the other end as a card on a wire: it
+/// takes what an XDP program sends (GRO), and what it sends has complete checksums.
+///
+/// # Errors
+/// [`Error`], if there is no such interface or it refuses.
+pub fn like_a_wire(interface: &str) -> Result<(), Error> {
     set(interface, SET_GRO, true)?;
     set(interface, SET_TRANSMIT_CHECKSUM, false)
 }

@@ -80,6 +80,8 @@ pub struct Options {
     pub datagram: usize,
     /// Bulk transfers instead of requests (TCP only).
     pub bulk: Option<Bulk>,
+    /// So many connections open at once instead of one after the other, with two requests on each (TCP only).
+    pub at_once: Option<usize>,
     /// A SYN flood beside the requests (TCP over IPv4 only).
     pub flood: Option<Flood>,
     /// Value for the daemon's `--half-open-quota`; none leaves the daemon's default.
@@ -107,6 +109,9 @@ const MAX_SERVERS: usize = 200;
 /// Most bytes in a datagram: room for the server's name in the echo stays.
 const LARGEST_DATAGRAM: usize = 65000;
 
+/// Each of the connections that are open at once has a source port of its own.
+const MAX_AT_ONCE: usize = 60_000;
+
 /// Source ports above are those of connections from before the flood.
 const MAX_REQUESTS_IN_FLOOD: usize = 60_000;
 
@@ -125,6 +130,14 @@ impl Options {
         }
         if self.requests == 0 || self.concurrency == 0 || self.concurrency > 4096 {
             return refuse("at least 1 request, and a concurrency of 1 to 4096, please".into());
+        }
+        if let Some(connections) = self.at_once {
+            if connections == 0 || connections > MAX_AT_ONCE {
+                return refuse(format!("1 to {MAX_AT_ONCE} connections at once, not {connections}"));
+            }
+            if self.protocol == Protocol::Udp || self.bulk.is_some() || self.flood.is_some() {
+                return refuse("connections at once are TCP: leave out --udp, --bulk and --syn-flood".into());
+            }
         }
         if self.datagram > LARGEST_DATAGRAM {
             return refuse(format!(

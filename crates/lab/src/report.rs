@@ -37,6 +37,8 @@ pub struct Report {
     pub seconds: f64,
     /// Bulk transfers, if that was asked for.
     pub bulk: Option<Transfers>,
+    /// Connections open at once, if that was asked for.
+    pub at_once: Option<AtOnce>,
     /// A SYN flood, if that was asked for.
     pub flood: Option<Flooded>,
     /// The director's `ipvsadm -Ln --stats`; empty without a director.
@@ -112,6 +114,19 @@ pub struct Transfers {
     pub upload_seconds: f64,
 }
 
+/// Connections that were open at once, with two requests on each.
+#[derive(Debug, Serialize)]
+pub struct AtOnce {
+    /// How many had been answered once and were open.
+    pub open: u64,
+    /// Active connections that the director had at that time; none without a director.
+    pub active: Option<u64>,
+    /// Active connections that the director had when all had been closed.
+    pub active_afterwards: Option<u64>,
+    /// Time until all were open, in seconds.
+    pub open_seconds: f64,
+}
+
 /// What a SYN flood did.
 #[derive(Debug, Serialize)]
 pub struct Flooded {
@@ -134,10 +149,15 @@ pub struct Flooded {
 }
 
 impl Report {
-    /// Whether all requests succeeded and shares that can be exact are exact.
+    /// Whether all requests succeeded, shares that can be exact are exact, and the director counted connections right.
     #[must_use]
     pub fn is_good(&self) -> bool {
+        let all_known = |at_once: &AtOnce| {
+            at_once.active.is_none_or(|active| active == at_once.open)
+                && at_once.active_afterwards.is_none_or(|active| active == 0)
+        };
         self.failed == 0
+            && self.at_once.as_ref().is_none_or(all_known)
             && self.flood.as_ref().is_none_or(|flood| flood.lost == 0)
             && (!self.expected_exact
                 || self.servers.iter().all(|server| server.expected == Some(server.served)))
@@ -221,6 +241,18 @@ impl Report {
                 rate(bulk.upload_seconds)
             )?;
         }
+        if let Some(AtOnce { open, active, active_afterwards, open_seconds }) = &self.at_once {
+            writeln!(
+                text,
+                "{open} connections open at once after {open_seconds:.2} s, with a second request on each"
+            )?;
+            if let (Some(active), Some(afterwards)) = (active, active_afterwards) {
+                writeln!(
+                    text,
+                    "the director had {active} active connections then, {afterwards} after their end"
+                )?;
+            }
+        }
         if let Some(flood) = &self.flood {
             writeln!(
                 text,
@@ -242,7 +274,8 @@ impl Report {
             write!(text, "\n# ipvsadm -Ln --stats\n{}", self.statistics)?;
         }
         let lost = self.flood.as_ref().map_or(0, |flood| flood.lost);
-        if self.failed == 0 && lost == 0 && !self.is_good() {
+        let exact = self.servers.iter().all(|server| server.expected == Some(server.served));
+        if self.failed == 0 && lost == 0 && self.expected_exact && !exact {
             writeln!(text, "\nThe shares are not what {} gives exactly.", self.scheduler)?;
         }
         Ok(())

@@ -4,14 +4,18 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::cleanup::RunDirectory;
-use crate::client;
+use crate::client::crowd::Crowd;
+use crate::client::{self, Sample};
 use crate::control::Control;
 use crate::daemon::Daemon;
 use crate::interrupt::Interrupt;
 use crate::options::{Options, Protocol};
-use crate::report::{Failure, Flooded, Latency, Report, Server, Transfers};
+use crate::report::{AtOnce, Failure, Flooded, Latency, Report, Server, Transfers};
 use crate::topology::Topology;
 use crate::{Error, expectation, server};
+
+/// Room for files that are no connections: namespaces, netlink, listeners, event loops.
+const OTHER_FILES: u64 = 1000;
 
 /// Builds a lab, sends the requests, hands the report to `show`, and takes the lab down; with
 /// [`keep`](Options::keep) only after SIGINT or SIGTERM. `progress` gets the commands as they are run.
@@ -26,22 +30,23 @@ pub fn run(options: &Options, progress: &mut dyn Write, show: &mut dyn FnMut(&Re
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotPermitted);
     }
-    raise_file_limit();
+    raise_file_limit(options)?;
     let interrupt = Interrupt::install()?;
     // Dropped in the opposite order: the daemon first, then the namespaces, the directory last.
     let directory = RunDirectory::create()?;
     let topology = Topology::build(directory.name(), options, &interrupt)?;
     interrupt.check()?;
-    server::start_all(&topology, options)?;
+    let _servers = server::start_all(&topology, options)?;
     let mut lab =
         Lab { options, directory: &directory, topology: &topology, interrupt: &interrupt, progress };
     let mut director = if options.direct { None } else { Some(lab.start_director()?) };
     let memory_before = director.as_ref().map_or(0, |(daemon, _)| daemon.peak_memory());
-    let outcome = lab.load().and_then(|mut report| {
+    let outcome = lab.load(director.as_ref().map(|(_, control)| control)).and_then(|mut report| {
         if let Some((daemon, control)) = &mut director {
             daemon.check()?;
             if let Some(flood) = &mut report.flood {
-                flood.connections = control.connections()?;
+                let held = control.connections()?;
+                flood.connections = held.active + held.inactive;
                 flood.daemon_memory_before = memory_before;
                 flood.daemon_memory = daemon.peak_memory();
             }
@@ -84,8 +89,8 @@ impl Lab<'_> {
         Ok((daemon, control))
     }
 
-    /// Sends the requests or bulk transfers.
-    fn load(&mut self) -> Result<Report, Error> {
+    /// Sends the requests or bulk transfers. `control` is the director's, if there is one.
+    fn load(&mut self, control: Option<&Control>) -> Result<Report, Error> {
         let Options { weights, scheduler, protocol, .. } = self.options;
         let servers =
             self.topology.servers.iter().zip(weights).enumerate().map(|(index, (host, weight))| Server {
@@ -108,11 +113,17 @@ impl Lab<'_> {
             latency_us: Latency::default(),
             seconds: 0.0,
             bulk: None,
+            at_once: None,
             flood: None,
             statistics: String::new(),
         };
         let start = Instant::now();
         let (samples, open) = match (self.options.bulk, self.options.flood) {
+            _ if let Some(count) = self.options.at_once => {
+                let (samples, outcome) = self.crowd(count, control)?;
+                report.at_once = Some(outcome);
+                (samples, count)
+            }
             (_, Some(flood)) => {
                 let (samples, outcome) =
                     client::flood::run(self.topology, self.options, flood, self.interrupt)?;
@@ -166,6 +177,18 @@ impl Lab<'_> {
         Ok(report)
     }
 
+    /// Opens connections, looks at the director, and closes them.
+    fn crowd(&self, count: usize, control: Option<&Control>) -> Result<(Vec<Sample>, AtOnce), Error> {
+        let start = Instant::now();
+        let crowd = Crowd::open(self.topology, self.options, count, self.interrupt)?;
+        let open_seconds = start.elapsed().as_secs_f64();
+        let open = crowd.len() as u64;
+        let active = control.map(|control| control.active(open)).transpose()?;
+        let samples = crowd.close(self.interrupt)?;
+        let active_afterwards = control.map(|control| control.active(0)).transpose()?;
+        Ok((samples, AtOnce { open, active, active_afterwards, open_seconds }))
+    }
+
     /// Says how to play with the lab, and waits for a signal.
     fn keep(&mut self, mut daemon: Option<&mut Daemon>) -> Result<(), Error> {
         let client = self.topology.client.namespace.name();
@@ -204,10 +227,21 @@ impl Lab<'_> {
     }
 }
 
-/// Both ends of every connection are descriptors of this process: 1024, the usual soft limit, is few.
-fn raise_file_limit() {
+/// Connections are descriptors of this process, both ends of them but for crowds: 1024, the usual soft limit, is few.
+fn raise_file_limit(options: &Options) -> Result<(), Error> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
+    let raise = |to| setrlimit(Resource::Nofile, Rlimit { current: to, maximum: to });
+    let needed = options.at_once.map_or(0, |connections| connections as u64 + OTHER_FILES);
+    if let Some(maximum) = limit.maximum.filter(|&maximum| maximum < needed) {
+        // Only few may do that.
+        let refused = |error| {
+            let reason = format!("have {needed} open files, {maximum} is the limit (raise it by ulimit -Hn)");
+            Error::setup(reason, error)
+        };
+        return raise(Some(needed)).map_err(refused);
+    }
     // A refusal shows as a failed request, with its reason.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let _ = raise(limit.maximum);
+    Ok(())
 }

@@ -8,71 +8,42 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::namespace::Namespace;
-use crate::program::{Director, Program};
+use crate::network::{Family, Method, Network, Path};
+use crate::program::Program;
 use crate::wait_for;
 
 const VIRTUAL: &str = "10.88.0.10:5060";
 const CALLS: u32 = 400;
 
-/// A client and two servers around a director that masquerades.
-struct Network {
-    director: Director,
-    client: Namespace,
-    servers: [Namespace; 2],
-    _switch: Namespace,
+/// The network of these tests, with this service.
+fn network(test: &str, service: &str, path: Path) -> Network {
+    let network = Network::new(test, Method::Masquerading, Family::V4, path);
+    network.serve("-u", 5060, service);
+    network
 }
 
-impl Network {
-    fn new(test: &str, service: &str) -> Self {
-        let switch = Namespace::new(test, "switch");
-        switch.bridge("front");
-        switch.bridge("back");
-        let mut director = Director::new(test, "director");
-        director.namespace.plug("front", "10.88.0.1/24", &switch, "front", "front-d");
-        director.namespace.plug("back", "10.88.1.1/24", &switch, "back", "back-d");
-        director.namespace.sysctl("ipv4/ip_forward", "1");
-        let client = Namespace::new(test, "client");
-        client.plug("front", "10.88.0.2/24", &switch, "front", "front-c");
-        let servers = [1, 2].map(|number| {
-            let server = Namespace::new(test, &format!("server{number}"));
-            server.plug("back", &format!("10.88.1.1{number}/24"), &switch, "back", &format!("back-{number}"));
-            server.ip("route add default via 10.88.1.1");
-            server
-        });
-        director.start_daemon(&[]);
-        director
-            .ipvsadm(&[&["-A", "-u", VIRTUAL], &*service.split(' ').collect::<Vec<_>>()].concat())
-            .unwrap();
-        for number in [1, 2] {
-            let server = format!("10.88.1.1{number}:5060");
-            director.ipvsadm(&["-a", "-u", VIRTUAL, "-r", &server, "-m"]).unwrap();
-        }
-        Self { director, client, servers, _switch: switch }
-    }
+/// sipp's server of its own scenario, and the file of its counters.
+fn answer(network: &Network, number: usize) -> (Program, PathBuf) {
+    let (counters, log) =
+        (network.director.file(&format!("uas{number}.csv")), network.director.file("sipp.log"));
+    let mut command = sipp(
+        &network.servers[number],
+        &format!("-sn uas -i 10.88.1.1{} -p 5060 -trace_stat -fd 1", number + 1),
+    );
+    command.arg("-stf").arg(&counters).current_dir(log.parent().unwrap());
+    (Program::start(command, log), counters)
+}
 
-    /// sipp's server of its own scenario, and the file of its counters.
-    fn answer(&self, number: usize) -> (Program, PathBuf) {
-        let (counters, log) =
-            (self.director.file(&format!("uas{number}.csv")), self.director.file("sipp.log"));
-        let mut command = sipp(
-            &self.servers[number],
-            &format!("-sn uas -i 10.88.1.1{} -p 5060 -trace_stat -fd 1", number + 1),
-        );
-        command.arg("-stf").arg(&counters).current_dir(log.parent().unwrap());
-        (Program::start(command, log), counters)
-    }
-
-    /// sipp's client of its own scenario: its exit code, 0 if no call failed, and what it said.
-    fn call(&self, transport: &str, calls: u32) -> (Option<i32>, String) {
-        let words = format!(
-            "-sn uac {VIRTUAL} -i 10.88.0.2 -t {transport} -m {calls} -r 200 -max_socket 1000 -timeout 50 -timeout_error \
-             -max_retrans 3"
-        );
-        let mut command = sipp(&self.client, &words);
-        let output = command.current_dir(self.director.file("sipp.log").parent().unwrap()).output().unwrap();
-        let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-        (output.status.code(), said.concat())
-    }
+/// sipp's client of its own scenario: its exit code, 0 if no call failed, and what it said.
+fn call(network: &Network, transport: &str, calls: u32) -> (Option<i32>, String) {
+    let words = format!(
+        "-sn uac {VIRTUAL} -i 10.88.0.2 -t {transport} -m {calls} -r 200 -max_socket 1000 -timeout 50 -timeout_error \
+         -max_retrans 3"
+    );
+    let mut command = sipp(&network.client, &words);
+    let output = command.current_dir(network.director.file("sipp.log").parent().unwrap()).output().unwrap();
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    (output.status.code(), said.concat())
 }
 
 fn sipp(namespace: &Namespace, words: &str) -> Command {
@@ -92,10 +63,10 @@ fn counted(file: &PathBuf) -> Option<(u32, u32)> {
 }
 
 /// Every call ends well; how many each server had.
-fn all_end_well(test: &str, service: &str, transport: &str) -> (Network, [u32; 2]) {
-    let network = Network::new(test, service);
-    let servers = [0, 1].map(|number| network.answer(number));
-    let (code, said) = network.call(transport, CALLS);
+fn all_end_well(test: &str, service: &str, transport: &str, path: Path) -> (Network, [u32; 2]) {
+    let network = network(test, service, path);
+    let servers = [0, 1].map(|number| answer(&network, number));
+    let (code, said) = call(&network, transport, CALLS);
     assert_eq!(code, Some(0), "{said}{}", network.director.ipvsadm(&["-Ln", "--stats"]).unwrap());
     let mut shares = [(0, 0); 2];
     wait_for("the servers' counters", || {
@@ -110,29 +81,41 @@ fn all_end_well(test: &str, service: &str, transport: &str) -> (Network, [u32; 2
 /// a template.
 #[test]
 fn a_port_for_each_call() {
-    let (network, shares) = all_end_well("sip-ports", "-s rr -p 300 --pe sip", "un");
+    port_for_each_call("sip-ports", Path::Daemon);
+}
+
+#[test]
+fn a_port_for_each_call_on_the_fast_path() {
+    port_for_each_call("sip-ports-f", Path::Fast);
+}
+
+fn port_for_each_call(test: &str, path: Path) {
+    let (network, shares) = all_end_well(test, "-s rr -p 300 --pe sip", "un", path);
     assert!(shares.iter().all(|calls| *calls > CALLS / 3), "{shares:?}");
     let listing = network.director.ipvsadm(&["-Lnc", "--persistent-conn"]).unwrap();
     let templates: Vec<_> = listing.lines().filter(|row| row.contains(" sip ")).collect();
     assert!(templates.iter().all(|row| row.contains("ASSURED")), "{listing}");
     let fewest = CALLS as usize * 9 / 10;
     assert!((fewest..=CALLS as usize).contains(&templates.len()), "{listing}");
+    network.end();
 }
 
 /// All calls from one port, each message scheduled for itself: nothing but the Call-ID says where it belongs, and answers
 /// find their way because servers may begin calls.
 #[test]
 fn one_port_for_all_calls() {
-    let (_, shares) = all_end_well("sip-one", "-s rr -o -p 300 --pe sip", "u1");
-    assert_eq!(shares, [CALLS / 2; 2]);
+    for (test, path) in [("sip-one", Path::Daemon), ("sip-one-f", Path::Fast)] {
+        let (_, shares) = all_end_well(test, "-s rr -o -p 300 --pe sip", "u1", path);
+        assert_eq!(shares, [CALLS / 2; 2]);
+    }
 }
 
 /// The test above can fail: without the engine a server gets messages of calls that it does not know.
 #[test]
 fn without_the_engine_calls_are_torn() {
-    let network = Network::new("sip-none", "-s rr -o");
-    let servers = [0, 1].map(|number| network.answer(number));
-    network.call("u1", 20);
+    let network = network("sip-none", "-s rr -o", Path::Daemon);
+    let servers = [0, 1].map(|number| answer(&network, number));
+    call(&network, "u1", 20);
     wait_for("failed calls", || {
         servers.iter().any(|(_, file)| counted(file).is_some_and(|(_, failed)| failed > 0))
     });
@@ -143,7 +126,7 @@ fn without_the_engine_calls_are_torn() {
 fn a_port_for_each_message() {
     for (test, service) in [("sip-each", "-s rr -p 300 --pe sip"), ("sip-each-o", "-s rr -o -p 300 --pe sip")]
     {
-        let network = Network::new(test, service);
+        let network = network(test, service, Path::Daemon);
         let servers = [0, 1].map(|number: usize| {
             network.servers[number].run(|| {
                 let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 5060)).unwrap();

@@ -1,14 +1,17 @@
 //! Debian's unmodified ipvsadm and keepalived under `ipvsd exec`: keepalived with real traffic through the director that
-//! it keeps, scripts beside one another, and clients that come in hundreds or are killed; and its sipp through a virtual
-//! address. Needs root.
+//! it keeps, scripts beside one another, and clients that come in hundreds or are killed; and its sipp, dnsmasq, dig and
+//! usrsctp through a virtual address. Needs root.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod associations;
 mod calls;
 mod crowd;
+mod dns;
 mod failover;
 mod health;
 mod marks;
 mod namespace;
+mod network;
 mod program;
 mod server;
 mod side_by_side;

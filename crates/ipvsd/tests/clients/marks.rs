@@ -3,14 +3,23 @@
 use std::time::Duration;
 
 use crate::namespace::Namespace;
+use crate::network::Path;
 use crate::program::Director;
 use crate::server::Server;
 use crate::traffic::Traffic;
 
 #[test]
 fn both_ports_of_a_persistent_mark_service_reach_one_server() {
+    both_ports("marks", Path::Daemon);
+}
+
+#[test]
+fn both_ports_of_a_mark_service_on_the_fast_path() {
+    both_ports("marks-f", Path::Fast);
+}
+
+fn both_ports(test: &str, path: Path) {
     // Clients 10.81.0.2 and .3 – 10.81.0.1 director 10.82.0.1 – servers 10.82.0.11 and .12.
-    let test = "marks";
     let clients = [Namespace::new(test, "client2"), Namespace::new(test, "client3")];
     let switch = Namespace::new(test, "switch");
     let mut director = Director::new(test, "director");
@@ -34,7 +43,7 @@ fn both_ports_of_a_persistent_mark_service_reach_one_server() {
         .zip(names)
         .flat_map(|(server, name)| [80, 8080].map(|port| Server::start(server, name, port)));
     let _webs: Vec<_> = webs.collect();
-    director.start_daemon(&[]);
+    path.start_daemon(&mut director, &switch, &["director", "behind"]);
     let rule = ["--proto", "tcp", "--dst", "10.81.0.100", "--dport", "80,8080", "--mark", "7"];
     let network = ["--proto", "tcp", "--dst", "10.83.0.0/24", "--dport", "80,8080", "--mark", "7"];
     for words in [&rule, &network] {
@@ -59,7 +68,7 @@ fn both_ports_of_a_persistent_mark_service_reach_one_server() {
     assert!(director.ipvsd(&[&["mark", "del"], rule.as_slice()].concat()).is_some());
     assert_eq!(director.ipvsd(&[&["mark", "del"], rule.as_slice()].concat()), None, "twice");
     // The rule for the network came back with the next daemon; services do not.
-    director.stop_daemon();
+    path.end_daemon(&mut director);
     director.start_daemon(&[]);
     let listed = director.ipvsd(&["mark", "list"]).unwrap();
     assert_eq!(listed.lines().count(), 2, "{listed}");

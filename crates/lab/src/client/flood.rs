@@ -116,7 +116,7 @@ fn establish(topology: &Topology) -> Result<Vec<Established>, Error> {
 
 /// A request on a connection that stays open.
 fn ask(exchange: &mut Exchange, to: SocketAddr) -> io::Result<()> {
-    exchange.write(format!("GET / HTTP/1.1\r\nHost: {to}\r\n\r\n").as_bytes())?;
+    exchange.write(http::request(to, false).as_bytes())?;
     let head = http::response(exchange)?;
     exchange.body(head.length, |_| {})
 }

@@ -1,6 +1,7 @@
 //! The clients: real sockets in the client's namespace.
 
 pub(crate) mod bulk;
+pub(crate) mod crowd;
 pub(crate) mod flood;
 mod http;
 mod udp;

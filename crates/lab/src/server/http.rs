@@ -53,13 +53,21 @@ fn answer(exchange: &mut Exchange, head: &Head, name: &str) -> io::Result<()> {
                 text(exchange, head, "400 Bad Request", name, "use /bytes/LENGTH or /bytes/LENGTH/SEED\n")
             }
         },
-        ("GET", None) if head.target == "/" => text(exchange, head, "200 OK", name, &format!("{name}\n")),
-        ("GET", None) => text(exchange, head, "404 Not Found", name, "there is / and /bytes/LENGTH\n"),
         ("PUT" | "POST", _) => {
             text(exchange, head, "200 OK", name, &format!("{} {}\n", head.length, pattern::hex(hash)))
         }
-        _ => text(exchange, head, "405 Method Not Allowed", name, "GET, PUT and POST only\n"),
+        _ => exchange.write(short(head, name).as_bytes()),
     }
+}
+
+/// The whole answer to a request that moves no bytes.
+pub(super) fn short(head: &Head, name: &str) -> String {
+    let (status, body) = match (head.method.as_str(), head.target.as_str()) {
+        ("GET", "/") => ("200 OK", format!("{name}\n")),
+        ("GET", _) => ("404 Not Found", "there is / and /bytes/LENGTH\n".into()),
+        _ => ("405 Method Not Allowed", "GET, PUT and POST only\n".into()),
+    };
+    response(status, name, body.len() as u64, head.close) + &body
 }
 
 fn text(exchange: &mut Exchange, head: &Head, status: &str, name: &str, body: &str) -> io::Result<()> {

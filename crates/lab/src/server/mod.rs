@@ -1,11 +1,13 @@
 //! The real servers: small, but real ones on real sockets, each in its own namespace.
 //!
-//! They run on threads of this process and end with it.
+//! They run on threads of this process and end with it; those of crowds are processes.
 
+pub(crate) mod crowd;
 pub(crate) mod decapsulate;
 mod http;
 mod udp;
 
+use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use crate::Error;
@@ -17,44 +19,45 @@ pub(crate) fn name(index: usize) -> String {
     format!("server-{}", index + 1)
 }
 
-/// Starts a server in every server namespace. The sockets are open when this returns.
-pub(crate) fn start_all(topology: &Topology, options: &Options) -> Result<(), Error> {
+/// Starts a server in every server namespace. The sockets are open when this returns. The processes among the servers end when
+/// what is returned is dropped; must be called from a thread that outlives them.
+pub(crate) fn start_all(topology: &Topology, options: &Options) -> Result<Vec<crowd::Process>, Error> {
+    let mut processes = Vec::new();
     for (index, host) in topology.servers.iter().enumerate() {
-        let addresses = topology.listen_addresses(host);
-        host.namespace.run(|| {
-            if options.mode == Mode::Tun {
-                decapsulate::start(options.tunnel, host.address, topology.service.ip())?;
+        let (name, addresses) = (name(index), topology.listen_addresses(host));
+        let failed = |error| Error::setup(format!("serve in the namespace of {name}"), error);
+        if options.mode == Mode::Tun {
+            let (inner, outer) = (topology.service.ip(), host.address);
+            host.namespace.run(|| decapsulate::start(options.tunnel, outer, inner))??;
+        }
+        for address in addresses {
+            match options.protocol {
+                Protocol::Tcp => {
+                    let listener = host.namespace.run(|| listen(address))?.map_err(failed)?;
+                    if options.at_once.is_some() {
+                        processes.push(crowd::Process::start(listener, &name).map_err(failed)?);
+                    } else {
+                        on_thread(&name, move |name| http::serve(&listener, name)).map_err(failed)?;
+                    }
+                }
+                Protocol::Udp => {
+                    let socket = host.namespace.run(|| UdpSocket::bind(address))?.map_err(failed)?;
+                    on_thread(&name, move |name| udp::serve(&socket, name)).map_err(failed)?;
+                }
             }
-            addresses.iter().try_for_each(|address| start(options.protocol, *address, name(index)))
-        })??;
+        }
     }
-    Ok(())
+    Ok(processes)
 }
 
-fn start(protocol: Protocol, address: SocketAddr, name: String) -> Result<(), Error> {
-    let failed = |error| Error::setup(format!("listen on {address} in the namespace of {name}"), error);
-    let thread = std::thread::Builder::new().name(name.clone());
-    match protocol {
-        Protocol::Tcp => {
-            let listener = TcpListener::bind(address).map_err(failed)?;
-            // The default backlog of 128 would refuse part of a burst.
-            rustix::net::listen(&listener, 4096).map_err(|error| failed(error.into()))?;
-            thread
-                .spawn({
-                    let name = name.clone();
-                    move || http::serve(&listener, &name)
-                })
-                .map_err(failed)?;
-        }
-        Protocol::Udp => {
-            let socket = UdpSocket::bind(address).map_err(failed)?;
-            thread
-                .spawn({
-                    let name = name.clone();
-                    move || udp::serve(&socket, &name)
-                })
-                .map_err(failed)?;
-        }
-    }
-    Ok(())
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    // The default backlog of 128 would refuse part of a burst.
+    rustix::net::listen(&listener, 4096)?;
+    Ok(listener)
+}
+
+fn on_thread(name: &str, serve: impl FnOnce(&str) + Send + 'static) -> io::Result<()> {
+    let owned = name.to_owned();
+    std::thread::Builder::new().name(owned.clone()).spawn(move || serve(&owned)).map(drop)
 }
