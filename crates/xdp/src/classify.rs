@@ -103,15 +103,19 @@ pub fn concern_of_transport(
     // SAFETY: 4 bytes are there.
     let (source_port, destination_port) = unsafe { (read(ports), read(ports + 2)) };
     let from = Endpoint { protocol, port: source_port, address: source };
-    if is_virtual(&Endpoint { protocol, port: destination_port, address: destination })
-        || is_answered(&destination)
-    {
-        // A server that is itself a client is no stranger.
-        let judged = is_tcp
-            && filter::is_on()
-            && !is_server(&from)
-            && filter::note(bytes, ports, source, destination);
-        return if judged { JUDGED } else { DAEMON };
+    let is_virtual = is_virtual(&Endpoint { protocol, port: destination_port, address: destination });
+    if !is_virtual {
+        if is_server(&from) {
+            return DAEMON;
+        }
+        if !is_answered(&destination) {
+            return HOST;
+        }
     }
-    concern(is_server(&from))
+    // A server that is itself a client is no stranger.
+    let is_judged = is_tcp
+        && filter::is_on()
+        && !(is_virtual && is_server(&from))
+        && filter::note(bytes, ports, source, destination);
+    if is_judged { JUDGED } else { DAEMON }
 }

@@ -38,6 +38,12 @@ fn front(topology: &Topology) -> (u32, [u8; 6]) {
 fn open(syn_filter: SynFilter) -> Datapath {
     let options = Options { frames_per_queue: 64, syn_filter, ..Options::default() };
     let mut datapath = Datapath::open(&options).unwrap();
+    watch(&mut datapath);
+    datapath
+}
+
+/// Has the services handed over, and what comes from their servers.
+fn watch(datapath: &mut Datapath) {
     let services = [(VIP, SERVER), (VIP6, SERVER6)].into_iter().flat_map(|ends| [(TCP, ends), (UDP, ends)]);
     datapath.apply_interest(services.flat_map(|(protocol, (vip, server))| {
         let protocol = u16::from(protocol);
@@ -47,7 +53,6 @@ fn open(syn_filter: SynFilter) -> Datapath {
         ]
         .map(InterestChange::Added)
     }));
-    datapath
 }
 
 /// Repeats until it is let through, which a fifth of a second after the first time it is.
@@ -130,6 +135,7 @@ fn with_the_fast_path_segments_of_known_connections_pass() {
     let topology = Topology::new();
     topology.director.run(|| {
         let mut pair = Pair::open_with(&topology, SynFilter::On);
+        watch(&mut pair.datapath);
         for (client, vip, server) in [(CLIENT, VIP, SERVER), (CLIENT6, VIP6, SERVER6)] {
             pair.serve(TCP, end(vip, 80), end(server, 8080), ipvs_core::ForwardingMethod::MASQUERADE);
             let out = |port, flags| plain(TCP, end(client, port), end(vip, 80), flags);
