@@ -373,6 +373,8 @@ pub struct DropCount {
     pub reason: String,
     /// How many, since the daemon started.
     pub packets: u64,
+    /// Of a defence that is turned on and off: it is on now.
+    pub active: bool,
 }
 
 /// The counters of everything.

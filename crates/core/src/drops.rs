@@ -31,6 +31,7 @@ impl Director {
             by: "director".to_owned(),
             reason: reason.name().to_owned(),
             packets,
+            active: false,
         };
         Reply::Drops(self.drops().map(count).collect())
     }

@@ -20,6 +20,7 @@ use crate::network::{Event, Network};
 use crate::output::Output;
 use crate::program::{Endpoint, Program, ProgramCounters};
 use crate::reassembly::{LONGEST_ERROR, Reassembly};
+use crate::syn_filter::Switch;
 use crate::xsk::HEADROOM;
 use crate::{OpenError, Options, Trial, XdpMode, open, trial};
 
@@ -61,6 +62,7 @@ pub struct Datapath {
     pub(crate) output: Output,
     pub(crate) interests: Interests,
     pub(crate) fast_path: Option<FastPath>,
+    pub(crate) syn_filter: Switch,
     /// Timeouts as the program has them.
     pub(crate) timeouts: [u32; TIMEOUTS],
     pub(crate) attached: Vec<Attached>,
@@ -106,6 +108,11 @@ impl Datapath {
     pub fn program_counters(&self) -> ProgramCounters {
         let forwarded = self.fast_path.as_ref().map_or(0, FastPath::forwarded);
         ProgramCounters { forwarded, ..self.program.counters() }
+    }
+
+    /// Whether the XDP program forwards packets itself.
+    pub fn has_fast_path(&self) -> bool {
+        self.fast_path.is_some()
     }
 
     /// Runs the XDP program on a frame as if it came by `interface`, `repeat` times over: for tests and measurements.
@@ -188,15 +195,6 @@ impl Datapath {
         again
     }
 
-    /// Packets that the kernel could not give to the sockets: full rings or no free frame.
-    pub fn lost_in_kernel(&self) -> u64 {
-        let sockets = self.output.ports.iter().flat_map(|port| &port.sockets);
-        sockets
-            .filter_map(|socket| socket.statistics().ok())
-            .map(|statistics| statistics.rx_dropped + statistics.rx_ring_full.unwrap_or(0))
-            .sum()
-    }
-
     /// Does what there is to do: hears of changes in the network, takes a bounded burst of packets from each queue and
     /// from the host, has the engine judge them and sends what is to be sent. Never blocks.
     pub fn turn(&mut self, now: Instant, engine: &mut (impl Engine + ?Sized)) -> Turn {
@@ -215,7 +213,9 @@ impl Datapath {
         self.drop_overdue_fragments(now);
         self.output.review_waiting(&mut self.network, now, false);
         let retry = self.flush();
-        turn.deadline = [self.output.waiting.deadline(), self.reassembly.deadline(), ways_due]
+        self.follow_flood(now, turn.received);
+        let filter_due = self.syn_filter.deadline();
+        turn.deadline = [self.output.waiting.deadline(), self.reassembly.deadline(), ways_due, filter_due]
             .into_iter()
             .flatten()
             .min();

@@ -15,9 +15,10 @@ use crate::network::Network;
 use crate::output::{FRAME_ROOM, Output, Port};
 use crate::program::Program;
 use crate::reassembly::Reassembly;
+use crate::syn_filter::Switch;
 use crate::waiting::Queue;
 use crate::xsk::{FRAME_SIZE, Flags, Sizes, Socket, Umem};
-use crate::{OpenError, Options};
+use crate::{OpenError, Options, SynFilter};
 use ipvs_flow::Layout;
 use ipvs_flow::steady::TIMEOUTS;
 
@@ -33,7 +34,13 @@ pub(crate) fn open(options: &Options) -> Result<Datapath, OpenError> {
         Some(fast_path) => Some((fast_path, Layout::for_capacity(fast_path.capacity)?)),
         None => None,
     };
-    let mut program = Program::load(layout)?;
+    let syn_filter = Switch::new(options.syn_filter);
+    let mut program = Program::load(layout, options.syn_filter != SynFilter::Off)?;
+    let unpredictable = || RandomState::new().build_hasher().finish();
+    program
+        .set_filter_key([unpredictable(), unpredictable()])
+        .and_then(|()| program.set_filter(syn_filter.stage()))
+        .map_err(|error| OpenError::Load { reason: error.to_string() })?;
     let fast_path = match layout {
         Some((options, layout)) => {
             let maps = program.take_shared_maps()?;
@@ -80,10 +87,11 @@ pub(crate) fn open(options: &Options) -> Result<Datapath, OpenError> {
             counters: Counters::new(),
             waiting: Queue::default(),
             scratch: Vec::new(),
-            identification: RandomState::new().build_hasher().finish() as u32,
+            identification: unpredictable() as u32,
         },
         interests: Interests::new(options.answer_arp, indices),
         fast_path,
+        syn_filter,
         timeouts: [0; TIMEOUTS],
         attached: Vec::new(),
         large: Vec::new(),

@@ -1,6 +1,6 @@
 //! How the datapath is set up.
 
-use crate::FastPathOptions;
+use crate::{FastPathOptions, SynFilter};
 
 /// How the XDP program is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub struct Options {
     pub frames_per_queue: u32,
     /// Whether the XDP program forwards packets of established connections itself, and how.
     pub fast_path: Option<FastPathOptions>,
+    /// Whether the XDP program drops the first segment of each new TCP connection, whose repetition it hands over: against
+    /// SYN floods. It takes 16 MiB of memory unless it is off.
+    pub syn_filter: SynFilter,
     /// Name of the TUN device that leads into the host's own network stack.
     pub host_port: String,
 }
@@ -41,6 +44,7 @@ impl Default for Options {
             answer_arp: true,
             frames_per_queue: 4096,
             fast_path: None,
+            syn_filter: SynFilter::Auto,
             host_port: "ipvsd0".into(),
         }
     }

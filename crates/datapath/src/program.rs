@@ -13,6 +13,7 @@ use ipvs_flow::steady::TIMEOUTS;
 
 use crate::fast_path::{SharedMaps, traffic_entries};
 use crate::netlink::HardwareAddress;
+use crate::syn_filter::Stage;
 use crate::{FastPathOptions, OpenError, XdpMode};
 
 /// Built by `cargo xtask build-xdp` from `crates/xdp` and committed, so that stable Rust builds everything.
@@ -84,6 +85,12 @@ pub struct ProgramCounters {
     pub no_socket: u64,
     /// Packets forwarded by the program itself.
     pub forwarded: u64,
+    /// TCP segments of no known connection that came for the first time, while the filter was on or about to be.
+    pub first_segments: u64,
+    /// SYNs among them that the filter dropped.
+    pub dropped_syns: u64,
+    /// Others among them that the filter dropped.
+    pub dropped_strays: u64,
 }
 
 /// The loaded program. Dropping it detaches it everywhere.
@@ -94,6 +101,7 @@ pub(crate) struct Program {
     networks: LpmTrie<MapData, NetworkKey, u32>,
     server_addresses: HashMap<MapData, AddressKey, u32>,
     settings: Array<MapData, u32>,
+    filter_key: Array<MapData, [u64; 2]>,
     interfaces: HashMap<MapData, u32, u32>,
     sockets: XskMap<MapData>,
     counters: PerCpuArray<MapData, u64>,
@@ -111,10 +119,16 @@ impl std::fmt::Debug for Program {
 }
 
 impl Program {
-    /// Loads the program and its maps.
-    pub(crate) fn load(fast_path: Option<(&FastPathOptions, Layout)>) -> Result<Self, OpenError> {
+    /// Loads the program and its maps; without memory for the filter if that stays off.
+    pub(crate) fn load(
+        fast_path: Option<(&FastPathOptions, Layout)>,
+        filter: bool,
+    ) -> Result<Self, OpenError> {
         let constants = fast_path.map(|(options, layout)| options.constants(layout));
         let mut loader = EbpfLoader::new();
+        if !filter {
+            loader.map_max_entries("first_segments", 1);
+        }
         if let (Some((options, layout)), Some(constants)) = (fast_path, &constants) {
             loader
                 .override_global("CONSTANTS", constants, true)
@@ -137,6 +151,7 @@ impl Program {
             networks: map(&mut ebpf, "networks")?,
             server_addresses: map(&mut ebpf, "server_addrs")?,
             settings: map(&mut ebpf, "settings")?,
+            filter_key: map(&mut ebpf, "filter_key")?,
             interfaces: map(&mut ebpf, "interfaces")?,
             sockets: map(&mut ebpf, "sockets")?,
             counters: map(&mut ebpf, "counters")?,
@@ -334,10 +349,33 @@ impl Program {
         self.settings.set(1, generation, 0)
     }
 
+    /// Gives the filter the key of its hash.
+    pub(crate) fn set_filter_key(&mut self, key: [u64; 2]) -> Result<(), MapError> {
+        self.filter_key.set(0, key, 0)
+    }
+
+    /// Says what the filter does.
+    pub(crate) fn set_filter(&mut self, stage: Stage) -> Result<(), MapError> {
+        let mode = match stage {
+            Stage::Off => 0,
+            Stage::Watching => 1,
+            Stage::On => 2,
+        };
+        self.settings.set(2, mode, 0)
+    }
+
     /// What the program counted.
     pub(crate) fn counters(&self) -> ProgramCounters {
         let total = |index| self.counters.get(&index, 0).map_or(0, |values| values.iter().sum());
-        ProgramCounters { redirected: total(0), passed: total(1), no_socket: total(2), forwarded: 0 }
+        ProgramCounters {
+            redirected: total(0),
+            passed: total(1),
+            no_socket: total(2),
+            forwarded: 0,
+            first_segments: total(3),
+            dropped_syns: total(4),
+            dropped_strays: total(5),
+        }
     }
 }
 

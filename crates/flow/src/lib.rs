@@ -37,6 +37,7 @@ mod entry;
 mod key;
 mod layout;
 mod line;
+pub mod repeats;
 pub mod sctp;
 mod siphash;
 pub mod steady;

@@ -113,6 +113,15 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u8).range(8..=17))]
     mh_table_index: u8,
 
+    /// Whether new TCP connections have to knock twice: a defence against SYN floods from random sources
+    ///
+    /// While it is on, the first SYN of a connection is dropped in the XDP program and its repetition let through: clients repeat it
+    /// after a second, a flood does not. With --fast-path on other segments of no known connection, too, have to come twice.
+    /// "auto": on while a flood has packets lost before the daemon, off five seconds after its end; both are logged, and
+    /// `ipvsadm -L --drops` shows it. 16 MiB of memory unless "off". It is no help against floods of UDP, or from sources that repeat.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = SynFilter::Auto)]
+    syn_filter: SynFilter,
+
     /// The size that `ipvsadm` shows as "size=": in the kernel the number of hash buckets, here without effect
     #[arg(long, value_name = "N", default_value_t = 4096)]
     table_size: u32,
@@ -149,6 +158,17 @@ enum FastPath {
     Off,
 }
 
+/// When new TCP connections have to knock twice.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SynFilter {
+    /// Never
+    Off,
+    /// While a flood has packets lost
+    Auto,
+    /// Always
+    On,
+}
+
 impl Run {
     /// How log lines look.
     pub(crate) const fn log(&self) -> LogFormat {
@@ -174,6 +194,11 @@ impl Run {
                     XdpMode::Auto => ipvs_datapath::XdpMode::Auto,
                 },
                 answer_arp: !self.no_arp,
+                syn_filter: match self.syn_filter {
+                    SynFilter::Off => ipvs_datapath::SynFilter::Off,
+                    SynFilter::Auto => ipvs_datapath::SynFilter::Auto,
+                    SynFilter::On => ipvs_datapath::SynFilter::On,
+                },
                 ..ipvs_datapath::Options::default()
             },
         }

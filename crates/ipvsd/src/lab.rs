@@ -118,6 +118,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "WHEN", value_parser = ["on", "off"])]
     fast_path: Option<String>,
 
+    /// When the first SYNs of connections are dropped: off, auto or on [default: the daemon's]
+    #[arg(long, value_name = "WHEN", value_parser = ["off", "auto", "on"])]
+    syn_filter: Option<String>,
+
     /// No director: the client asks the servers in turn, through plain kernel forwarding, for comparison
     #[arg(long)]
     direct: bool,
@@ -211,6 +215,7 @@ impl Arguments {
             keep: self.keep,
             xdp: self.xdp.clone(),
             fast_path: self.fast_path.clone(),
+            syn_filter: self.syn_filter.clone(),
             direct: self.direct,
             ipvsadm: self.ipvsadm.clone().unwrap_or_else(|| this.with_file_name("ipvsadm")),
             ipvsd: self.ipvsd.clone().unwrap_or(this),

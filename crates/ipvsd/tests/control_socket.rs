@@ -26,11 +26,13 @@ use ipvsd::run::{Control, Failure, Limits};
 fn drops_of_the_director_and_of_the_datapath() {
     let daemon = Daemon::start("drops", Limits::default());
     let Reply::Drops(drops) = daemon.client().request(Command::ListDrops).unwrap() else { panic!("no list") };
-    let (last, others) = drops.split_last().unwrap();
-    assert_eq!((last.by.as_str(), last.reason.as_str(), last.packets), ("datapath", "no-route", 7));
+    let (others, datapath) = drops.split_at(drops.len() - 2);
+    let datapath: Vec<_> =
+        datapath.iter().map(|drop| (&*drop.by, &*drop.reason, drop.packets, drop.active)).collect();
+    assert_eq!(datapath, [("datapath", "no-route", 7, false), ("datapath", "syn-filter", 0, true)]);
     let reasons: Vec<_> = others.iter().map(|drop| drop.reason.as_str()).collect();
     assert_eq!(reasons, ipvs_core::Reason::ALL.iter().map(|reason| reason.name()).collect::<Vec<_>>());
-    assert!(others.iter().all(|drop| drop.by == "director" && drop.packets == 0));
+    assert!(others.iter().all(|drop| drop.by == "director" && drop.packets == 0 && !drop.active));
 }
 
 #[test]

@@ -276,6 +276,25 @@ fn flood_and_a_full_table() {
     assert!(report["flood"]["connections"].as_u64() > Some(1500), "the table was not full: {report}");
 }
 
+/// With the filter of first SYNs nothing of the flood reaches the director; all requests end well, a second later.
+#[test]
+fn flood_and_the_syn_filter() {
+    for fast_path in ["off", "on"] {
+        let arguments = [
+            ["--syn-flood", "3000"],
+            ["--syn-filter", "on"],
+            ["--fast-path", fast_path],
+            ["--requests", "48"],
+            ["--concurrency", "48"],
+        ];
+        // One in a quarter of a million passes for a repetition.
+        let report = flooded(arguments.as_flattened(), 50 + 48 + 5);
+        assert_eq!((report["requests"].as_u64(), report["failed"].as_u64()), (Some(48), Some(0)), "{report}");
+        assert!(report["latency_us"]["min"].as_u64() > Some(500_000), "not repeated: {report}");
+        assert!(report["flood"]["syns"].as_u64() > Some(3000), "{report}");
+    }
+}
+
 /// At the full rate packets are lost before the daemon sees them, honest SYNs too, which come again after a second and more:
 /// not all requests end in time, how many depends on the machine. What is established is forwarded in the XDP program and
 /// loses nothing.

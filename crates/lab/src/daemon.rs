@@ -47,6 +47,9 @@ impl Daemon {
         if let Some(when) = &options.fast_path {
             arguments.extend(["--fast-path".into(), when.clone()]);
         }
+        if let Some(when) = &options.syn_filter {
+            arguments.extend(["--syn-filter".into(), when.clone()]);
+        }
         for (option, value) in
             [("--half-open-quota", options.half_open_quota), ("--capacity", options.capacity)]
         {

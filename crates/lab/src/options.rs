@@ -95,6 +95,8 @@ pub struct Options {
     /// Value for the daemon's `--fast-path`; none leaves the daemon's default. With "on" the director's cables are made
     /// like wires: what enters has complete checksums, and what the XDP program sends arrives.
     pub fast_path: Option<String>,
+    /// Value for the daemon's `--syn-filter`; none leaves the daemon's default.
+    pub syn_filter: Option<String>,
     /// No director: the client asks the servers themselves in turn, through plain kernel forwarding.
     pub direct: bool,
     /// The `ipvsd` executable.

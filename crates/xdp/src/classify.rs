@@ -2,9 +2,11 @@
 
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 
+use ipvs_wire::protocol;
+
 use crate::maps::{Endpoint, is_answered, is_server, is_virtual};
 use crate::packet::{Bytes, ipv4_address, read};
-use crate::{ipv4, ipv6};
+use crate::{filter, ipv4, ipv6};
 
 const ETHERTYPE_IPV4: u16 = 0x0800u16.to_be();
 const ETHERTYPE_ARP: u16 = 0x0806u16.to_be();
@@ -12,24 +14,39 @@ const ETHERTYPE_IPV6: u16 = 0x86ddu16.to_be();
 const ETHERTYPE_VLAN: u16 = 0x8100u16.to_be();
 const ETHERTYPE_QINQ: u16 = 0x88a8u16.to_be();
 
-/// Whether the frame goes to the daemon.
+/// Whose a frame is.
+pub type Concern = u32;
+/// The host's.
+pub const HOST: Concern = 0;
+/// The daemon's.
+pub const DAEMON: Concern = 1;
+/// The daemon's, if the filter lets it pass: a TCP segment, which was [noted](filter::note).
+pub const JUDGED: Concern = 2;
+
+/// [`DAEMON`] or [`HOST`].
 #[inline(always)]
-pub fn concerns_daemon(context: &XdpContext) -> bool {
-    classify(context.ctx) != 0
+pub fn concern(daemon: bool) -> Concern {
+    if daemon { DAEMON } else { HOST }
+}
+
+/// Whose the frame is.
+#[inline(always)]
+pub fn concern_of(context: &XdpContext) -> Concern {
+    classify(context.ctx)
 }
 
 /// A function of its own, as the forwarding: all stacks of a chain of calls share 512 bytes.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn classify(context: *mut xdp_md) -> u32 {
-    u32::from(frame_concerns_daemon(&XdpContext::new(context)))
+extern "C" fn classify(context: *mut xdp_md) -> Concern {
+    concern_of_frame(&XdpContext::new(context))
 }
 
 #[inline(always)]
-fn frame_concerns_daemon(context: &XdpContext) -> bool {
+fn concern_of_frame(context: &XdpContext) -> Concern {
     let (bytes, data) = Bytes::of(context);
     if !bytes.has(data, 14) {
-        return false;
+        return HOST;
     }
     // SAFETY: 14 bytes are there.
     let mut ethertype: u16 = unsafe { read(data + 12) };
@@ -39,17 +56,17 @@ fn frame_concerns_daemon(context: &XdpContext) -> bool {
             break;
         }
         if !bytes.has(network, 4) {
-            return false;
+            return HOST;
         }
         // SAFETY: 4 bytes are there.
         ethertype = unsafe { read(network + 2) };
         network += 4;
     }
     match ethertype {
-        ETHERTYPE_IPV4 => ipv4::concerns_daemon(bytes, network),
-        ETHERTYPE_IPV6 => ipv6::concerns_daemon(bytes, network),
-        ETHERTYPE_ARP => arp_concerns_daemon(bytes, network),
-        _ => false,
+        ETHERTYPE_IPV4 => ipv4::concern(bytes, network),
+        ETHERTYPE_IPV6 => ipv6::concern(bytes, network),
+        ETHERTYPE_ARP => concern(arp_concerns_daemon(bytes, network)),
+        _ => HOST,
     }
 }
 
@@ -71,20 +88,34 @@ fn arp_concerns_daemon(bytes: Bytes, arp: usize) -> bool {
 /// A transport packet: to a virtual service, from a destination, or to an address that the daemon stands in for (it then
 /// refuses what no service takes, as a host would).
 #[inline(always)]
-pub fn transport_concerns_daemon(
+pub fn concern_of_transport(
     bytes: Bytes,
     ports: usize,
     protocol: u8,
     source: [u32; 4],
     destination: [u32; 4],
-) -> bool {
+) -> Concern {
     if !bytes.has(ports, 4) {
-        return false;
+        return HOST;
     }
+    let is_tcp = protocol == protocol::TCP;
     let protocol = u16::from(protocol);
     // SAFETY: 4 bytes are there.
     let (source_port, destination_port) = unsafe { (read(ports), read(ports + 2)) };
-    is_virtual(&Endpoint { protocol, port: destination_port, address: destination })
-        || is_server(&Endpoint { protocol, port: source_port, address: source })
-        || is_answered(&destination)
+    let from = Endpoint { protocol, port: source_port, address: source };
+    let is_virtual = is_virtual(&Endpoint { protocol, port: destination_port, address: destination });
+    if !is_virtual {
+        if is_server(&from) {
+            return DAEMON;
+        }
+        if !is_answered(&destination) {
+            return HOST;
+        }
+    }
+    // A server that is itself a client is no stranger.
+    let is_judged = is_tcp
+        && filter::is_on()
+        && !(is_virtual && is_server(&from))
+        && filter::note(bytes, ports, source, destination);
+    if is_judged { JUDGED } else { DAEMON }
 }

@@ -23,7 +23,7 @@ const ETHERTYPE_IPV4: u16 = 0x0800u16.to_be();
 const ETHERTYPE_IPV6: u16 = 0x86ddu16.to_be();
 
 /// Lines of a chain that are looked at: 60 connections of one client port.
-const LINES: u32 = 4;
+pub const LINES: u32 = 4;
 
 /// A connection's flags, as `ipvs_core` gives them.
 const METHOD: u16 = 0x0007;

@@ -1,7 +1,7 @@
 //! IPv4.
 
-use crate::classify::transport_concerns_daemon;
-use crate::icmp;
+use crate::classify::{Concern, HOST, concern_of_transport};
+use crate::{classify, icmp};
 use crate::maps::concerns_fragment;
 use crate::packet::{Bytes, ipv4_address, read};
 
@@ -19,19 +19,19 @@ pub fn payload(bytes: Bytes, ip: usize) -> Option<usize> {
     (version_length >> 4 == 4 && length >= 20).then_some(ip + length)
 }
 
-/// Whether the IPv4 packet at `ip` goes to the daemon.
+/// Whose the IPv4 packet at `ip` is.
 #[inline(always)]
-pub fn concerns_daemon(bytes: Bytes, ip: usize) -> bool {
-    let Some(payload) = payload(bytes, ip) else { return false };
+pub fn concern(bytes: Bytes, ip: usize) -> Concern {
+    let Some(payload) = payload(bytes, ip) else { return HOST };
     // SAFETY: `payload` checked 20 bytes.
     let (fragment, protocol, source, destination) =
         unsafe { (read::<u16>(ip + 6), read::<u8>(ip + 9), ipv4_address(ip + 12), ipv4_address(ip + 16)) };
     // Of a datagram that goes to the daemon all fragments do, and only the first has ports.
     if fragment & 0x3fffu16.to_be() != 0 {
-        return concerns_fragment(&source, &destination);
+        return classify::concern(concerns_fragment(&source, &destination));
     }
     if protocol == ICMP {
-        return icmp::v4_concerns_daemon(bytes, payload, &destination);
+        return classify::concern(icmp::v4_concerns_daemon(bytes, payload, &destination));
     }
-    transport_concerns_daemon(bytes, payload, protocol, source, destination)
+    concern_of_transport(bytes, payload, protocol, source, destination)
 }

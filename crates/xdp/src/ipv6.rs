@@ -1,7 +1,7 @@
 //! IPv6 and its extension headers.
 
-use crate::classify::transport_concerns_daemon;
-use crate::icmp;
+use crate::classify::{Concern, HOST, concern_of_transport};
+use crate::{classify, icmp};
 use crate::maps::concerns_fragment;
 use crate::packet::{Bytes, ipv6_address, read};
 
@@ -79,17 +79,17 @@ pub fn quoted_payload(bytes: Bytes, ip: usize) -> Option<Payload> {
     payload::<MOST_QUOTED_HEADERS>(bytes, ip)
 }
 
-/// Whether the IPv6 packet at `ip` goes to the daemon.
+/// Whose the IPv6 packet at `ip` is.
 #[inline(always)]
-pub fn concerns_daemon(bytes: Bytes, ip: usize) -> bool {
-    let Some(payload) = payload::<MOST_HEADERS>(bytes, ip) else { return false };
+pub fn concern(bytes: Bytes, ip: usize) -> Concern {
+    let Some(payload) = payload::<MOST_HEADERS>(bytes, ip) else { return HOST };
     // SAFETY: `payload` checked 40 bytes.
     let (source, destination) = unsafe { (ipv6_address(ip + 8), ipv6_address(ip + 24)) };
     if payload.fragment {
-        return concerns_fragment(&source, &destination);
+        return classify::concern(concerns_fragment(&source, &destination));
     }
     if payload.protocol == ICMPV6 {
-        return icmp::v6_concerns_daemon(bytes, payload.at, &destination);
+        return classify::concern(icmp::v6_concerns_daemon(bytes, payload.at, &destination));
     }
-    transport_concerns_daemon(bytes, payload.at, payload.protocol, source, destination)
+    concern_of_transport(bytes, payload.at, payload.protocol, source, destination)
 }

@@ -1,7 +1,7 @@
 //! The XDP program of ipvsd. A packet of an established connection that changes nothing but counters is forwarded here,
 //! by the connection table that the daemon writes. What else concerns a virtual service, or comes from a destination of
 //! a masquerading service, goes to the daemon's AF_XDP socket of the receive queue; everything else goes to the host's
-//! stack untouched.
+//! stack untouched. While there is more than the daemon can take, first segments of new connections are dropped.
 //!
 //! The program decides nothing that IPVS decides: a packet that it hands over needlessly is forwarded or given back by
 //! the daemon.
@@ -11,6 +11,7 @@
 #![no_main]
 
 mod classify;
+mod filter;
 mod forward;
 mod icmp;
 mod ipv4;
@@ -24,6 +25,7 @@ mod transport;
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 
+use crate::classify::{HOST, JUDGED};
 use crate::maps::{Counter, INTERFACES, SOCKETS, count};
 
 /// For drivers and modes that deliver each frame in one buffer (native mode).
@@ -43,9 +45,13 @@ fn run(context: &XdpContext) -> u32 {
     if let Some(action) = forward::forward(context) {
         return action;
     }
-    if !classify::concerns_daemon(context) {
-        count(Counter::Passed);
-        return xdp_action::XDP_PASS;
+    match classify::concern_of(context) {
+        HOST => {
+            count(Counter::Passed);
+            return xdp_action::XDP_PASS;
+        }
+        JUDGED if filter::sheds() => return xdp_action::XDP_DROP,
+        _ => {}
     }
     let interface = context.ingress_ifindex() as u32;
     // SAFETY: the value is a plain u32, written by the daemon before the program is attached.

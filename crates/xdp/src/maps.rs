@@ -67,9 +67,10 @@ pub static SERVERS: HashMap<Endpoint, u32> = HashMap::with_max_entries(ENTRIES, 
 #[map(name = "server_addrs")]
 pub static SERVER_ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(ENTRIES, BPF_F_NO_PREALLOC);
 
-/// Which lookups are worth making; and a number that changes with the host's routes, links and neighbours.
+/// Which lookups are worth making; a number that changes with the host's routes, links and neighbours; and what the
+/// filter does (`filter.rs`).
 #[map(name = "settings")]
-pub static SETTINGS: Array<u32> = Array::with_max_entries(2, 0);
+pub static SETTINGS: Array<u32> = Array::with_max_entries(3, 0);
 
 /// Interface index to the first of its queues' positions in `SOCKETS`.
 #[map(name = "interfaces")]
@@ -81,7 +82,7 @@ pub static SOCKETS: XskMap = XskMap::with_max_entries(4096, 0);
 
 /// Packets by what became of them, see [`Counter`].
 #[map(name = "counters")]
-pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(3, 0);
+pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(6, 0);
 
 /// Positions in `COUNTERS`.
 #[derive(Clone, Copy)]
@@ -93,6 +94,12 @@ pub enum Counter {
     Passed = 1,
     /// To the host, because the queue has no socket.
     NoSocket = 2,
+    /// TCP segments of no known connection that came for the first time, while the filter looked.
+    FirstSegments = 3,
+    /// Those of them that were dropped: SYNs.
+    DroppedSyns = 4,
+    /// Those of them that were dropped: others.
+    DroppedStrays = 5,
 }
 
 #[inline(always)]
@@ -107,6 +114,12 @@ pub fn count(counter: Counter) {
 #[inline(always)]
 pub fn network_generation() -> u32 {
     SETTINGS.get(1).copied().unwrap_or_default()
+}
+
+/// What the filter does.
+#[inline(always)]
+pub fn filter_mode() -> u32 {
+    SETTINGS.get(2).copied().unwrap_or_default()
 }
 
 #[inline(always)]

@@ -73,6 +73,8 @@ pub mod dropped {
     pub const REASON: u16 = 2;
     /// Packets, u64.
     pub const PACKETS: u16 = 3;
+    /// 1, u32: of a defence that is on now; else left out.
+    pub const ACTIVE: u16 = 4;
 }
 
 /// Attributes inside SERVICE.

@@ -6,7 +6,12 @@ use ipvs_core::{DestinationChange, Director, Host, Instant, InterestChange};
 use ipvs_datapath::{Counter, Datapath, OpenError};
 
 use super::Failure;
-use super::front::{Due, Front};
+use super::front::{Dropped, Due, Front};
+
+/// First SYNs of connections that the XDP program dropped.
+const SYN_FILTER: &str = "syn-filter";
+/// Other first TCP segments of no known connection that it dropped.
+const SYN_FILTER_STRAYS: &str = "syn-filter-strays";
 
 impl Front for Datapath {
     fn fds(&self) -> Vec<BorrowedFd<'_>> {
@@ -34,17 +39,28 @@ impl Front for Datapath {
         Datapath::host(self)
     }
 
-    fn drops(&self) -> Vec<(&'static str, u64)> {
+    fn drops(&self) -> Vec<Dropped> {
         let drops = Counter::ALL.iter().filter(|counter| counter.is_drop());
-        let drops = drops.map(|&counter| (counter.name(), self.counter(counter)));
-        drops.chain([("lost-in-kernel", self.lost_in_kernel())]).collect()
+        let drops = drops.map(|&counter| (counter.name(), self.counter(counter), false));
+        let (program, active) = (self.program_counters(), self.is_filtering());
+        drops
+            .chain([
+                ("lost-in-kernel", self.lost_in_kernel(), false),
+                (SYN_FILTER, program.dropped_syns, active),
+                (SYN_FILTER_STRAYS, program.dropped_strays, active && self.has_fast_path()),
+            ])
+            .map(|(reason, packets, active)| Dropped { reason, packets, active })
+            .collect()
     }
 
     fn counters(&self) -> Vec<(&'static str, u64)> {
         let own = Counter::ALL.iter().map(|&counter| (counter.name(), self.counter(counter)));
+        let program = self.program_counters();
         own.chain([
             ("lost-in-kernel", self.lost_in_kernel()),
-            ("forwarded-by-xdp", self.program_counters().forwarded),
+            (SYN_FILTER, program.dropped_syns),
+            (SYN_FILTER_STRAYS, program.dropped_strays),
+            ("forwarded-by-xdp", program.forwarded),
         ])
         .collect()
     }

@@ -145,10 +145,11 @@ impl<F: Front> Engine<F> {
             let kept = settings_file::kept(&command);
             let mut outcome = director.execute(now, front.host(), command);
             if let Ok(Reply::Drops(drops)) = &mut outcome {
-                drops.extend(front.drops().into_iter().map(|(reason, packets)| DropCount {
+                drops.extend(front.drops().into_iter().map(|drop| DropCount {
                     by: "datapath".into(),
-                    reason: reason.into(),
-                    packets,
+                    reason: drop.reason.into(),
+                    packets: drop.packets,
+                    active: drop.active,
                 }));
             }
             if outcome.is_ok() {

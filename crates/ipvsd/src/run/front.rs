@@ -15,6 +15,17 @@ pub enum Due {
     Never,
 }
 
+/// Packets that were dropped for a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// The reason's name.
+    pub reason: &'static str,
+    /// How many, since the start.
+    pub packets: u64,
+    /// Of a defence that is turned on and off: it is on now.
+    pub active: bool,
+}
+
 /// Packets in and out.
 pub trait Front {
     /// What to wait for; [`turn`](Self::turn) is due when one is readable.
@@ -33,8 +44,8 @@ pub trait Front {
     /// Facts about this host.
     fn host(&self) -> &dyn Host;
 
-    /// What was dropped so far for other reasons than the director's, in packets, by reason.
-    fn drops(&self) -> Vec<(&'static str, u64)> {
+    /// What was dropped so far for other reasons than the director's.
+    fn drops(&self) -> Vec<Dropped> {
         Vec::new()
     }
 

@@ -26,7 +26,7 @@ pub use control::{Control, Limits};
 pub use daemon::{Options, run};
 pub use engine::Engine;
 pub use failure::Failure;
-pub use front::{Due, Front};
+pub use front::{Dropped, Due, Front};
 pub use report::ReportSignal;
 pub use settings_file::SettingsFile;
 pub use stop::StopSignals;

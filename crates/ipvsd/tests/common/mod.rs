@@ -14,7 +14,7 @@ use ipvs_core::{
     AddressKind, Command, Config, Director, Host, Instant, InterestChange, MarkTarget, ServiceConfig,
     ServiceId,
 };
-use ipvsd::run::{Control, Due, Engine, Failure, Front, Limits};
+use ipvsd::run::{Control, Dropped, Due, Engine, Failure, Front, Limits};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
@@ -61,8 +61,11 @@ impl Front for NoPackets {
         self
     }
 
-    fn drops(&self) -> Vec<(&'static str, u64)> {
-        vec![("no-route", 7)]
+    fn drops(&self) -> Vec<Dropped> {
+        vec![
+            Dropped { reason: "no-route", packets: 7, active: false },
+            Dropped { reason: "syn-filter", packets: 0, active: true },
+        ]
     }
 }
 

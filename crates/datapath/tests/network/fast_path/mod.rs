@@ -1,6 +1,7 @@
 //! The XDP program with its director against a director alone: the same packets give the same bytes, the same table and
 //! the same counters.
 
+mod filter;
 mod pair;
 mod sent;
 mod watched;

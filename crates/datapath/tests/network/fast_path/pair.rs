@@ -6,7 +6,7 @@ use ipvs_core::{
     Command, Config, ConnectionFlags, DestinationConfig, DestinationId, Director, ForwardingMethod, Instant,
     MarkTarget, Packet, Reply, ServiceConfig, ServiceId, TableMemory, Tunnel, Verdict,
 };
-use ipvs_datapath::{Datapath, FastPathOptions, Options, Shared, XdpMode};
+use ipvs_datapath::{Datapath, FastPathOptions, Options, Shared, SynFilter, XdpMode};
 use ipvs_wire::{Headers, checksum};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -52,6 +52,11 @@ impl Pair {
 
     /// Opens both. Neighbours are known beforehand.
     pub(super) fn open_as_it_is(topology: &Topology) -> Self {
+        Self::open_with(topology, SynFilter::Off)
+    }
+
+    /// As [`Pair::open_as_it_is`], with the filter of first segments.
+    pub(super) fn open_with(topology: &Topology, syn_filter: SynFilter) -> Self {
         let mac = |namespace: &crate::namespace::Namespace, link: &str| {
             let text = namespace.ip(&format!("-o link show {link}"));
             let words: Vec<&str> = text.split_whitespace().collect();
@@ -83,6 +88,7 @@ impl Pair {
         let options = Options {
             xdp_mode: XdpMode::Native,
             frames_per_queue: 256,
+            syn_filter,
             fast_path: Some(FastPathOptions {
                 capacity: CAPACITY,
                 hash_key: config.hash_key(),
