@@ -20,6 +20,7 @@ EXAMPLES
   ipvsd lab --mode tun --tun-type gue                   tunneling, packets in UDP
   ipvsd lab --bulk 3000000 --connections 64             64 downloads at once, then 64 uploads, of 3 MB each
   ipvsd lab --syn-flood --half-open-quota 20000         requests in the midst of a SYN flood
+  ipvsd lab --client-on-director                        requests of the director's own
   ipvsd lab --keep                                      leaves it up and prints commands to play with it
 
 EXIT CODES
@@ -111,6 +112,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "WHEN", value_parser = ["on", "off"])]
     fast_path: Option<String>,
 
+    /// The requests come from the director itself
+    #[arg(long, conflicts_with_all = ["direct", "syn_flood"])]
+    client_on_director: bool,
+
     /// No director: the client asks the servers in turn, through plain kernel forwarding, for comparison
     #[arg(long)]
     direct: bool,
@@ -199,6 +204,7 @@ impl Arguments {
             keep: self.keep,
             xdp: self.xdp.clone(),
             fast_path: self.fast_path.clone(),
+            client_on_director: self.client_on_director,
             direct: self.direct,
             ipvsadm: self.ipvsadm.clone().unwrap_or_else(|| this.with_file_name("ipvsadm")),
             ipvsd: self.ipvsd.clone().unwrap_or(this),
