@@ -36,7 +36,7 @@ conformance: test-prerequisites
 # What tests run: ip(8) to make network namespaces, and clients that must work unmodified, Debian's. They lie in sbin, which is
 # not in everybody's PATH. None of the packages starts anything before it is configured.
 TEST_PROGRAMS := ip:iproute2 ping:iputils-ping ps:procps python3:python3 setpriv:util-linux \
-	ipvsadm:ipvsadm keepalived:keepalived sipp:sip-tester
+	iptables:iptables ipvsadm:ipvsadm keepalived:keepalived sipp:sip-tester
 
 test-prerequisites: prerequisites
 	@missing=; for program in $(TEST_PROGRAMS); do \
