@@ -37,8 +37,8 @@ conformance: test-prerequisites
 # both ends of SCTP. Programs lie in sbin, too, which is not in everybody's PATH. None of the packages starts anything before it
 # is configured.
 TEST_PROGRAMS := ip:iproute2 ping:iputils-ping ps:procps python3:python3 setpriv:util-linux \
-	ipvsadm:ipvsadm keepalived:keepalived sipp:sip-tester dnsmasq:dnsmasq-base dig:bind9-dnsutils \
-	/usr/include/usrsctp.h:libusrsctp-dev
+	iptables:iptables ipvsadm:ipvsadm keepalived:keepalived sipp:sip-tester dnsmasq:dnsmasq-base \
+	dig:bind9-dnsutils /usr/include/usrsctp.h:libusrsctp-dev
 
 test-prerequisites: prerequisites
 	@missing=; for program in $(TEST_PROGRAMS); do \

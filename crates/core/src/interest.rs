@@ -39,16 +39,23 @@ pub enum Interest {
         /// Length of its prefix, bits.
         prefix: u8,
     },
+    /// Packets that netfilter gave a firewall mark, whatever they are: of a mark service.
+    Mark {
+        /// Of IPv6, not IPv4.
+        ipv6: bool,
+        /// The mark.
+        mark: u32,
+    },
 }
 
 impl Interest {
-    /// What an address service needs. The packets of mark services are those of the rules that give the mark.
-    pub(crate) fn of_service(id: &ServiceId) -> Option<Self> {
+    /// What a service needs. To a mark service also come the packets of our own rules that give the mark.
+    pub(crate) fn of_service(id: &ServiceId) -> Self {
         match *id {
             ServiceId::Address { protocol, address, .. } => {
-                Some(Self::Virtual { protocol, address, port: served_port(id) })
+                Self::Virtual { protocol, address, port: served_port(id) }
             }
-            ServiceId::Mark { .. } => None,
+            ServiceId::Mark { ipv6, mark } => Self::Mark { ipv6, mark },
         }
     }
 
@@ -89,12 +96,14 @@ impl Interest {
         let (protocol, port) = match self {
             Self::Virtual { protocol, port, .. } | Self::Server { protocol, port, .. } => (protocol, port),
             Self::Network { protocol, .. } => (protocol, 0),
+            Self::Mark { .. } => (0, 0),
         };
         let keys = protocol == u16::from(protocol::UDP) && matches!(port, 0 | ISAKMP);
         FOLLOWERS.into_iter().filter(move |_| keys).map(move |protocol| match self {
             Self::Virtual { address, .. } => Self::Virtual { protocol, address, port: 0 },
             Self::Server { address, .. } => Self::Server { protocol, address, port: 0 },
             Self::Network { address, prefix, .. } => Self::Network { protocol, address, prefix },
+            Self::Mark { .. } => self,
         })
     }
 }
@@ -223,7 +232,7 @@ mod tests {
             let id = ServiceId::Address { protocol, address, port };
             let to = Interest::Virtual { protocol, address, port: virtual_wanted };
             let from = Interest::Server { protocol, address, port: server_wanted };
-            assert_eq!(Interest::of_service(&id), Some(to));
+            assert_eq!(Interest::of_service(&id), to);
             assert_eq!(Interest::of_server(&id, address, server_port), [from]);
         }
     }

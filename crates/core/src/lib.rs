@@ -73,7 +73,7 @@ pub use interest::{Interest, InterestChange};
 pub use ipvs_flow::MemoryError;
 pub use marks::{MOST_MARK_RULES, MOST_PORT_RANGES, MarkRule, PortRange};
 pub use memory::TableMemory;
-pub use packet::Packet;
+pub use packet::{Hook, Packet};
 pub use scheduler::MaglevSize;
 pub use stats::{Counters, Rates, Stats};
 pub use sync_daemon::{SyncDaemonConfig, SyncRole};

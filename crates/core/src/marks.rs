@@ -1,10 +1,12 @@
-//! Firewall marks. In the kernel netfilter gives them to packets; here a list of rules does, of which the first that
-//! matches counts.
+//! Firewall marks. Packets have that which netfilter gave them, or, for those that netfilter did not see or mark, that of a list of
+//! rules, of which the first that matches counts.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::director::Director;
 use crate::error::Error;
 use crate::interest::Interest;
+use crate::packet::Packet;
 use crate::protocol::{SCTP, TCP, UDP};
 
 /// Most rules: each is looked at for each new connection.
@@ -156,6 +158,16 @@ impl Marks {
     /// All rules.
     pub(crate) fn rules(&self) -> &[MarkRule] {
         &self.0
+    }
+}
+
+impl Director {
+    /// The mark of a packet to this end; 0: none.
+    pub(crate) fn mark_of(&self, packet: &Packet<'_>, protocol: u16, address: IpAddr, port: u16) -> u32 {
+        match packet.mark() {
+            0 => self.marks.of(protocol, address, port),
+            mark => mark,
+        }
     }
 }
 

@@ -2,6 +2,15 @@
 
 use ipvs_wire::Headers;
 
+/// The place in the host's stack at which netfilter gave a packet away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// About to be delivered to the host.
+    Input,
+    /// The host's own, about to leave.
+    Output,
+}
+
 /// A layer-3 packet inside a larger buffer, so that it can be replaced by a longer one (an ICMP error) or grow to
 /// the front (an outer header) without allocation.
 #[derive(Debug)]
@@ -11,6 +20,10 @@ pub struct Packet<'a> {
     len: usize,
     /// Length of the largest fragment that it came in; 0: it came whole.
     largest: usize,
+    /// Where netfilter gave it away; `None`: the host's stack has not seen it.
+    hook: Option<Hook>,
+    /// The firewall mark that it has in the host's stack; 0: none.
+    mark: u32,
 }
 
 impl<'a> Packet<'a> {
@@ -18,12 +31,27 @@ impl<'a> Packet<'a> {
     pub fn new(buffer: &'a mut [u8], start: usize, len: usize) -> Self {
         let start = start.min(buffer.len());
         let len = len.min(buffer.len() - start);
-        Self { buffer, start, len, largest: 0 }
+        Self { buffer, start, len, largest: 0, hook: None, mark: 0 }
     }
 
     /// The same, reassembled from fragments of which the largest had `largest` bytes.
     pub fn reassembled(buffer: &'a mut [u8], start: usize, len: usize, largest: usize) -> Self {
         Self { largest, ..Self::new(buffer, start, len) }
+    }
+
+    /// The same, given away by netfilter with this mark.
+    pub fn from_netfilter(self, hook: Hook, mark: u32) -> Self {
+        Self { hook: Some(hook), mark, ..self }
+    }
+
+    /// Where netfilter gave it away; `None`: the host's stack has not seen it.
+    pub(crate) fn hook(&self) -> Option<Hook> {
+        self.hook
+    }
+
+    /// The mark that it has in the host's stack; 0: none.
+    pub(crate) fn mark(&self) -> u32 {
+        self.mark
     }
 
     /// Whether it may not leave by a link of `mtu` bytes, though in fragments. One that came in fragments may leave in such:

@@ -83,7 +83,7 @@ impl Director {
             return Verdict::Pass;
         }
         let protocol = u16::from(headers.protocol);
-        let mark = self.marks.of(protocol, headers.destination, ports.destination);
+        let mark = self.mark_of(packet, protocol, headers.destination, ports.destination);
         let Some(service) = self.services.find(protocol, headers.destination, ports.destination, mark) else {
             return Verdict::Pass;
         };

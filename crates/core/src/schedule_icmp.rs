@@ -25,8 +25,8 @@ impl Director {
             return Verdict::Pass;
         }
         let ((virtual_address, virtual_port), (client, client_port)) = quote.ends();
-        // The error has the mark of the packet that its client might have sent.
-        let mark = self.marks.of(u16::from(protocol), virtual_address, virtual_port);
+        // Its own mark, or that of the packet that its client might have sent.
+        let mark = self.mark_of(packet, u16::from(protocol), virtual_address, virtual_port);
         let service = self.services.find(u16::from(protocol), virtual_address, virtual_port, mark);
         let Some(service) = service else { return Verdict::Pass };
         if self.defence.drops_packet() {

@@ -31,12 +31,12 @@ fn naming(packet: &[u8]) -> u32 {
 
 impl Director {
     /// Whether the error or reset in `packet` can be sent. What comes from an address that is neither virtual nor the
-    /// host's, of a network whose packets have marks, does not leave; for IPv6 it comes from the host instead (kernel
+    /// host's, of marked packets, does not leave; for IPv6 it comes from the host instead (kernel
     /// behaviour, experiment `mark_services.py`).
     pub(crate) fn speaks(&self, host: &dyn Host, packet: &mut Packet<'_>) -> bool {
         let Ok(headers) = Headers::parse(packet.as_slice()) else { return false };
         let from = headers.source;
-        if !self.marks.cover(from)
+        if !(self.marks.cover(from) || packet.mark() != 0)
             || self.interests.is_virtual(from)
             || host.address_kind(from) == AddressKind::Local
         {
@@ -57,7 +57,9 @@ impl Director {
     /// that the host does not have.
     pub(crate) fn leave(&self, host: &dyn Host, packet: &mut Packet<'_>, headers: &Headers) -> Verdict {
         let address = headers.destination;
-        if !self.config.refuses_for_virtual
+        // What came from the host's stack goes on there.
+        if packet.hook().is_some()
+            || !self.config.refuses_for_virtual
             || !self.interests.is_virtual(address)
             || host.address_kind(address) == AddressKind::Local
         {

@@ -32,6 +32,8 @@ counters! {
     Received = "received",
     /// Received from the host's stack: answers of a local real server.
     ReceivedFromHost = "received-from-host",
+    /// Received from netfilter: with a mark, or from a client on this host.
+    ReceivedFromNetfilter = "received-from-netfilter",
     /// Given to an interface to send.
     Sent = "sent",
     /// Given to the host's stack.
@@ -82,6 +84,8 @@ counters! {
     NoFrame = "no-frame",
     /// Dropped: the host's stack did not take it.
     HostPortFailed = "host-port-failed",
+    /// Dropped: from an interface, for the host, but with an address of the host as its source.
+    ForgedSource = "forged-source",
 }
 
 /// The counters' values.

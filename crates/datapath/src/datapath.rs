@@ -16,6 +16,7 @@ use crate::fast_path::exits;
 use crate::fast_path::{FastPath, Shared};
 use crate::input::{self, Input};
 use crate::interests::Interests;
+use crate::netfilter::Netfilter;
 use crate::network::{Event, Network};
 use crate::output::Output;
 use crate::program::{Endpoint, Program, ProgramCounters};
@@ -61,6 +62,7 @@ pub struct Datapath {
     pub(crate) network: Network,
     pub(crate) output: Output,
     pub(crate) interests: Interests,
+    pub(crate) netfilter: Netfilter,
     pub(crate) fast_path: Option<FastPath>,
     pub(crate) syn_filter: Switch,
     /// Timeouts as the program has them.
@@ -96,7 +98,8 @@ impl Datapath {
     /// The descriptors to wait for: [`Datapath::turn`] has work when one is readable. They stay the same.
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let sockets = self.output.ports.iter().flat_map(|port| &port.sockets).map(AsFd::as_fd);
-        sockets.chain([self.output.host.as_fd(), self.network.monitor().as_fd()]).collect()
+        let queue = self.netfilter.queue.iter().map(AsFd::as_fd);
+        sockets.chain([self.output.host.as_fd(), self.network.monitor().as_fd()]).chain(queue).collect()
     }
 
     /// A counter's value since the start.
@@ -210,6 +213,9 @@ impl Datapath {
         let received = self.receive_from_host(now, engine);
         turn.received += received as u64;
         turn.more |= received >= BURST;
+        let received = self.receive_from_netfilter(now, engine);
+        turn.received += received as u64;
+        turn.more |= received >= BURST;
         self.drop_overdue_fragments(now);
         self.output.review_waiting(&mut self.network, now, false);
         let retry = self.flush();
@@ -282,6 +288,25 @@ impl Datapath {
         while packets < BURST && input.take_from_host(engine) {
             packets += 1;
         }
+        packets
+    }
+
+    /// Takes the packets that wait in netfilter.
+    fn receive_from_netfilter(&mut self, now: Instant, engine: &mut (impl Engine + ?Sized)) -> usize {
+        let Self { output, network, interests, large, reassembly, netfilter, .. } = self;
+        let Some(queue) = &mut netfilter.queue else { return 0 };
+        for port in &mut output.ports {
+            port.transmit = 0;
+        }
+        let mut input = Input { output, network, interests, reassembly, now, port: 0, own: [0; 6], mtu: 0 };
+        let mut packets = 0;
+        while packets < BURST {
+            let Some(waiting) = queue.next() else { break };
+            packets += 1;
+            let fate = input.queued(engine, large, (waiting.hook, waiting.mark), queue.packet(&waiting));
+            queue.decide(&waiting, fate);
+        }
+        queue.flush();
         packets
     }
 
@@ -369,10 +394,13 @@ impl Datapath {
                 Ok(answered) => new.extend(answered),
                 Err(error) => tracing::warn!(?change, %error, "could not change the XDP program's map"),
             }
+            self.netfilter.apply(change);
             let (InterestChange::Added(interest) | InterestChange::Removed(interest)) = change;
             if let Interest::Server { protocol, address, port } = interest {
                 let server = Endpoint { protocol, address, port };
-                self.output.host.set_server(server, self.interests.is_local(&server));
+                let local = self.interests.is_local(&server);
+                self.output.host.set_server(server, local);
+                self.netfilter.set_local_server(&server, local);
             }
         }
         self.announce(new);
@@ -391,7 +419,12 @@ impl Datapath {
     /// Leads the answers of those real servers that are on this host through the host port.
     fn follow_servers(&mut self) {
         match self.interests.follow_servers(&mut self.program, &self.network) {
-            Ok(servers) => self.output.host.set_servers(servers),
+            Ok((servers, changed)) => {
+                for server in &changed {
+                    self.netfilter.set_local_server(server, servers.contains(server));
+                }
+                self.output.host.set_servers(servers);
+            }
             Err(error) => tracing::warn!(%error, "could not change the XDP program's map"),
         }
     }

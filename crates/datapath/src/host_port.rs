@@ -32,6 +32,8 @@ pub(crate) struct HostPort {
     file: File,
     requests: Requests,
     rules: BTreeSet<Endpoint>,
+    /// Index of the device.
+    pub(crate) interface: u32,
 }
 
 impl HostPort {
@@ -52,7 +54,7 @@ impl HostPort {
         })?;
         let failed = |source| OpenError::Netlink { what: "set up the TUN device", source };
         let requests = Requests::open().map_err(failed)?;
-        let mut port = Self { file, requests, rules: BTreeSet::new() };
+        let mut port = Self { file, requests, rules: BTreeSet::new(), interface: 0 };
         port.set_up(name, mtu).map_err(failed)?;
         Ok(port)
     }
@@ -63,6 +65,8 @@ impl HostPort {
         let strict =
             fs::read_to_string("/proc/sys/net/ipv4/conf/all/rp_filter").is_ok_and(|all| all.trim() == "1");
         setting(&format!("ipv4/conf/{name}/rp_filter"), if strict { "2" } else { "0" });
+        // Clients on this host get their answers by it, maybe from a virtual address that is the host's.
+        setting(&format!("ipv4/conf/{name}/accept_local"), "1");
         // No link-local address, no router discovery.
         setting(&format!("ipv6/conf/{name}/addr_gen_mode"), "1");
         setting(&format!("ipv6/conf/{name}/accept_ra"), "0");
@@ -73,6 +77,7 @@ impl HostPort {
             return Err(io::ErrorKind::NotFound.into());
         };
         let index = link.header.index;
+        self.interface = index;
         let mut message = LinkMessage::default();
         message.header.index = index;
         message.header.flags = LinkFlags::Up;

@@ -132,6 +132,12 @@ impl Input<'_> {
             (Verdict::Pass, Some(next)) if origin == Origin::Host => {
                 self.output.send(self.network, self.now, frame, start, len, next);
             }
+            // The host port takes packets from the host's own addresses: they come from here. From a link they are forged.
+            (Verdict::Deliver | Verdict::Pass, _)
+                if origin != Origin::Host && is_from_us(self.network, packet.as_slice()) =>
+            {
+                self.output.discard(frame, Counter::ForgedSource);
+            }
             (Verdict::Deliver | Verdict::Pass, _) => self.output.give_to_host(frame, start, len),
             (Verdict::Reply(_), None) => self.output.discard(frame, Counter::Malformed),
             (Verdict::Drop(_), _) => self.output.discard(frame, Counter::DroppedByDirector),
@@ -224,6 +230,9 @@ impl Input<'_> {
             }
             (Verdict::Reply(_), Some(next)) => {
                 self.output.send_slice(self.network, self.now, packet.as_slice(), next, None);
+            }
+            (Verdict::Deliver | Verdict::Pass, _) if is_from_us(self.network, packet.as_slice()) => {
+                self.output.counters.count(Counter::ForgedSource);
             }
             (Verdict::Pass, _) => self.output.give_pieces_to_host(packet.as_slice(), pieces),
             (Verdict::Deliver, _) => self.output.give_slice_to_host(packet.as_slice()),
@@ -318,8 +327,13 @@ fn is_echo_request(packet: &[u8], headers: &Headers) -> bool {
     headers.payload(packet).first() == Some(&kind)
 }
 
+/// Whether an address of this host is the packet's source.
+fn is_from_us(network: &Network, packet: &[u8]) -> bool {
+    Headers::parse(packet).is_ok_and(|headers| network.is_own(headers.source))
+}
+
 /// The destination address of an IP packet.
-fn destination(packet: &[u8]) -> Option<IpAddr> {
+pub(crate) fn destination(packet: &[u8]) -> Option<IpAddr> {
     match packet.first()? >> 4 {
         4 => Some(IpAddr::from(<[u8; 4]>::try_from(packet.get(16..20)?).ok()?)),
         6 => Some(IpAddr::from(<[u8; 16]>::try_from(packet.get(24..40)?).ok()?)),

@@ -67,7 +67,7 @@ impl Interests {
         self.local_servers.contains(server)
     }
 
-    /// Finds out anew which servers are on this host, after its addresses changed; returns them.
+    /// Finds out anew which servers are on this host, after its addresses changed; returns them, and those of which it changed.
     ///
     /// Their answers come back by the host port, so what goes to them must too, also past any service: the host's
     /// reverse path filter would drop packets whose answers leave by another interface.
@@ -75,7 +75,7 @@ impl Interests {
         &mut self,
         program: &mut Program,
         network: &Network,
-    ) -> Result<&BTreeSet<Endpoint>, MapError> {
+    ) -> Result<(&BTreeSet<Endpoint>, Vec<Endpoint>), MapError> {
         let local: BTreeSet<_> =
             self.servers.iter().filter(|server| network.is_own(server.address)).copied().collect();
         let old = std::mem::replace(&mut self.local_servers, local);
@@ -83,7 +83,7 @@ impl Interests {
         for endpoint in &changed {
             self.tell_virtual(endpoint, program)?;
         }
-        Ok(&self.local_servers)
+        Ok((&self.local_servers, changed))
     }
 
     /// Tells the program whether packets to an endpoint are wanted.
@@ -172,6 +172,8 @@ impl Interests {
                 }
                 Ok(None)
             }
+            // XDP comes before netfilter.
+            Interest::Mark { .. } => Ok(None),
             // Nobody is answered for a network: its packets come by routes.
             Interest::Network { protocol, address, prefix } => {
                 self.set_network(protocol, (address, prefix), added, program)?;

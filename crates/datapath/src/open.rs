@@ -10,6 +10,7 @@ use crate::datapath::{Attached, Datapath};
 use crate::fast_path::FastPath;
 use crate::host_port::HostPort;
 use crate::interests::Interests;
+use crate::netfilter::Netfilter;
 use crate::netlink::Links;
 use crate::network::Network;
 use crate::output::{FRAME_ROOM, Output, Port};
@@ -76,6 +77,7 @@ pub(crate) fn open(options: &Options) -> Result<Datapath, OpenError> {
     let mtus = interfaces.iter().filter_map(|(index, _)| network.links().get(*index)).map(|link| link.mtu);
     let mtu = mtus.min().unwrap_or(1500).clamp(1280, FRAME_ROOM as u32);
     let host = HostPort::open(&options.host_port, mtu)?;
+    let netfilter = Netfilter::open(host.interface, options.local_clients);
     let indices = interfaces.iter().map(|(index, _)| *index).collect();
     let mut datapath = Datapath {
         program,
@@ -90,6 +92,7 @@ pub(crate) fn open(options: &Options) -> Result<Datapath, OpenError> {
             identification: unpredictable() as u32,
         },
         interests: Interests::new(options.answer_arp, indices),
+        netfilter,
         fast_path,
         syn_filter,
         timeouts: [0; TIMEOUTS],

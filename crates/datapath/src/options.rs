@@ -24,6 +24,8 @@ pub struct Options {
     pub xdp_mode: XdpMode,
     /// Answer ARP, neighbour solicitations and echo requests for virtual addresses that are not the host's.
     pub answer_arp: bool,
+    /// Have netfilter give away the packets of clients on this host to virtual services.
+    pub local_clients: bool,
     /// Frames of 4096 bytes per receive queue: half of them wait for packets, the others are in processing or being
     /// sent. Made a power of two.
     pub frames_per_queue: u32,
@@ -42,6 +44,7 @@ impl Default for Options {
             interfaces: Vec::new(),
             xdp_mode: XdpMode::Auto,
             answer_arp: true,
+            local_clients: true,
             frames_per_queue: 4096,
             fast_path: None,
             syn_filter: SynFilter::Auto,

@@ -90,8 +90,15 @@ pub(crate) struct Run {
     /// interfaces that can take its frames, the daemon by others: a virtual cable (veth) can while its other end has GRO on
     /// (`ethtool -K NAME gro on`) or an XDP program. Answers of masqueraded servers need the host's forwarding
     /// (net.ipv4.ip_forward, net.ipv6.conf.all.forwarding), else the daemon sends them.
-    #[arg(long, value_name = "WHETHER", value_enum, default_value_t = FastPath::Off)]
-    fast_path: FastPath,
+    #[arg(long, value_name = "WHETHER", value_enum, default_value_t = Switch::Off)]
+    fast_path: Switch,
+
+    /// Whether clients on this host reach virtual services, as with kernel IPVS
+    ///
+    /// Netfilter then gives away what this host sends to virtual services. With "off" it does so only with what has the mark of
+    /// a service by mark. Needs nf_tables and netfilter queues in the kernel; the daemon logs if they are missing.
+    #[arg(long, value_name = "WHETHER", value_enum, default_value_t = Switch::On)]
+    local_clients: Switch,
 
     /// Most connections at a time; about 96 bytes of memory each
     #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..))]
@@ -149,12 +156,12 @@ enum XdpMode {
     Auto,
 }
 
-/// Whether packets of established connections are forwarded in the XDP program.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FastPath {
-    /// Where interfaces can
+/// Whether something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    /// Where the host can
     On,
-    /// The daemon forwards everything
+    /// Nowhere
     Off,
 }
 
@@ -185,7 +192,7 @@ impl Run {
             // The argument's range is the type's.
             maglev_size: MaglevSize::of_index(self.mh_table_index).unwrap_or_default(),
             shown_table_size: self.table_size,
-            fast_path: matches!(self.fast_path, FastPath::On),
+            fast_path: self.fast_path == Switch::On,
             datapath: ipvs_datapath::Options {
                 interfaces: self.interfaces,
                 xdp_mode: match self.xdp {
@@ -199,6 +206,7 @@ impl Run {
                     SynFilter::Auto => ipvs_datapath::SynFilter::Auto,
                     SynFilter::On => ipvs_datapath::SynFilter::On,
                 },
+                local_clients: self.local_clients == Switch::On,
                 ..ipvs_datapath::Options::default()
             },
         }

@@ -21,6 +21,7 @@ EXAMPLES
   ipvsd lab --bulk 3000000 --connections 64             64 downloads at once, then 64 uploads, of 3 MB each
   ipvsd lab --at-once 10000 --concurrency 100           10 000 connections open at once, two requests on each
   ipvsd lab --syn-flood --half-open-quota 20000         requests in the midst of a SYN flood
+  ipvsd lab --client-on-director                        requests of the director's own
   ipvsd lab --keep                                      leaves it up and prints commands to play with it
 
 EXIT CODES
@@ -122,6 +123,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "WHEN", value_parser = ["off", "auto", "on"])]
     syn_filter: Option<String>,
 
+    /// The requests come from the director itself
+    #[arg(long, conflicts_with_all = ["direct", "syn_flood"])]
+    client_on_director: bool,
+
     /// No director: the client asks the servers in turn, through plain kernel forwarding, for comparison
     #[arg(long)]
     direct: bool,
@@ -216,6 +221,7 @@ impl Arguments {
             xdp: self.xdp.clone(),
             fast_path: self.fast_path.clone(),
             syn_filter: self.syn_filter.clone(),
+            client_on_director: self.client_on_director,
             direct: self.direct,
             ipvsadm: self.ipvsadm.clone().unwrap_or_else(|| this.with_file_name("ipvsadm")),
             ipvsd: self.ipvsd.clone().unwrap_or(this),

@@ -160,6 +160,26 @@ fn tunneling_gre() {
     tunneled("gre");
 }
 
+/// The director's own requests: HTTP and datagrams, one in fragments, with the virtual address nobody's.
+#[test]
+fn clients_on_the_director() {
+    for mode in ["nat", "dr"] {
+        for family in [&[][..], &["--ipv6"]] {
+            for load in [
+                &["--fast-path", "on"][..],
+                &["--udp"],
+                &["--udp", "--datagram", "8000", "--concurrency", "1"],
+            ] {
+                let arguments =
+                    [&["--client-on-director", "--requests", "60", "--mode", mode], family, load].concat();
+                let report = good(&arguments);
+                assert_eq!(report["failed"], 0, "{arguments:?}: {report}");
+                assert_eq!(served(&report), [20, 20, 20], "{arguments:?}: {report}");
+            }
+        }
+    }
+}
+
 macro_rules! matrix {
     ($($scheduler:ident)*) => {$(
         mod $scheduler {

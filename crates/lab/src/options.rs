@@ -97,6 +97,8 @@ pub struct Options {
     pub fast_path: Option<String>,
     /// Value for the daemon's `--syn-filter`; none leaves the daemon's default.
     pub syn_filter: Option<String>,
+    /// The requests are the director's own: its clients run on it.
+    pub client_on_director: bool,
     /// No director: the client asks the servers themselves in turn, through plain kernel forwarding.
     pub direct: bool,
     /// The `ipvsd` executable.
@@ -177,6 +179,13 @@ impl Options {
                     "a rate above 0 and at most {MAX_REQUESTS_IN_FLOOD} requests, please"
                 ));
             }
+        }
+        if self.client_on_director && (self.direct || self.flood.is_some()) {
+            return refuse(
+                "a client on the director asks through it, beside no flood: leave out --client-on-director, or --direct and \
+                 --syn-flood"
+                    .into(),
+            );
         }
         if !self.direct {
             for (path, option) in [(&self.ipvsd, "--ipvsd"), (&self.ipvsadm, "--ipvsadm")] {

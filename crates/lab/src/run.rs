@@ -191,7 +191,7 @@ impl Lab<'_> {
 
     /// Says how to play with the lab, and waits for a signal.
     fn keep(&mut self, mut daemon: Option<&mut Daemon>) -> Result<(), Error> {
-        let client = self.topology.client.namespace.name();
+        let client = self.topology.asking(self.options).namespace.name();
         let service = self.topology.service;
         let mut lines = vec!["\nThe lab stays up. In another terminal, as root:".to_owned()];
         lines.push(match self.options.protocol {

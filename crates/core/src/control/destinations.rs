@@ -34,9 +34,7 @@ impl Director {
                     AddressKind::LinkLocal | AddressKind::Other => return Err(Error::AddressNotUnicast),
                 }
                 let index = self.destinations.insert(id, config, service)?;
-                if let Some(interest) = Interest::of_service(&service) {
-                    self.interests.hold(interest);
-                }
+                self.interests.hold(Interest::of_service(&service));
                 index
             }
         };
@@ -136,9 +134,7 @@ impl Director {
     pub(crate) fn empty_trash(&mut self, now: Instant) {
         for index in self.trash.expire(now, &self.destinations) {
             let Some(destination) = self.destinations.remove(index) else { continue };
-            if let Some(interest) = Interest::of_service(&destination.service_id) {
-                self.interests.release(interest);
-            }
+            self.interests.release(Interest::of_service(&destination.service_id));
             for interest in destination.interests {
                 self.interests.release(interest);
             }

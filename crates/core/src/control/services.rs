@@ -55,9 +55,7 @@ impl Director {
             self.connections.expect_templates();
         }
         self.services.start_upkeep(index, now);
-        if let Some(interest) = Interest::of_service(&id) {
-            self.interests.hold(interest);
-        }
+        self.interests.hold(Interest::of_service(&id));
         Ok(Reply::Done)
     }
 
@@ -140,9 +138,7 @@ impl Director {
         }
         self.connections.half_open.close(service.half_open);
         self.seek_orphans();
-        if let Some(interest) = Interest::of_service(&service.id) {
-            self.interests.release(interest);
-        }
+        self.interests.release(Interest::of_service(&service.id));
     }
 
     /// A seed for one scheduler, different each time.

@@ -120,13 +120,16 @@ pub(crate) fn towards_server(
 }
 
 /// What the host's forwarding checks before IPVS sees a server's packet: hop limit and route, with errors from the
-/// host's own address that quote the packet as it came.
+/// host's own address that quote the packet as it came. One to a client on this host is not forwarded.
 pub(crate) fn towards_client(
     arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
     next: IpAddr,
     reporter: Option<IpAddr>,
 ) -> Result<(), Verdict> {
+    if is_local(arrival.host, next) {
+        return Ok(());
+    }
     check_hop_limit(arrival, packet, reporter)?;
     check_route(arrival, packet, next, reporter)?;
     rewrite::decrement_hop_limit(packet.as_mut_slice());

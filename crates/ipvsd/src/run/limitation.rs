@@ -1,6 +1,6 @@
 //! Settings that are stored and shown but do not have their effect yet, or never will: whoever sets one shall know.
 
-use ipvs_core::{Command, ServiceId, Sysctl};
+use ipvs_core::{Command, Sysctl};
 use tracing::warn;
 
 /// What was said already: each limitation is logged once.
@@ -30,12 +30,6 @@ pub(super) fn of(command: &Command) -> Vec<&'static str> {
         }
     };
     match command {
-        Command::AddService(id, _) | Command::EditService(id, _) => {
-            add(
-                matches!(id, ServiceId::Mark { .. }),
-                "firewall marks of netfilter, not yet implemented; a service by mark takes what the rules of `ipvsd mark` mark",
-            );
-        }
         Command::SetSysctl(sysctl, values) => {
             let changes = !sysctl.default_values().starts_with(values);
             add(changes && !is_effective(*sysctl), without_effect(*sysctl));
@@ -88,6 +82,8 @@ fn without_effect(sysctl: Sysctl) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use ipvs_core::ServiceId;
+
     use super::*;
 
     #[test]

@@ -38,7 +38,7 @@ pub(crate) fn run(
         let start = Instant::now();
         let to = target(index, topology, options.direct);
         // Every connection passes every gate, failed or not, so that none waits for ever.
-        let mut state = http::connect(source(index, topology.client.address), to, STALL);
+        let mut state = http::connect(source(index, topology.asking(options).address), to, STALL);
         gate.wait();
         let begin = Instant::now();
         let server = state
@@ -60,7 +60,7 @@ pub(crate) fn run(
             Sample { outcome: outcome.map_err(|error| explain(&error, STALL)), elapsed: start.elapsed() };
         samples.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
     };
-    topology.client.namespace.run(|| {
+    topology.asking(options).namespace.run(|| {
         std::thread::scope(|scope| {
             for index in 0..bulk.connections {
                 let converse = &converse;

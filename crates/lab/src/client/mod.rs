@@ -59,7 +59,7 @@ pub(crate) fn run(
             samples.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(sample);
         }
     };
-    topology.client.namespace.run(|| {
+    topology.asking(options).namespace.run(|| {
         std::thread::scope(|scope| {
             for _ in 0..options.concurrency.min(options.requests) {
                 scope.spawn(work);
@@ -72,10 +72,11 @@ pub(crate) fn run(
 
 fn request(index: usize, topology: &Topology, options: &Options) -> Sample {
     let to = target(index, topology, options.direct);
+    let own = topology.asking(options).address;
     let start = Instant::now();
     let outcome = match options.protocol {
-        Protocol::Tcp => http::get_name(source(index, topology.client.address), to),
-        Protocol::Udp => udp::echo(source(index, topology.client.address), to, index, options.datagram),
+        Protocol::Tcp => http::get_name(source(index, own), to),
+        Protocol::Udp => udp::echo(source(index, own), to, index, options.datagram),
     };
     Sample { outcome: outcome.map_err(|error| explain(&error, LIMIT)), elapsed: start.elapsed() }
 }

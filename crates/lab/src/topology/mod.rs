@@ -113,6 +113,11 @@ impl Topology {
         }
     }
 
+    /// The host whose requests they are.
+    pub(crate) fn asking(&self, options: &Options) -> &Host {
+        if options.client_on_director { &self.director } else { &self.client }
+    }
+
     /// The address of a server as the director's destination.
     pub(crate) fn destination(&self, host: &Host) -> SocketAddr {
         SocketAddr::new(host.address, self.server_port)

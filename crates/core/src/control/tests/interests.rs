@@ -102,6 +102,7 @@ fn ports() {
     let of_mark =
         [17, 132, 50, 51].map(|protocol| Interest::Server { protocol, address: server(1).address, port: 0 });
     expected.extend(of_mark);
+    expected.push(Interest::Mark { ipv6: false, mark: 1 });
     expected.sort();
     assert_eq!(bench.director.interests(), expected);
 }

@@ -192,9 +192,7 @@ fn check(
     // Connections are counted where they are, and keep their destination.
     let mut interests: BTreeMap<Interest, u32> = BTreeMap::new();
     for id in model.0.keys() {
-        if let Some(interest) = Interest::of_service(id) {
-            *interests.entry(interest).or_default() += 1;
-        }
+        *interests.entry(Interest::of_service(id)).or_default() += 1;
     }
     let mut counted = 0;
     for (index, it) in director.destinations.iter() {
@@ -207,9 +205,7 @@ fn check(
             assert!(!it.overloaded);
         }
         // Interests: of its service always, of its method, and of former methods while it has connections.
-        if let Some(interest) = Interest::of_service(&it.service_id) {
-            *interests.entry(interest).or_default() += 1;
-        }
+        *interests.entry(Interest::of_service(&it.service_id)).or_default() += 1;
         let DestinationId { address, port } = it.id;
         let wanted = match it.config.forwarding {
             ForwardingMethod::MASQUERADE => Interest::of_server(&it.service_id, address, port),
