@@ -10,8 +10,13 @@ use crate::network::{Family, Method, Network, Path};
 use crate::program::Program;
 use crate::wait_for;
 
-const PORT: &str = "5000";
+const PORT: u16 = 5000;
 const ASSOCIATIONS: usize = 6;
+
+/// Another one where ports are translated, so that checksums have to be, too.
+fn server_port(method: Method) -> u16 {
+    if method == Method::Masquerading { PORT + 1 } else { PORT }
+}
 
 /// Compiles both ends' program.
 fn compiled(network: &Network) -> PathBuf {
@@ -58,7 +63,7 @@ fn serve(network: &Network, program: &PathBuf, number: u8, place: (Method, Famil
         }
     };
     let (log, name) = (network.director.file(&format!("sctp{number}.log")), format!("server-{}", number + 1));
-    let mut command = inside(host, program, &["serve", &address, PORT, &name]);
+    let mut command = inside(host, program, &["serve", &address, &server_port(place.0).to_string(), &name]);
     command.stdin(Stdio::null());
     let server = Program::start(command, log.clone());
     wait_for("the server's end", || std::fs::read_to_string(&log).is_ok_and(|said| said.contains("ready")));
@@ -74,7 +79,7 @@ struct Asking {
 impl Asking {
     fn start(network: &Network, program: &PathBuf) -> Self {
         let (from, to, count) = (network.client_address(), network.address(), ASSOCIATIONS.to_string());
-        let mut command = inside(&network.client, program, &["ask", &from, &to, PORT, &count]);
+        let mut command = inside(&network.client, program, &["ask", &from, &to, &PORT.to_string(), &count]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let said = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut asking = Self { child, said };
@@ -117,7 +122,7 @@ fn states(network: &Network) -> Vec<String> {
 /// heartbeats, carry more, and are shut down.
 fn associations(test: &str, place: (Method, Family), path: Path) {
     let network = Network::new(test, place.0, place.1, path);
-    network.serve("--sctp-service", 5000, "-s rr");
+    network.serve("--sctp-service", PORT, server_port(place.0), "-s rr");
     let program = compiled(&network);
     let mut servers = [0, 1].map(|number| serve(&network, &program, number, place));
     let mut client = Asking::start(&network, &program);

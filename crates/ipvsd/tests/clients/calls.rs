@@ -18,7 +18,7 @@ const CALLS: u32 = 400;
 /// The network of these tests, with this service.
 fn network(test: &str, service: &str, path: Path) -> Network {
     let network = Network::new(test, Method::Masquerading, Family::V4, path);
-    network.serve("-u", 5060, service);
+    network.serve("-u", 5060, 5060, service);
     network
 }
 

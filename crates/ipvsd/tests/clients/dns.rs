@@ -34,8 +34,8 @@ struct Answers(String);
 impl Lab {
     fn new(test: &str, (method, family): (Method, Family), udp: &str, path: Path) -> Self {
         let network = Network::new(test, method, family, path);
-        network.serve("-u", 53, udp);
-        network.serve("-t", 53, "-s rr");
+        network.serve("-u", 53, 53, udp);
+        network.serve("-t", 53, 53, "-s rr");
         let servers = [0, 1].map(|number| start(&network, number));
         for number in [0, 1] {
             // From its own side, so that no question passes the director.

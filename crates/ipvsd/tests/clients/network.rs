@@ -162,8 +162,9 @@ impl Network {
         self.family.with_port(&self.address(), port)
     }
 
-    /// Adds a service with both servers: `protocol` is ipvsadm's option (`-u`), `options` the words of its other ones.
-    pub(crate) fn serve(&self, protocol: &str, port: u16, options: &str) {
+    /// Adds a service with both servers, at ports of their own: `protocol` is ipvsadm's option (`-u`), `options` the words of
+    /// its other ones.
+    pub(crate) fn serve(&self, protocol: &str, port: u16, server_port: u16, options: &str) {
         let service = self.virtual_service(port);
         let ipvsadm = |words: &[&str]| {
             let done = self.director.ipvsadm(words);
@@ -173,7 +174,7 @@ impl Network {
         ipvsadm(&[&["-A", protocol, &service], &*options].concat());
         let method = if self.method == Method::Masquerading { "-m" } else { "-g" };
         for number in [0, 1] {
-            let server = self.family.with_port(&self.server_address(number), port);
+            let server = self.family.with_port(&self.server_address(number), server_port);
             ipvsadm(&["-a", protocol, &service, "-r", &server, method]);
         }
     }
