@@ -57,7 +57,7 @@ pub fn is_repeat(line: &Line, hash: u64, now: Tick) -> bool {
             if age >= LEAST {
                 cells[place].store(tag | time, Ordering::Relaxed);
             }
-            return age >= LEAST && age <= MOST;
+            return (LEAST..=MOST).contains(&age);
         }
         if age >= oldest_age {
             (oldest, oldest_age) = (place, age);
