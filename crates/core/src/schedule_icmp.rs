@@ -26,7 +26,7 @@ impl Director {
         }
         let ((virtual_address, virtual_port), (client, client_port)) = quote.ends();
         // The error has the mark of the packet that its client might have sent.
-        let mark = self.marks.of(u16::from(protocol), virtual_address, virtual_port);
+        let mark = self.mark_of(protocol, virtual_address, virtual_port);
         let service = self.services.find(u16::from(protocol), virtual_address, virtual_port, mark);
         let Some(service) = service else { return Verdict::Pass };
         if self.defence.drops_packet() {
