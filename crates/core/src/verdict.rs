@@ -73,11 +73,11 @@ reasons! {
     Defence = "defence",
     /// The connection's destination was removed or is not available.
     DestinationUnavailable = "destination-unavailable",
-    /// TTL or hop limit ran out and no ICMP error could be sent.
+    /// TTL or hop limit ran out; the sender got an ICMP error where that could be sent.
     HopLimitExceeded = "hop-limit-exceeded",
     /// There is no route to the destination.
     NoRoute = "no-route",
-    /// The packet exceeds the path MTU, may not be fragmented, and no ICMP error could be sent.
+    /// The packet exceeds the path MTU and may not be fragmented; the sender got an ICMP error where that could be sent.
     TooBig = "too-big",
     /// A tunnel to the server leaves less than IPv6's smallest MTU, or there is no room for its headers.
     TunnelTooSmall = "tunnel-too-small",

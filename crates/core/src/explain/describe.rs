@@ -270,8 +270,8 @@ fn describe_candidate(destination: &Destination, chosen: bool) -> Step {
     let (why, word) = match (chosen, destination.usable()) {
         (true, _) => ("chosen", "chosen"),
         (false, true) => ("passed-over", "could be chosen too"),
-        (false, false) if config.weight <= 0 => ("weight-0", "not eligible: its weight is 0"),
-        (false, false) => ("overloaded", "not eligible: overloaded"),
+        (false, false) if config.weight <= 0 => ("weight-0", "not eligible for its weight"),
+        (false, false) => ("overloaded", "not eligible, overloaded"),
     };
     let server = end(destination.id.address, destination.id.port);
     let (active, inactive) = (destination.active, destination.inactive);
