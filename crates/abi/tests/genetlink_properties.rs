@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use ipvs_abi::genetlink::{Action, Exchange, Listing, Messages, Progress, Session, decode_request};
 use ipvs_core::{
     Command, ConnectionFlags, ConnectionInfo, Counters, DestinationConfig, DestinationId, DestinationInfo,
-    EngineData, Error, ForwardingMethod, Info, MOST_PORT_RANGES, MarkRule, MarkTarget, PortRange, Rates,
-    Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Stats, Timeouts, Tunnel,
+    EngineData, Error, Fact, ForwardingMethod, Info, MOST_PORT_RANGES, MarkRule, MarkTarget, PortRange,
+    Question, Rates, Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Stats, Step, Timeouts,
+    Tunnel,
 };
 use proptest::prelude::*;
 
@@ -84,10 +85,35 @@ fn command() -> impl Strategy<Value = Command> {
         Just(Command::ListServices { cursor: 0, limit: 64 }),
         service_id().prop_map(|service| Command::ListDestinations { service, cursor: 0, limit: 64 }),
         Just(Command::ListConnections { cursor: 0, limit: 64 }),
+        question().prop_map(Command::Explain),
         mark_rule().prop_map(Command::AddMark),
         mark_rule().prop_map(Command::DeleteMark),
         Just(Command::ListMarks { cursor: 0, limit: 64 }),
     ]
+}
+
+fn question() -> impl Strategy<Value = Question> {
+    let ends = any::<bool>().prop_flat_map(|ipv6| (address(ipv6), address(ipv6), any::<[u16; 2]>()));
+    (any::<(u8, u8, u16)>(), ends, any::<Option<u32>>()).prop_map(
+        |((protocol, flags, size), (source, destination, ports), mark)| Question {
+            protocol,
+            source: (source, ports[0]).into(),
+            destination: (destination, ports[1]).into(),
+            flags,
+            size,
+            mark,
+        },
+    )
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let fact = prop_oneof![
+        "[^\\x00]{0,40}".prop_map(Fact::Text),
+        any::<u64>().prop_map(Fact::Number),
+        any::<bool>().prop_map(Fact::Flag),
+    ];
+    ("[a-z-]{1,20}", "[^\\x00]{0,80}", proptest::collection::vec(("[a-z_]{1,20}", fact), 0..9))
+        .prop_map(|(name, text, facts)| Step { name, text, facts })
 }
 
 fn mark_rule() -> impl Strategy<Value = MarkRule> {
@@ -182,6 +208,8 @@ fn reply() -> impl Strategy<Value = (Command, Reply)> {
             Command::ListMarks { cursor, limit },
             Reply::Marks { items, next: None }
         )),
+        (question(), proptest::collection::vec(step(), 0..9))
+            .prop_map(|(question, steps)| (Command::Explain(question), Reply::Explanation(steps))),
         service_info().prop_map(|info| (Command::GetService(info.id), Reply::Service(Box::new(info)))),
         any::<[i32; 3]>().prop_map(|[tcp, tcp_fin, udp]| {
             (Command::GetTimeouts, Reply::Timeouts(Timeouts { tcp, tcp_fin, udp }))

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::explain::{Question, Step};
 use crate::marks::MarkRule;
 use crate::stats::{Counters, Stats};
 use crate::sync_daemon::{SyncDaemonConfig, SyncRole};
@@ -252,6 +253,8 @@ pub enum Command {
         /// At most this many.
         limit: usize,
     },
+    /// Ask what would become of a packet ([`Reply::Explanation`]). Nothing changes, nothing is sent.
+    Explain(Question),
     /// Ask for one service.
     GetService(ServiceId),
     /// List services after the given cursor (0: from the first), at most `limit`.
@@ -399,6 +402,8 @@ pub enum Reply {
     Stats(Box<TotalStats>),
     /// Dropped packets by reason.
     Drops(Vec<DropCount>),
+    /// What would become of a packet: what is decided about it, in order; the last is the verdict.
+    Explanation(Vec<Step>),
     /// Settings and their values.
     Sysctls(Vec<(Sysctl, Vec<i64>)>),
     /// The synchronisation daemons that run, the master first.

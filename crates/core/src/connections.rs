@@ -1,26 +1,18 @@
 //! The connections: the shared table, the wheel that ends them, which template controls which of them, and what templates
 //! of persistence engines stand for.
 
+pub(crate) use ipvs_flow::flag;
 use ipvs_flow::{EntryIndex, EntryRef, InsertError, NewConnection, Tick, Wheel, nanos, ticks};
 
 use std::time::Duration;
 
 use crate::destination::{Bound, DestinationIndex, Destinations};
+use crate::explain::{Copies, Journal};
 use crate::half_open::HalfOpen;
-use crate::memory::ConnectionTable;
+use crate::memory::{ConnectionTable, Lines, TableMemory};
 use crate::persistence::is_assured;
 use crate::template_data::TemplateData;
 use crate::time::Instant;
-
-/// Connection flags: the kernel's bits (spec section 2.6), as far as they are kept in the table's 16.
-pub(crate) mod flag {
-    /// Forwarding method.
-    pub(crate) const METHOD: u16 = 0x0007;
-    /// The server's packets do not pass here.
-    pub(crate) const NO_OUTPUT: u16 = 0x0080;
-    /// Counted as inactive.
-    pub(crate) const INACTIVE: u16 = 0x0100;
-}
 
 /// The connection table with its expiry.
 #[derive(Debug)]
@@ -74,6 +66,42 @@ impl Connections {
         release(table, control, template_data, half_open, destinations, index);
     }
 
+    /// From now on all changes are to copies, and no timer runs; returns the timers. `hash_key` is the table's.
+    pub(crate) fn begin_trial(&mut self, now: Tick, hash_key: [u64; 2]) -> Wheel {
+        self.change_memory(hash_key, |lines| match lines {
+            Lines::Real(memory) => Lines::Trial(Copies::of(memory)),
+            trial => trial,
+        });
+        self.control.before.begin();
+        self.half_open.begin_trial();
+        self.template_data.begin_trial();
+        std::mem::replace(&mut self.wheel, Wheel::new(0, now))
+    }
+
+    /// Everything is as it was before the trial.
+    pub(crate) fn end_trial(&mut self, hash_key: [u64; 2], wheel: Wheel) {
+        self.change_memory(hash_key, |lines| match lines {
+            Lines::Trial(copies) => Lines::Real(copies.into_original()),
+            real => real,
+        });
+        for (index, word) in self.control.before.end() {
+            if let Some(place) = self.control.words.get_mut(index as usize) {
+                *place = word;
+            }
+        }
+        self.half_open.end_trial();
+        self.template_data.end_trial();
+        self.wheel = wheel;
+    }
+
+    fn change_memory(&mut self, hash_key: [u64; 2], change: impl FnOnce(Lines) -> Lines) {
+        let layout = self.table.layout();
+        let table = |lines| ConnectionTable::known(lines, layout, hash_key);
+        let none = table(Lines::Real(TableMemory::Heap(Box::default())));
+        let lines = std::mem::replace(&mut self.table, none).into_memory();
+        self.table = table(change(lines));
+    }
+
     /// The destination of a connection or template.
     pub(crate) fn destination_of(&self, index: EntryIndex) -> Option<DestinationIndex> {
         Some(DestinationIndex(self.table.entry(index)?.destination()))
@@ -123,14 +151,14 @@ impl Connections {
     /// Makes room for templates, before the first persistent service gets a packet.
     pub(crate) fn expect_templates(&mut self) {
         let capacity = self.table.capacity() as usize;
-        if self.control.0.len() < capacity {
-            self.control.0 = vec![0; capacity];
+        if self.control.words.len() < capacity {
+            self.control.words = vec![0; capacity];
         }
     }
 
     /// Whether there may be templates.
     pub(crate) fn has_templates(&self) -> bool {
-        !self.control.0.is_empty()
+        !self.control.words.is_empty()
     }
 
     /// Puts a connection under the control of the template that it was made by.
@@ -178,38 +206,43 @@ fn release(
 /// Who controls whom, beside the table: by entry, of a connection the index of its template plus one, of a template the
 /// number of its connections. Empty while no service was ever persistent.
 #[derive(Debug, Default)]
-struct Control(Vec<u32>);
+struct Control {
+    words: Vec<u32>,
+    before: Journal<u32>,
+}
 
 impl Control {
     fn set(&mut self, connection: EntryIndex, template: EntryIndex) {
         self.clear(connection, false);
-        if let Some(word) = self.0.get_mut(connection.0 as usize) {
-            *word = template.0 + 1;
-        }
-        if let Some(count) = self.0.get_mut(template.0 as usize) {
-            *count += 1;
-        }
+        self.change(connection, |_| template.0 + 1);
+        self.change(template, |count| count + 1);
     }
 
     fn clear(&mut self, index: EntryIndex, is_template: bool) {
-        let word = self.0.get_mut(index.0 as usize).map_or(0, std::mem::take);
-        if !is_template
-            && let Some(template) = word.checked_sub(1)
-            && let Some(count) = self.0.get_mut(template as usize)
-        {
-            *count = count.saturating_sub(1);
+        let word = self.change(index, |_| 0);
+        if !is_template && let Some(template) = word.checked_sub(1) {
+            self.change(EntryIndex(template), |count| count.saturating_sub(1));
         }
+    }
+
+    /// Changes a word; returns what it was.
+    fn change(&mut self, index: EntryIndex, change: impl FnOnce(u32) -> u32) -> u32 {
+        let Some(word) = self.words.get_mut(index.0 as usize) else { return 0 };
+        let old = *word;
+        self.before.keep(index.0, || old);
+        *word = change(old);
+        old
     }
 
     fn template_of(&self, entry: &EntryRef<'_>, connection: EntryIndex) -> Option<EntryIndex> {
         if entry.is_template() {
             return None;
         }
-        self.0.get(connection.0 as usize)?.checked_sub(1).map(EntryIndex)
+        self.words.get(connection.0 as usize)?.checked_sub(1).map(EntryIndex)
     }
 
     fn count(&self, entry: &EntryRef<'_>, index: EntryIndex) -> u32 {
-        if entry.is_template() { self.0.get(index.0 as usize).copied().unwrap_or(0) } else { 0 }
+        if entry.is_template() { self.words.get(index.0 as usize).copied().unwrap_or(0) } else { 0 }
     }
 }
 

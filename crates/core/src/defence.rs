@@ -8,7 +8,7 @@ use crate::time::Instant;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// What each of the three settings has led to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Defence {
     /// Free memory in pages, as last told.
     available: u64,

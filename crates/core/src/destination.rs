@@ -8,6 +8,7 @@ use slab::Slab;
 use crate::command::{DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, ServiceId};
 use crate::error::Error;
 use crate::estimator::Estimated;
+use crate::explain::Journal;
 use crate::fast_path::DestinationChange;
 use crate::interest::Interest;
 use crate::service::ServiceIndex;
@@ -133,7 +134,11 @@ pub(crate) struct Destinations {
     changed: BTreeSet<DestinationIndex>,
     last_serial: u64,
     last_created: u64,
+    before: Journal<Load>,
 }
+
+/// What connections change of a destination: active, inactive, templates, references, overload.
+type Load = ([u32; 4], bool);
 
 impl Destinations {
     /// The destination at `index`.
@@ -274,9 +279,37 @@ impl Destinations {
         Some(destination)
     }
 
+    /// Changes of loads are to be taken back from now on.
+    pub(crate) fn begin_trial(&mut self) {
+        self.before.begin();
+    }
+
+    /// Takes back the changes of the trial.
+    pub(crate) fn end_trial(&mut self) {
+        for (index, ([active, inactive, persistent, references], overloaded)) in self.before.end() {
+            if let Some(destination) = self.slab.get_mut(index as usize) {
+                destination.active = active;
+                destination.inactive = inactive;
+                destination.persistent = persistent;
+                destination.references = references;
+                destination.overloaded = overloaded;
+            }
+        }
+    }
+
+    /// The destination at `index`, whose load is about to change.
+    fn load_mut(&mut self, index: DestinationIndex) -> Option<&mut Destination> {
+        let destination = self.slab.get_mut(index.0 as usize)?;
+        self.before.keep(index.0, || {
+            let it = &*destination;
+            ([it.active, it.inactive, it.persistent, it.references], it.overloaded)
+        });
+        Some(destination)
+    }
+
     /// Counts a connection or template at a destination. Reaching the upper threshold overloads it.
     pub(crate) fn bind(&mut self, index: DestinationIndex, bound: Bound) {
-        let Some(destination) = self.get_mut(index) else { return };
+        let Some(destination) = self.load_mut(index) else { return };
         destination.references += 1;
         match bound {
             Bound::Active => destination.active += 1,
@@ -295,7 +328,7 @@ impl Destinations {
     /// Takes back [`Destinations::bind`]; `bound` says as what the connection counts now. Falling from the lower
     /// limit to one less ends the overload.
     pub(crate) fn unbind(&mut self, index: DestinationIndex, bound: Bound) {
-        let Some(destination) = self.get_mut(index) else { return };
+        let Some(destination) = self.load_mut(index) else { return };
         destination.references = destination.references.saturating_sub(1);
         let counter = match bound {
             Bound::Active => &mut destination.active,
@@ -310,7 +343,7 @@ impl Destinations {
 
     /// An inactive connection becomes active.
     pub(crate) fn activate(&mut self, index: DestinationIndex) {
-        if let Some(destination) = self.get_mut(index) {
+        if let Some(destination) = self.load_mut(index) {
             destination.inactive = destination.inactive.saturating_sub(1);
             destination.active += 1;
         }
@@ -318,7 +351,7 @@ impl Destinations {
 
     /// An active connection becomes inactive.
     pub(crate) fn deactivate(&mut self, index: DestinationIndex) {
-        if let Some(destination) = self.get_mut(index) {
+        if let Some(destination) = self.load_mut(index) {
             destination.active = destination.active.saturating_sub(1);
             destination.inactive += 1;
         }

@@ -9,11 +9,12 @@ use crate::drop_entry::DropEntries;
 use crate::drops::Drops;
 use crate::error_limits::ErrorBuckets;
 use crate::estimator::{self, Estimated};
+use crate::explain::Trial;
 use crate::fast_path::{FastPath, Unsettled};
 use crate::forward::tunnel_path::TunnelPaths;
 use crate::interest::{Interest, InterestChange, Interests};
 use crate::marks::Marks;
-use crate::memory::{ConnectionTable, TableMemory};
+use crate::memory::{ConnectionTable, Lines, TableMemory};
 use crate::orphans::Orphans;
 use crate::scheduler::MaglevSize;
 use crate::service::Services;
@@ -93,7 +94,7 @@ pub struct Director {
     pub(crate) connections: Connections,
     pub(crate) fast_path: Option<Box<dyn FastPath + Send>>,
     pub(crate) unsettled: Unsettled,
-    drops: Drops,
+    pub(crate) drops: Drops,
     /// The entry that is looked at next for room in a full table.
     pub(crate) hand: u32,
     /// By [`Eviction`].
@@ -108,6 +109,8 @@ pub struct Director {
     /// Packets from clients are left to the host (`backup_only`).
     pub(crate) standby: bool,
     pub(crate) tunnel_paths: TunnelPaths,
+    /// While a packet is explained: nothing that it does is to stay.
+    pub(crate) trial: Option<Trial>,
 }
 
 impl Director {
@@ -124,7 +127,7 @@ impl Director {
     /// # Errors
     /// If the connection table cannot have this capacity, or not in this memory.
     pub fn in_memory(config: Config, now: Instant, memory: TableMemory) -> Result<Self, MemoryError> {
-        let table = ConnectionTable::over(memory, config.capacity, config.hash_key())?;
+        let table = ConnectionTable::over(Lines::Real(memory), config.capacity, config.hash_key())?;
         Ok(Self {
             config,
             timeouts: StateTimeouts::default(),
@@ -151,6 +154,7 @@ impl Director {
             error_buckets: ErrorBuckets::default(),
             own_error: None,
             tunnel_paths: TunnelPaths::default(),
+            trial: None,
             last_period: None,
         })
     }
@@ -216,6 +220,10 @@ impl Director {
 
     /// Counts something at a destination, its service and in total.
     pub(crate) fn count(&mut self, index: DestinationIndex, count: impl Fn(&mut Counters)) {
+        // Counters decide nothing.
+        if self.trial.is_some() {
+            return;
+        }
         if let Some(service) = self.destinations.count(index, &count) {
             self.services.count(service, &count);
         }

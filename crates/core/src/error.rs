@@ -76,6 +76,9 @@ pub enum Error {
     /// A mark rule without balanced protocol, with a prefix that is too long or ports that are no ranges (EINVAL).
     #[error("invalid mark rule")]
     InvalidMarkRule,
+    /// A packet to be explained that none can be: another protocol, two families, or too short (EINVAL).
+    #[error("no such packet can be")]
+    InvalidQuestion,
     /// A table of the director is full (ENOMEM).
     #[error("out of memory")]
     OutOfMemory,

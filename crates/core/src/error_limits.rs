@@ -97,7 +97,7 @@ impl Bucket {
 }
 
 /// The buckets of all and of each peer.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ErrorBuckets {
     all: Bucket,
     /// By hash; empty until the first error.

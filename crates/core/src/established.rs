@@ -9,6 +9,7 @@ use crate::command::ForwardingMethod;
 use crate::connections::{flag, tick};
 use crate::destination::DestinationIndex;
 use crate::director::Director;
+use crate::explain::describe;
 use crate::forward::{self, Ends};
 use crate::packet::Packet;
 use crate::protocol::{SCTP, Signal};
@@ -71,6 +72,12 @@ impl Director {
         if self.sysctls.value(Sysctl::ExpireNodestConn) == 0 {
             return Verdict::Drop(Reason::DestinationUnavailable);
         }
+        self.note(|_| {
+            describe::ends_for(
+                "destination-unavailable",
+                "its destination was removed, and with the setting expire_nodest_conn it ends",
+            )
+        });
         self.connections.remove(&mut self.destinations, index);
         self.schedule(arrival, packet, ports, signal)
     }
@@ -87,6 +94,13 @@ impl Director {
         index: EntryIndex,
     ) -> Verdict {
         let old = self.ends(index);
+        self.note(|_| {
+            describe::ends_for(
+                "reused",
+                "it has ended, or its destination has weight 0 with the setting expire_nodest_conn: \
+             this packet begins anew in its place (conn_reuse_mode)",
+            )
+        });
         self.connections.remove(&mut self.destinations, index);
         let verdict = self.schedule(arrival, packet, ports, signal);
         if let (Verdict::Reply(Reason::NoDestination), Some(old)) = (&verdict, old) {

@@ -35,6 +35,16 @@ pub(crate) struct Unsettled {
 }
 
 impl Unsettled {
+    /// How many connections there are.
+    pub(crate) fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Forgets those after the first `len`.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.connections.truncate(len);
+    }
+
     /// The mark of connections that had packets in this turn: neither 0 nor [`WITHHELD`].
     fn mark(&self) -> u8 {
         (self.turn % u32::from(WITHHELD - 1)) as u8 + 1

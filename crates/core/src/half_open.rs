@@ -9,6 +9,7 @@ use ipvs_flow::{EntryIndex, sctp, tcp};
 use slab::Slab;
 
 use crate::director::Director;
+use crate::explain::Journal;
 use crate::protocol::{SCTP, TCP};
 use crate::service::ServiceIndex;
 use crate::verdict::Eviction;
@@ -27,7 +28,7 @@ const BEFORE: usize = 0;
 const AFTER: usize = 1;
 
 /// Of a service that is gone, a queue lives until its last connection leaves it.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Queue {
     /// Index plus one, 0: none.
     oldest: u32,
@@ -42,13 +43,16 @@ pub(crate) struct HalfOpen {
     quota: u32,
     places: Vec<Place>,
     queues: Slab<Queue>,
+    places_before: Journal<Place>,
+    queues_before: Journal<Queue>,
 }
 
 impl HalfOpen {
     /// For a table of `capacity` entries; a quota of 0 is none.
     pub(crate) fn new(quota: u32, capacity: u32) -> Self {
         let places = if quota > 0 { vec![[0; 3]; capacity as usize] } else { Vec::new() };
-        let mut this = Self { quota, places, queues: Slab::new() };
+        let (places_before, queues_before) = Default::default();
+        let mut this = Self { quota, places, queues: Slab::new(), places_before, queues_before };
         this.open();
         this
     }
@@ -67,29 +71,65 @@ impl HalfOpen {
         }
     }
 
+    /// Changes are to be taken back from now on.
+    pub(crate) fn begin_trial(&mut self) {
+        self.places_before.begin();
+        self.queues_before.begin();
+    }
+
+    /// Takes back the changes of the trial.
+    pub(crate) fn end_trial(&mut self) {
+        for (index, before) in self.places_before.end() {
+            if let Some(place) = self.places.get_mut(index as usize) {
+                *place = before;
+            }
+        }
+        for (index, before) in self.queues_before.end() {
+            if let Some(queue) = self.queues.get_mut(index as usize) {
+                *queue = before;
+            }
+        }
+    }
+
+    fn place_mut(&mut self, entry: u32) -> Option<&mut Place> {
+        let place = self.places.get_mut(entry as usize)?;
+        self.places_before.keep(entry, || *place);
+        Some(place)
+    }
+
+    fn queue_mut(&mut self, index: u32) -> Option<&mut Queue> {
+        let queue = self.queues.get_mut(index as usize)?;
+        self.queues_before.keep(index, || *queue);
+        Some(queue)
+    }
+
     /// A connection has become half-open: the newest of its queue.
     fn enter(&mut self, entry: EntryIndex, index: QueueIndex) {
         self.leave(entry);
-        let Some(queue) = self.queues.get_mut(index.0 as usize) else { return };
-        let Some(place) = self.places.get_mut(entry.0 as usize) else { return };
+        if self.places.len() <= entry.0 as usize {
+            return;
+        }
         let number = entry.0 + 1;
+        let Some(queue) = self.queue_mut(index.0) else { return };
         let before = core::mem::replace(&mut queue.newest, number);
         if before == 0 {
             queue.oldest = number;
         }
         queue.len += 1;
-        *place = [before, 0, index.0 + 1];
+        if let Some(place) = self.place_mut(entry.0) {
+            *place = [before, 0, index.0 + 1];
+        }
         self.link(before, AFTER, number);
     }
 
     /// A connection is no longer half-open, or has ended.
     pub(crate) fn leave(&mut self, entry: EntryIndex) {
-        let Some(place) = self.places.get_mut(entry.0 as usize) else { return };
+        let Some(place) = self.place_mut(entry.0) else { return };
         let [before, after, number] = core::mem::take(place);
         let Some(index) = number.checked_sub(1) else { return };
         self.link(before, AFTER, after);
         self.link(after, BEFORE, before);
-        let Some(queue) = self.queues.get_mut(index as usize) else { return };
+        let Some(queue) = self.queue_mut(index) else { return };
         if before == 0 {
             queue.oldest = after;
         }
@@ -97,7 +137,8 @@ impl HalfOpen {
             queue.newest = before;
         }
         queue.len = queue.len.saturating_sub(1);
-        if queue.len == 0 && queue.closed {
+        // In a trial it stays, to be filled again.
+        if queue.len == 0 && queue.closed && !self.queues_before.is_open() {
             self.queues.try_remove(index as usize);
         }
     }
@@ -111,7 +152,7 @@ impl HalfOpen {
 
     fn link(&mut self, number: u32, to: usize, value: u32) {
         if let Some(index) = number.checked_sub(1)
-            && let Some(place) = self.places.get_mut(index as usize)
+            && let Some(place) = self.place_mut(index)
         {
             place[to] = value;
         }

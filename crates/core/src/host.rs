@@ -18,6 +18,28 @@ pub enum AddressKind {
     Other,
 }
 
+/// Whether a neighbour's hardware address is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reachability {
+    /// It is.
+    Known,
+    /// The first packet will ask for it.
+    Unknown,
+    /// It did not answer.
+    Failed,
+}
+
+/// Where a packet leaves this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextHop {
+    /// Name of the interface.
+    pub interface: String,
+    /// Whom it is sent to: the address itself or a router.
+    pub neighbour: IpAddr,
+    /// Whether that one can be sent to.
+    pub reachability: Reachability,
+}
+
 /// Facts about this host, asked by the engine: implemented over rtnetlink by `ipvs-datapath`, by a table in tests.
 pub trait Host {
     /// What `address` is to this host.
@@ -25,6 +47,11 @@ pub trait Host {
 
     /// The MTU, in bytes of IP packet, of the path to `address`; `None` if there is no route.
     fn path_mtu(&self, address: IpAddr) -> Option<u32>;
+
+    /// Where a packet to `address` leaves, without asking anybody; `None` if it does not, or it is not known.
+    fn next_hop(&self, _address: IpAddr) -> Option<NextHop> {
+        None
+    }
 
     /// The MTU of the interface `name`; `None` if there is none of that name.
     fn interface_mtu(&self, _name: &str) -> Option<u32> {

@@ -23,6 +23,7 @@ mod error;
 mod error_limits;
 mod established;
 mod estimator;
+mod explain;
 mod fast_path;
 mod forward;
 mod half_open;
@@ -67,8 +68,9 @@ pub use command::{
 pub use director::{Config, Director};
 pub use error::Error;
 pub use error_limits::ErrorLimits;
+pub use explain::{Fact, Question, Step};
 pub use fast_path::{DestinationChange, FastPath};
-pub use host::{AddressKind, Host};
+pub use host::{AddressKind, Host, NextHop, Reachability};
 pub use interest::{Interest, InterestChange};
 pub use ipvs_flow::MemoryError;
 pub use marks::{MOST_MARK_RULES, MOST_PORT_RANGES, MarkRule, PortRange};

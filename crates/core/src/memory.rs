@@ -3,7 +3,9 @@
 use core::fmt;
 use core::ops::Deref;
 
-use ipvs_flow::{Layout, Line, MemoryError, Table};
+use ipvs_flow::{Layout, Line, Memory, MemoryError, Table};
+
+use crate::explain::Copies;
 
 /// Memory for the connection table: the heap, or what is shared with a forwarder beside the director.
 pub enum TableMemory {
@@ -14,7 +16,26 @@ pub enum TableMemory {
 }
 
 /// The connection table of a director.
-pub(crate) type ConnectionTable = Table<TableMemory>;
+pub(crate) type ConnectionTable = Table<Lines>;
+
+/// The lines of a director's connection table.
+#[derive(Debug)]
+pub(crate) enum Lines {
+    /// Themselves.
+    Real(TableMemory),
+    /// Copies, in a trial.
+    Trial(Copies),
+}
+
+impl Memory for Lines {
+    #[inline(always)]
+    fn line(&self, number: u32) -> Option<&Line> {
+        match self {
+            Self::Real(memory) => memory.get(number as usize),
+            Self::Trial(copies) => copies.line(number as usize),
+        }
+    }
+}
 
 impl TableMemory {
     /// Heap memory for a table of `capacity` connections.

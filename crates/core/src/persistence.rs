@@ -11,6 +11,7 @@ use crate::command::ServiceId;
 use crate::connections::tick;
 use crate::destination::{Bound, DestinationIndex};
 use crate::director::Director;
+use crate::explain::describe;
 use crate::schedule::{Refusal, Route};
 use crate::scheduler::Flow;
 use crate::service::{FTP, Service, ServiceIndex};
@@ -63,8 +64,12 @@ impl Director {
         // The server's own port, where the packet is to the service's own.
         let (own_port, timeout) = (settings.own_port(), lifetime(settings.timeout));
         let template = match self.valid_template(&key, caller) {
-            Some(template) => template,
+            Some(template) => {
+                self.note(|it| it.describe_template(tick(flow.now), template));
+                template
+            }
             None => {
+                self.note(|_| describe::no_template());
                 let destination = self.choose(service, flow).ok_or(Refusal::NoDestination)?;
                 let one_port = is_for_one_port(own_port, flow);
                 let port = self.destinations.get(destination).map_or(0, |destination| destination.id.port);
@@ -104,6 +109,7 @@ impl Director {
         if valid {
             return Some(index);
         }
+        self.note(|it| it.describe_invalid_template(index));
         self.connections.table.unhook(index);
         None
     }

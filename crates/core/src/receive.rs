@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use ipvs_flow::{Address, EntryIndex, Key};
 use ipvs_wire::{Fragment, Headers, checksum, transport};
 
-use crate::connections::flag;
+use crate::connections::{flag, tick};
 use crate::destination::DestinationIndex;
 use crate::director::Director;
+use crate::explain::describe;
 use crate::host::{AddressKind, Host};
 use crate::packet::Packet;
 use crate::protocol::{ICMP, ICMPV6, Signal};
@@ -64,6 +65,7 @@ impl Director {
         let headers = arrival.headers;
         if self.services.len() == 0 {
             // The kernel's hooks vanish with a namespace's last service; connections wait in the table.
+            self.note(|_| describe::left_alone("no-services", "the director has no service at all"));
             return Verdict::Pass;
         }
         if !headers.is_ipv6() && !checksum::verify_ipv4_header(packet.as_slice()) {
@@ -92,6 +94,11 @@ impl Director {
             (headers.source, ports.source),
             (headers.destination, ports.destination),
         );
+        self.note(|it| it.describe_match(tick(arrival.now), found));
+        if self.standby && !matches!(found, Some(Match::Outbound(_))) {
+            let text = "the director stands by (backup_only): packets from clients are the host's";
+            self.note(|_| describe::left_alone("standby", text));
+        }
         match found {
             Some(Match::Inbound(_)) if self.standby => Verdict::Pass,
             Some(Match::Inbound(index)) if self.replaces(index, signal) => {
@@ -100,7 +107,10 @@ impl Director {
             Some(Match::Inbound(index)) => self.inbound(arrival, packet, ports, signal, index),
             Some(Match::Outbound(index)) => self.outbound(arrival, packet, signal, index),
             None => match self.begin_by_server(arrival, packet, ports, signal) {
-                Some(verdict) => verdict,
+                Some(verdict) => {
+                    self.note(|_| describe::server_begins());
+                    verdict
+                }
                 None => match self.refuse_stray(arrival, packet, ports, signal) {
                     Some(verdict) => verdict,
                     None if self.standby => Verdict::Pass,

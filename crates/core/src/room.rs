@@ -39,6 +39,7 @@ impl Director {
     }
 
     pub(crate) fn evict(&mut self, entry: EntryIndex, reason: Eviction) {
+        self.note(|it| it.describe_eviction(entry, reason));
         self.connections.end(&mut self.destinations, entry);
         self.evictions[reason as usize] += 1;
     }

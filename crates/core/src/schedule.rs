@@ -7,6 +7,7 @@ use crate::command::ForwardingMethod;
 use crate::connections::{flag, tick};
 use crate::destination::{Bound, DestinationIndex};
 use crate::director::Director;
+use crate::explain::describe;
 use crate::forward::Ends;
 use crate::packet::Packet;
 use crate::protocol::{SCTP, Signal, TCP};
@@ -80,18 +81,22 @@ impl Director {
     ) -> Verdict {
         let headers = arrival.headers;
         if !signal.starts_connection(&self.sysctls) {
+            self.note(|_| describe::starts_nothing(signal));
             return Verdict::Pass;
         }
-        let protocol = u16::from(headers.protocol);
-        let mark = self.mark_of(packet, protocol, headers.destination, ports.destination);
-        let Some(service) = self.services.find(protocol, headers.destination, ports.destination, mark) else {
+        let (protocol, to) = (u16::from(headers.protocol), headers.destination);
+        let mark = self.mark_of(packet, protocol, to, ports.destination);
+        let Some(service) = self.services.find(protocol, to, ports.destination, mark) else {
+            self.note(|_| describe::no_service(signal, to, ports, mark));
             return Verdict::Pass;
         };
+        self.note(|it| it.describe_service(service, ports, mark));
         // Also what would not be scheduled (seen: a SYN from port 20).
         if self.defence.drops_packet() {
             return Verdict::Drop(Reason::Defence);
         }
         if ports.source == FTP_DATA {
+            self.note(|_| describe::from_ftp_data());
             return Verdict::Pass;
         }
         let flow = Flow {
@@ -102,7 +107,10 @@ impl Director {
             destination_port: ports.destination,
         };
         let payload = behind_header(packet, headers);
-        let Some(route) = self.route(service, headers.protocol, &flow, payload) else { return Verdict::Pass };
+        let Some(route) = self.route(service, headers.protocol, &flow, payload) else {
+            self.note(|it| it.describe_other_port(&flow));
+            return Verdict::Pass;
+        };
         let outcome = route.and_then(|route| {
             if route.one_packet {
                 return Ok(self.forward_once(arrival, packet, &flow, &route));
@@ -147,6 +155,9 @@ impl Director {
 
     /// Asks the service's scheduler.
     pub(crate) fn choose(&mut self, service: ServiceIndex, flow: &Flow) -> Option<DestinationIndex> {
+        if self.trial.is_some() {
+            return self.try_choice(service, flow);
+        }
         let service = self.services.get_mut(service)?;
         service.schedule(&self.destinations, &self.sysctls, flow)
     }

@@ -89,6 +89,17 @@ impl Service {
         self.scheduler.as_mut()?.schedule(view, flow)
     }
 
+    /// As [`Service::schedule`], and the scheduler's next choice stays what it was.
+    pub(crate) fn try_schedule(
+        &self,
+        destinations: &Destinations,
+        sysctls: &Sysctls,
+        flow: &Flow,
+    ) -> Option<DestinationIndex> {
+        let view = View { list: &self.destinations, destinations, flags: self.flags, sysctls };
+        self.scheduler.as_ref()?.fork(flow).schedule(view, flow)
+    }
+
     /// Tells the scheduler of a change.
     pub(crate) fn changed(&mut self, destinations: &Destinations, sysctls: &Sysctls, change: Change) {
         let view = View { list: &self.destinations, destinations, flags: self.flags, sysctls };

@@ -7,6 +7,7 @@ use ipvs_flow::{Address, EntryIndex};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::command::EngineData;
+use crate::explain::Journal;
 use crate::persistence_engine::Engine;
 
 /// What a template of an engine stands for: in the table's key a hash has its place.
@@ -39,7 +40,10 @@ impl Caller<'_> {
 
 /// By template.
 #[derive(Debug, Default)]
-pub(crate) struct TemplateData(HashMap<EntryIndex, Kept>);
+pub(crate) struct TemplateData {
+    kept: HashMap<EntryIndex, Kept>,
+    before: Journal<Option<Kept>>,
+}
 
 /// As [`Caller`], to be kept.
 #[derive(Debug)]
@@ -53,17 +57,34 @@ impl TemplateData {
     /// Keeps what a new template stands for.
     pub(crate) fn keep(&mut self, template: EntryIndex, caller: Caller<'_>) {
         let Caller { network, engine, data } = caller;
-        self.0.insert(template, Kept { network, engine, data: data.into() });
+        let old = self.kept.insert(template, Kept { network, engine, data: data.into() });
+        self.before.keep(template.0, || old);
     }
 
     /// The template has ended.
     pub(crate) fn forget(&mut self, template: EntryIndex) {
-        self.0.remove(&template);
+        let old = self.kept.remove(&template);
+        self.before.keep(template.0, || old);
+    }
+
+    /// Changes are to be taken back from now on.
+    pub(crate) fn begin_trial(&mut self) {
+        self.before.begin();
+    }
+
+    /// Takes back the changes of the trial.
+    pub(crate) fn end_trial(&mut self) {
+        for (index, old) in self.before.end() {
+            match old {
+                Some(old) => self.kept.insert(EntryIndex(index), old),
+                None => self.kept.remove(&EntryIndex(index)),
+            };
+        }
     }
 
     /// Whether a template that was found by its hash stands for `caller`, to the byte.
     pub(crate) fn is_of(&self, template: EntryIndex, caller: Caller<'_>) -> bool {
-        self.0.get(&template).is_some_and(|kept| {
+        self.kept.get(&template).is_some_and(|kept| {
             kept.network == caller.network
                 && kept.engine.name() == caller.engine.name()
                 && *kept.data == *caller.data
@@ -72,13 +93,13 @@ impl TemplateData {
 
     /// As listings show it: the client's network, the engine and its data. `None` if an engine has no part in the template.
     pub(crate) fn shown(&self, template: EntryIndex) -> Option<(IpAddr, EngineData)> {
-        let kept = self.0.get(&template)?;
+        let kept = self.kept.get(&template)?;
         Some((kept.network, EngineData { name: kept.engine.name().to_owned(), data: kept.data.clone() }))
     }
 
     /// The templates that have data.
     #[cfg(test)]
     pub(crate) fn templates(&self) -> impl Iterator<Item = EntryIndex> {
-        self.0.keys().copied()
+        self.kept.keys().copied()
     }
 }

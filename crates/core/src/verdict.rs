@@ -39,6 +39,11 @@ macro_rules! reasons {
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
+
+            /// What it means, a sentence or more.
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc,)+).trim_ascii_start(),)+ }
+            }
         }
     };
 }
@@ -68,11 +73,11 @@ reasons! {
     Defence = "defence",
     /// The connection's destination was removed or is not available.
     DestinationUnavailable = "destination-unavailable",
-    /// TTL or hop limit ran out and no ICMP error could be sent.
+    /// TTL or hop limit ran out; the sender got an ICMP error where that could be sent.
     HopLimitExceeded = "hop-limit-exceeded",
     /// There is no route to the destination.
     NoRoute = "no-route",
-    /// The packet exceeds the path MTU, may not be fragmented, and no ICMP error could be sent.
+    /// The packet exceeds the path MTU and may not be fragmented; the sender got an ICMP error where that could be sent.
     TooBig = "too-big",
     /// A tunnel to the server leaves less than IPv6's smallest MTU, or there is no room for its headers.
     TunnelTooSmall = "tunnel-too-small",
@@ -80,6 +85,23 @@ reasons! {
     MethodNotSupported = "method-not-supported",
     /// An ICMP error about a connection whose embedded packet is unusable.
     IcmpMalformed = "icmp-malformed",
+}
+
+impl Reason {
+    /// The setting that has such packets dropped or would spare them, if there is one: of /proc/sys/net/ipv4/vs by its
+    /// name, else as an option.
+    pub const fn setting(self) -> Option<&'static str> {
+        Some(match self {
+            Self::NoPersistenceData => "the service's persistence engine (ipvsadm --pe)",
+            Self::TableFull => "ipvsd run --capacity",
+            Self::NoDestination => "cache_bypass (for services by mark)",
+            Self::NotServed => "ipvsd run --no-arp",
+            Self::NoConnection => "nat_icmp_send",
+            Self::Defence => "drop_packet",
+            Self::DestinationUnavailable => "expire_nodest_conn",
+            _ => return None,
+        })
+    }
 }
 
 /// Why a half-open connection had to go for a new one. Each is counted; see [`crate::Director::evictions`].

@@ -5,7 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ipvs_core::{AddressKind, Error, ErrorLimits, Host, Instant};
+use ipvs_core::{AddressKind, Error, ErrorLimits, Host, Instant, NextHop, Reachability};
 use netlink_packet_route::RouteNetlinkMessage;
 
 use crate::error_limits::HostErrorLimits;
@@ -260,6 +260,17 @@ impl Host for Network {
             Kind::Unicast => self.links.get(route.interface).map(|link| self.mtu(&route, link)),
             Kind::Other | Kind::Unreachable => None,
         }
+    }
+
+    fn next_hop(&self, address: IpAddr) -> Option<NextHop> {
+        let Hop::Link(way) = self.hop(address) else { return None };
+        let reachability = match self.known(&way) {
+            Neighbour::Known(_) => Reachability::Known,
+            Neighbour::Resolving => Reachability::Unknown,
+            Neighbour::Failed => Reachability::Failed,
+        };
+        let interface = self.links.get(way.interface)?.name.clone();
+        Some(NextHop { interface, neighbour: way.neighbour, reachability })
     }
 
     fn interface_mtu(&self, name: &str) -> Option<u32> {

@@ -34,6 +34,7 @@ mod address;
 mod allocation;
 mod chain;
 mod entry;
+pub mod flag;
 mod key;
 mod layout;
 mod line;

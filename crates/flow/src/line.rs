@@ -61,6 +61,13 @@ impl Line {
     }
 }
 
+impl From<[u32; WORDS]> for Line {
+    /// A line of these words.
+    fn from(words: [u32; WORDS]) -> Self {
+        Line { words: words.map(AtomicU32::new) }
+    }
+}
+
 impl Default for Line {
     fn default() -> Self {
         Line::zeroed()

@@ -3,6 +3,8 @@
 //! Derived from the state tables; no cases of its own.
 
 use crate::{
+    EntryRef,
+    flag::{INACTIVE, METHOD, NO_OUTPUT},
     tcp::{self, Direction, Event, State},
     udp,
 };
@@ -45,6 +47,28 @@ pub const fn leaves_tcp(direction: Direction, flags: u8, state: u8) -> bool {
 #[inline(always)]
 pub const fn leaves_udp(state: u8) -> bool {
     state == udp::STATE
+}
+
+/// Whether a packet changes neither state nor timeout of a connection that has no more than the usual flags: a segment with
+/// `segment`'s flags, or a datagram. `timeout` tells the present timeout of a state by its place.
+#[inline(always)]
+pub fn is_steady(
+    segment: Option<u8>,
+    entry: &EntryRef<'_>,
+    flags: u16,
+    direction: Direction,
+    timeout: impl FnOnce(usize) -> Option<u32>,
+) -> bool {
+    let state = entry.state();
+    let (steady, place) = match segment {
+        Some(segment) => (leaves_tcp(direction, segment, state), state as usize),
+        None => (leaves_udp(state), UDP_TIMEOUT),
+    };
+    // What changed the connection goes out first. A new timeout takes effect with the next packet: the daemon writes it.
+    steady
+        && entry.unsettled() == 0
+        && flags & !(METHOD | NO_OUTPUT | INACTIVE) == 0
+        && timeout(place) == Some(entry.timeout())
 }
 
 #[cfg(all(test, not(loom)))]

@@ -8,7 +8,7 @@ use ipvs_core::MaglevSize;
 use ipvsd::logging::LogFormat;
 use ipvsd::run;
 
-use crate::{exec, lab, mark, show, sysctl};
+use crate::{exec, explain, lab, mark, show, sysctl};
 
 /// IPVS, the Linux Virtual Server's transport-layer load balancer, outside the kernel.
 #[derive(Debug, Parser)]
@@ -28,6 +28,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Run(Run),
     Exec(exec::Arguments),
+    Explain(explain::Arguments),
     Lab(lab::Arguments),
     Mark(mark::Arguments),
     Show(show::Arguments),

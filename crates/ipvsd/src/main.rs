@@ -4,6 +4,7 @@
 
 mod cli;
 mod exec;
+mod explain;
 mod lab;
 mod mark;
 mod show;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
             }
         }
         cli::Command::Exec(arguments) => exec::exec(arguments),
+        cli::Command::Explain(arguments) => explain::explain(&arguments),
         cli::Command::Lab(arguments) => lab::lab(&arguments),
         cli::Command::Mark(arguments) => mark::mark(&arguments),
         cli::Command::Show(arguments) => show::show(&arguments),

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod common;
+#[path = "control_socket/explain.rs"]
+mod explain;
 #[path = "control_socket/options.rs"]
 mod options;
 

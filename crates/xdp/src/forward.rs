@@ -8,7 +8,8 @@ use aya_ebpf::{
 };
 use ipvs_flow::{
     Address, EntryRef, Glimpse, Key, Tick,
-    steady::{UDP_TIMEOUT, leaves_tcp, leaves_udp},
+    flag::{METHOD, NO_OUTPUT},
+    steady,
     tcp::Direction,
 };
 use ipvs_wire::protocol;
@@ -25,10 +26,7 @@ const ETHERTYPE_IPV6: u16 = 0x86ddu16.to_be();
 /// Lines of a chain that are looked at: 60 connections of one client port.
 pub const LINES: u32 = 4;
 
-/// A connection's flags, as `ipvs_core` gives them.
-const METHOD: u16 = 0x0007;
-const NO_OUTPUT: u16 = 0x0080;
-const INACTIVE: u16 = 0x0100;
+/// Forwarding methods.
 const MASQUERADE: u16 = 0;
 const DIRECT: u16 = 3;
 
@@ -176,20 +174,11 @@ fn outbound<const V6: bool>(context: &XdpContext, ingress: u32, packet: &Packet)
     Some(leave(packet, hop.interface, hop.hardware))
 }
 
-/// Whether a packet changes neither state nor timeout of a connection that has no more than the usual flags.
+/// Whether the packet changes nothing of its connection but counters and the time of its latest packet.
 #[inline(always)]
 fn is_steady(packet: &Packet, entry: &EntryRef<'_>, flags: u16, direction: Direction) -> bool {
-    let state = entry.state();
-    let (steady, place) = if packet.protocol == protocol::TCP {
-        (leaves_tcp(direction, packet.flags, state), usize::from(state))
-    } else {
-        (leaves_udp(state), UDP_TIMEOUT)
-    };
-    // What changed the connection goes out first. A new timeout takes effect with the next packet: the daemon writes it.
-    steady
-        && entry.unsettled() == 0
-        && flags & !(METHOD | NO_OUTPUT | INACTIVE) == 0
-        && timeout(place) == Some(entry.timeout())
+    let segment = if packet.protocol == protocol::TCP { Some(packet.flags) } else { None };
+    steady::is_steady(segment, entry, flags, direction, timeout)
 }
 
 #[inline(always)]

@@ -9,6 +9,7 @@ use super::attribute::{Policy, Table, Writer};
 use super::connection::read_connection;
 use super::destination::{read_destination_info, write_destination};
 use super::dropped::read_drop;
+use super::explain::{read_step, write_question};
 use super::family::{GET_FAMILY, read_family, write_get_family};
 use super::mark::{read_mark, write_mark};
 use super::message::{Header, Message, Messages};
@@ -52,6 +53,7 @@ impl Exchange {
             Command::ListConnections { .. } => Reply::Connections { items: Vec::new(), next: None },
             Command::GetSysctl(_) | Command::ListSysctls => Reply::Sysctls(Vec::new()),
             Command::ListDrops => Reply::Drops(Vec::new()),
+            Command::Explain(_) => Reply::Explanation(Vec::new()),
             Command::ListSyncDaemons => Reply::SyncDaemons(Vec::new()),
             Command::ListMarks { .. } => Reply::Marks { items: Vec::new(), next: None },
             _ => Reply::Done,
@@ -146,6 +148,9 @@ impl Exchange {
             (_, Reply::Drops(items)) => {
                 items.push(read_drop(nest(attribute::DROP)?).ok_or(ProtocolError("bad reason"))?)
             }
+            (_, Reply::Explanation(steps)) => {
+                steps.push(read_step(nest(attribute::STEP)?).ok_or(ProtocolError("bad step"))?)
+            }
             (_, Reply::Sysctls(items)) => items.extend(read_setting(nest(attribute::SYSCTL)?)),
             (_, Reply::SyncDaemons(items)) => {
                 items.push(read_sync_daemon(nest(attribute::DAEMON)?).ok_or(ProtocolError("bad daemon"))?)
@@ -226,6 +231,7 @@ fn number_of(command: &Command) -> u8 {
         Command::ListConnections { .. } => command::GET_CONNECTION,
         Command::GetStats => command::GET_STATS,
         Command::ListDrops => command::GET_DROP,
+        Command::Explain(_) => command::EXPLAIN,
         Command::GetSysctl(_) | Command::ListSysctls => command::GET_SYSCTL,
         Command::SetSysctl(..) => command::SET_SYSCTL,
         Command::StartSyncDaemon(..) => command::NEW_DAEMON,
@@ -272,6 +278,9 @@ fn write_attributes(writer: &mut Writer<'_>, command: &Command) {
         }
         Command::StopSyncDaemon(state) => {
             writer.nest(attribute::DAEMON, |inner| write_stop(inner, *state));
+        }
+        Command::Explain(question) => {
+            writer.nest(attribute::QUESTION, |inner| write_question(inner, question));
         }
         Command::AddMark(rule) | Command::DeleteMark(rule) => {
             writer.nest(attribute::MARK, |inner| write_mark(inner, rule));

@@ -37,7 +37,7 @@ fn forms(command: u8) -> Option<u32> {
         | command::GET_CONNECTION
         | command::GET_DROP
         | command::GET_MARK => Some(DUMP),
-        command::SOCKOPT | command::SET_SYSCTL | command::GET_STATS => Some(DO),
+        command::SOCKOPT | command::SET_SYSCTL | command::GET_STATS | command::EXPLAIN => Some(DO),
         command::NEW_MARK | command::DEL_MARK => Some(DO),
         command::NEW_SERVICE..=command::FLUSH => Some(DO),
         _ => None,

@@ -14,6 +14,7 @@
 //!   connection. Not shown by GETFAMILY, whose answer stays the kernel's to the byte.
 //! * [`number::command::GET_SYSCTL`] and [`number::command::SET_SYSCTL`]: the settings of /proc/sys/net/ipv4/vs.
 //! * [`number::command::GET_DROP`] (136), a dump: packets dropped, by reason.
+//! * [`number::command::EXPLAIN`] (144): what would become of a packet, step by step.
 //! * [`number::command::GET_STATS`]: the counters of everything, as /proc/net/ip_vs_stats shows them.
 //! * [`number::command::NEW_MARK`], [`number::command::DEL_MARK`] and [`number::command::GET_MARK`]: the rules that give
 //!   packets their firewall marks, one [`number::attribute::MARK`] nest each.
@@ -29,6 +30,7 @@ mod connection;
 mod destination;
 mod dropped;
 mod exchange;
+mod explain;
 mod family;
 mod mark;
 mod message;

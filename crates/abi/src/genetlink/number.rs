@@ -38,6 +38,8 @@ pub mod command {
     pub const GET_MARK: u8 = 135;
     /// Ours: dump the reasons for which packets were dropped; each answer is a message of this command with DROP.
     pub const GET_DROP: u8 = 136;
+    /// Ours: what would become of a packet (QUESTION); answered by messages of this command, each with a STEP.
+    pub const EXPLAIN: u8 = 144;
 }
 
 /// Attributes at the top level of a message.
@@ -61,8 +63,56 @@ pub mod attribute {
     pub const MARK: u16 = 132;
     /// Ours: packets dropped for a reason, see [`super::dropped`].
     pub const DROP: u16 = 136;
+    /// Ours: a packet to be explained, see [`super::question`].
+    pub const QUESTION: u16 = 144;
+    /// Ours: what is decided about it, see [`super::step`].
+    pub const STEP: u16 = 145;
     /// One more than the greatest.
-    pub(crate) const END: usize = 137;
+    pub(crate) const END: usize = 146;
+}
+
+/// Attributes inside QUESTION (ours): addresses of 16 bytes, IPv4 in the first four; ports in network byte order.
+pub mod question {
+    /// Family of both addresses, u16.
+    pub const AF: u16 = 1;
+    /// IP protocol, u16: 6, 17 or 132.
+    pub const PROTOCOL: u16 = 2;
+    /// Where the packet comes from.
+    pub const SOURCE_ADDR: u16 = 3;
+    /// Its source port.
+    pub const SOURCE_PORT: u16 = 4;
+    /// Where it goes to.
+    pub const DEST_ADDR: u16 = 5;
+    /// Its destination port.
+    pub const DEST_PORT: u16 = 6;
+    /// TCP flags, or the type of an SCTP packet's only chunk; u8.
+    pub const FLAGS: u16 = 7;
+    /// Bytes from the IP header on, u16; 0: as few as can be.
+    pub const SIZE: u16 = 8;
+    /// Firewall mark in place of that of the rules, u32; may be missing.
+    pub const MARK: u16 = 9;
+}
+
+/// Attributes inside STEP (ours).
+pub mod step {
+    /// What it is about, text.
+    pub const NAME: u16 = 1;
+    /// For people, text.
+    pub const TEXT: u16 = 2;
+    /// A name with its value, a nest; any number of them.
+    pub const FACT: u16 = 3;
+
+    /// Attributes inside FACT: the name and one value.
+    pub mod fact {
+        /// The name, text.
+        pub const NAME: u16 = 1;
+        /// The value, text.
+        pub const TEXT: u16 = 2;
+        /// The value, u64.
+        pub const NUMBER: u16 = 3;
+        /// The value, u8: 0 or 1.
+        pub const FLAG: u16 = 4;
+    }
 }
 
 /// Attributes inside DROP.

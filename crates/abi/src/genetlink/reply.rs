@@ -8,6 +8,7 @@ use super::FAMILY_ID;
 use super::connection::write_connection;
 use super::destination::write_destination_info;
 use super::dropped::write_drop;
+use super::explain::write_step;
 use super::mark::write_mark;
 use super::message::{Header, Message};
 use super::number::{attribute, command, flag, info, kind};
@@ -46,6 +47,13 @@ pub fn encode_reply(out: &mut Vec<u8>, header: Header, reply: &Reply) {
             for drop in items {
                 header.write_generic(out, command::GET_DROP, VERSION, |writer| {
                     writer.nest(attribute::DROP, |inner| write_drop(inner, drop));
+                });
+            }
+        }
+        Reply::Explanation(steps) => {
+            for step in steps {
+                header.write_generic(out, command::EXPLAIN, VERSION, |writer| {
+                    writer.nest(attribute::STEP, |inner| write_step(inner, step));
                 });
             }
         }

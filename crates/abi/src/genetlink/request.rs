@@ -6,6 +6,7 @@ use crate::errno::Errno;
 
 use super::attribute::{Policy, Table};
 use super::destination::{read_destination, read_destination_id};
+use super::explain::read_question;
 use super::family;
 use super::mark::read_mark;
 use super::message::Message;
@@ -157,6 +158,7 @@ fn decode_do(command: u8, attributes: &[u8]) -> Result<Action, Errno> {
             return sockopt::read_request(table.get(attribute::SOCKOPT)).map(Action::Option);
         }
         command::GET_STATS => Command::GetStats,
+        command::EXPLAIN => Command::Explain(read_question(table.get(attribute::QUESTION))?),
         command::NEW_MARK => Command::AddMark(read_mark(table.get(attribute::MARK))?),
         command::DEL_MARK => Command::DeleteMark(read_mark(table.get(attribute::MARK))?),
         _ => return Err(Errno::EOPNOTSUPP),

@@ -14,7 +14,7 @@ const SMALLEST: u32 = 552;
 
 /// Path MTUs learned of errors from within tunnels; and the running identification. Bounded by the number of
 /// destinations, whose addresses alone are entered.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct TunnelPaths {
     learned: HashMap<IpAddr, (u32, Instant)>,
     identification: u16,

@@ -30,7 +30,7 @@ pub(super) struct Cache<T> {
     upkeeps: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry<T> {
     value: T,
     used: Instant,
@@ -56,6 +56,16 @@ impl<T> Cache<T> {
         if self.entries.len() < FULL || self.entries.contains_key(&key) {
             self.entries.insert(key, Entry { value, used: now });
         }
+    }
+
+    /// A cache of what is remembered of `address` alone.
+    pub(super) fn only(&self, address: IpAddr) -> Self
+    where
+        T: Clone,
+    {
+        let key = key(address);
+        let entries = self.entries.get_key_value(&key).map(|(key, entry)| (*key, entry.clone()));
+        Self { entries: entries.into_iter().collect(), ..Self::default() }
     }
 
     /// The timer, each [`UPKEEP`]. `expiration` is the setting.

@@ -6,7 +6,7 @@ use crate::scheduler::hash::{BUCKETS, bucket, fold};
 use crate::scheduler::{Change, Flow, Scheduler, View};
 
 /// One destination per hash of the packet's destination address (for mark services in front of caches).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct DestinationHashing {
     /// Filled by going round the list, weights ignored; empty without destinations.
     table: Vec<DestinationIndex>,
@@ -33,6 +33,10 @@ impl Scheduler for DestinationHashing {
         if !matches!(change, Change::Edited) {
             self.fill(view);
         }
+    }
+
+    fn fork(&self, _flow: &Flow) -> Box<dyn Scheduler> {
+        Box::new(self.clone())
     }
 
     fn schedule(&mut self, view: View<'_>, flow: &Flow) -> Option<DestinationIndex> {

@@ -14,6 +14,10 @@ impl Scheduler for Failover {
         "fo"
     }
 
+    fn fork(&self, _flow: &Flow) -> Box<dyn Scheduler> {
+        Box::new(Self)
+    }
+
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
         view.usable()
             .min_by_key(|(_, destination)| Reverse(destination.config.weight))

@@ -28,6 +28,10 @@ impl Scheduler for LocalityLeastConnection {
         self.cache.upkeep(now, sysctls.seconds(Sysctl::LblcExpiration));
     }
 
+    fn fork(&self, flow: &Flow) -> Box<dyn Scheduler> {
+        Box::new(Self { cache: self.cache.only(flow.destination) })
+    }
+
     fn schedule(&mut self, view: View<'_>, flow: &Flow) -> Option<DestinationIndex> {
         let cached = self.cache.get_mut(flow.destination, flow.now);
         if let Some((index, destination)) = cached.and_then(|cached| cached.available(view))

@@ -18,7 +18,7 @@ pub(crate) struct ReplicatedLocality {
 }
 
 /// The destinations that serve an address, the latest first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Servers {
     list: Vec<Cached>,
     modified: Instant,
@@ -55,6 +55,10 @@ impl Scheduler for ReplicatedLocality {
 
     fn upkeep(&mut self, now: Instant, sysctls: &Sysctls) {
         self.cache.upkeep(now, sysctls.seconds(Sysctl::LblcrExpiration));
+    }
+
+    fn fork(&self, flow: &Flow) -> Box<dyn Scheduler> {
+        Box::new(Self { cache: self.cache.only(flow.destination) })
     }
 
     fn schedule(&mut self, view: View<'_>, flow: &Flow) -> Option<DestinationIndex> {

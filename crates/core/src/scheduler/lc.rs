@@ -12,6 +12,10 @@ impl Scheduler for LeastConnection {
         "lc"
     }
 
+    fn fork(&self, _flow: &Flow) -> Box<dyn Scheduler> {
+        Box::new(Self)
+    }
+
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
         view.usable().min_by_key(|(_, destination)| overhead(destination)).map(|(index, _)| index)
     }

@@ -37,7 +37,7 @@ const SECOND_KEY: u64 = 2_654_446_892;
 
 /// Consistent hashing of the client's address (with mh-port and its port): each destination walks its own
 /// permutation of the table and takes free places in turn, as many per turn as its weight.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct MaglevHashing {
     size: usize,
     /// Empty without destinations of weight.
@@ -122,6 +122,10 @@ impl Scheduler for MaglevHashing {
 
     fn changed(&mut self, view: View<'_>, _change: Change) {
         self.fill(view);
+    }
+
+    fn fork(&self, _flow: &Flow) -> Box<dyn Scheduler> {
+        Box::new(self.clone())
     }
 
     fn schedule(&mut self, view: View<'_>, flow: &Flow) -> Option<DestinationIndex> {

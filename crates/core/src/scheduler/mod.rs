@@ -150,6 +150,9 @@ pub(crate) trait Scheduler: Debug + Send {
         let _ = (now, sysctls);
     }
 
+    /// One that chooses for this flow as this one would, and whose choice changes nothing here.
+    fn fork(&self, flow: &Flow) -> Box<dyn Scheduler>;
+
     /// Chooses a destination for a new connection; `None` if there is no usable one.
     fn schedule(&mut self, view: View<'_>, flow: &Flow) -> Option<DestinationIndex>;
 }

@@ -12,6 +12,10 @@ impl Scheduler for NeverQueue {
         "nq"
     }
 
+    fn fork(&self, _flow: &Flow) -> Box<dyn Scheduler> {
+        Box::new(Self)
+    }
+
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
         let idle = view.usable().find(|(_, destination)| destination.active == 0);
         idle.map(|(index, _)| index).or_else(|| view.least_weighted(delay))

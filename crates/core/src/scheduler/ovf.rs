@@ -14,6 +14,10 @@ impl Scheduler for Overflow {
         "ovf"
     }
 
+    fn fork(&self, _flow: &Flow) -> Box<dyn Scheduler> {
+        Box::new(Self)
+    }
+
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
         view.usable()
             .filter(|(_, destination)| destination.active <= destination.config.weight.unsigned_abs())

@@ -4,7 +4,7 @@ use crate::destination::DestinationIndex;
 use crate::scheduler::{Change, Flow, Scheduler, View};
 
 /// Each usable destination in turn.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct RoundRobin {
     /// Position of the destination chosen last; `None`: the head of the list, before the first.
     last: Option<usize>,
@@ -28,6 +28,10 @@ impl Scheduler for RoundRobin {
                 }
             }
         }
+    }
+
+    fn fork(&self, _flow: &Flow) -> Box<dyn Scheduler> {
+        Box::new(self.clone())
     }
 
     /// The next usable one after the pointer, going round once and coming to the last chosen one last.

@@ -17,6 +17,10 @@ impl Scheduler for ShortestExpectedDelay {
         "sed"
     }
 
+    fn fork(&self, _flow: &Flow) -> Box<dyn Scheduler> {
+        Box::new(Self)
+    }
+
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
         view.least_weighted(delay)
     }

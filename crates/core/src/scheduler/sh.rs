@@ -7,7 +7,7 @@ use crate::scheduler::hash::{BUCKETS, bucket, fold};
 use crate::scheduler::{Change, Flow, Scheduler, View};
 
 /// One destination per hash of the client's address, with the flag sh-port of its port as well.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct SourceHashing {
     /// Filled by going round the list, each destination taking as many buckets in a row as its weight, at least one;
     /// empty without destinations.
@@ -42,6 +42,10 @@ impl Scheduler for SourceHashing {
 
     fn changed(&mut self, view: View<'_>, _change: Change) {
         self.fill(view);
+    }
+
+    fn fork(&self, _flow: &Flow) -> Box<dyn Scheduler> {
+        Box::new(self.clone())
     }
 
     fn schedule(&mut self, view: View<'_>, flow: &Flow) -> Option<DestinationIndex> {

@@ -5,7 +5,7 @@ use crate::random::Random;
 use crate::scheduler::{Flow, Scheduler, View, overhead};
 
 /// The less loaded of two destinations drawn at random by weight.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PowerOfTwo {
     random: Random,
 }
@@ -19,6 +19,10 @@ impl PowerOfTwo {
 impl Scheduler for PowerOfTwo {
     fn name(&self) -> &'static str {
         "twos"
+    }
+
+    fn fork(&self, _flow: &Flow) -> Box<dyn Scheduler> {
+        Box::new(self.clone())
     }
 
     /// Draws from 0 to the sum of the weights, both included, and takes the first at which the weights add up to the

@@ -12,6 +12,10 @@ impl Scheduler for WeightedLeastConnection {
         "wlc"
     }
 
+    fn fork(&self, _flow: &Flow) -> Box<dyn Scheduler> {
+        Box::new(Self)
+    }
+
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
         view.least_weighted(overhead)
     }

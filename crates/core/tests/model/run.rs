@@ -15,6 +15,8 @@ use crate::state::{Counts, End, Model};
 const LISTED: usize = 40;
 /// Of so many packets that leave, one has its checksums looked at.
 const CHECKED: u64 = 16;
+/// Of so many packets, one is explained before it comes: that must come true, and nothing change by it.
+const EXPLAINED: u64 = 8;
 /// Room before a packet.
 const FRONT: usize = 64;
 
@@ -144,10 +146,19 @@ impl Run {
         }
         let mut buffer = [0; FRONT + 1280];
         buffer[FRONT..FRONT + bytes.len()].copy_from_slice(&bytes);
+        let said = self.packets.is_multiple_of(EXPLAINED).then(|| {
+            let mut buffer = buffer;
+            let mut packet = Packet::new(&mut buffer, FRONT, bytes.len());
+            let (verdict, _) = self.director.try_packet(self.now, &self.host, &mut packet, None);
+            fate(verdict, packet.as_slice())
+        });
         let mut packet = Packet::new(&mut buffer, FRONT, bytes.len());
         let verdict = self.director.receive(self.now, &self.host, &mut packet);
         let ours = fate(verdict, packet.as_slice());
         self.packets += 1;
+        if let Some(said) = said {
+            differs("what is said of a packet and its fate", &said, &ours)?;
+        }
         if matches!(ours, Fate::Forward(..)) && self.packets.is_multiple_of(CHECKED) {
             let seen = rig::seen(packet.as_slice());
             differs("checksums", (seen.checksums_ok, &*seen.payload), (true, payload))?;

@@ -1,0 +1,491 @@
+//! What is said of a packet is what then becomes of it; and saying it changes nothing at all.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::*;
+use crate::command::{
+    Command, ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, ServiceConfig,
+    ServiceFlags, ServiceId, Tunnel,
+};
+use crate::director::Config;
+use crate::fast_path::FastPath;
+use crate::host::AddressKind;
+use crate::marks::MarkRule;
+use crate::memory::Lines;
+use crate::random::Random;
+use crate::scheduler::testing::{TestHost, ip, seconds, service, settings, weight};
+use crate::stats::Counters;
+use crate::sysctl::Sysctl;
+use crate::{ErrorLimits, NextHop, Reachability, Reason};
+
+/// As [`TestHost`], with limits of errors, ways for tunnels and names of interfaces.
+struct Limited;
+
+impl Host for Limited {
+    fn address_kind(&self, address: IpAddr) -> AddressKind {
+        TestHost.address_kind(address)
+    }
+
+    fn path_mtu(&self, _: IpAddr) -> Option<u32> {
+        Some(1500)
+    }
+
+    fn next_hop(&self, address: IpAddr) -> Option<NextHop> {
+        Some(NextHop { interface: "eth1".into(), neighbour: address, reachability: Reachability::Known })
+    }
+
+    fn error_limits(&self) -> ErrorLimits {
+        ErrorLimits::DEFAULT
+    }
+
+    fn source_address(&self, towards: IpAddr) -> Option<IpAddr> {
+        Some(ip(if towards.is_ipv6() { "2001:db8:1::fe" } else { "10.8.0.254" }))
+    }
+}
+
+#[derive(Debug)]
+struct Nothing;
+
+impl FastPath for Nothing {
+    fn take(&mut self, _: u32) -> Counters {
+        Counters::default()
+    }
+
+    fn revoke(&mut self, _: u32) {}
+}
+
+/// All that a director is, as text and the words of its connection table.
+fn state(director: &mut Director) -> (String, Vec<[u32; 16]>, Vec<String>) {
+    // The one hash map that a trial may fill and empty: its order may change.
+    let data = std::mem::take(&mut director.connections.template_data);
+    let text = format!("{director:?}");
+    let mut shown: Vec<_> =
+        data.templates().map(|index| format!("{index:?} {:?}", data.shown(index))).collect();
+    shown.sort();
+    director.connections.template_data = data;
+    let Lines::Real(memory) = director.connections.table.memory() else { panic!("a trial goes on") };
+    (text, memory.iter().map(|line| line.to_words()).collect(), shown)
+}
+
+struct Run {
+    director: Director,
+    random: Random,
+    now: Instant,
+    /// The latest packets to virtual addresses.
+    latest: Vec<Question>,
+    /// What was seen, so that a run says something.
+    seen: std::collections::BTreeMap<String, u32>,
+}
+
+const SCHEDULERS: [&str; 15] =
+    ["rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf", "dh", "sh", "mh", "twos", "lblc", "lblcr", "none"];
+const PORTS: [u16; 5] = [80, 21, 443, 5060, 30_000];
+const SETTINGS: [(Sysctl, i64); 11] = [
+    (Sysctl::ExpireNodestConn, 1),
+    (Sysctl::ExpireQuiescentTemplate, 1),
+    (Sysctl::ConnReuseMode, 3),
+    (Sysctl::SloppyTcp, 1),
+    (Sysctl::SloppySctp, 1),
+    (Sysctl::SecureTcp, 3),
+    (Sysctl::NatIcmpSend, 1),
+    (Sysctl::CacheBypass, 1),
+    (Sysctl::DropPacket, 3),
+    (Sysctl::AmDroprate, 4),
+    (Sysctl::LblcrExpiration, 3),
+];
+
+impl Run {
+    fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let now = Instant::from_nanos(5_000_000_000_000);
+        let config = Config {
+            capacity: [4, 10, 64][random.below(3) as usize],
+            half_open_quota: [0, 2, 4][random.below(3) as usize],
+            seed,
+            ..Config::default()
+        };
+        let mut director = Director::new(config, now).unwrap();
+        if random.below(2) == 0 {
+            director.set_fast_path(Box::new(Nothing));
+        }
+        let mut run = Self { director, random, now, latest: Vec::new(), seen: Default::default() };
+        for _ in 0..80 {
+            run.command();
+        }
+        run
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.random.below(bound)
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.random.below(from.len() as u64) as usize]
+    }
+
+    fn service_id(&mut self) -> ServiceId {
+        match self.below(8) {
+            0 => ServiceId::Mark { ipv6: false, mark: 1 },
+            1 | 2 => ServiceId::Address { protocol: 6, address: ip("2001:db8::1"), port: 80 },
+            _ => ServiceId::Address {
+                protocol: self.pick(&[6, 6, 17, 132]),
+                // The second is not the host's.
+                address: self.pick(&[ip("10.9.0.1"), ip("10.9.0.1"), ip("10.9.0.1"), ip("10.7.0.1")]),
+                port: self.pick(&[80, 80, 80, 21, 0]),
+            },
+        }
+    }
+
+    fn command(&mut self) {
+        let id = self.service_id();
+        let server = DestinationId {
+            address: match id.is_ipv6() {
+                true => ip(self.pick(&["2001:db8:1::1", "2001:db8:1::2"])),
+                false => ip(self.pick(&["10.8.0.1", "10.8.0.2", "10.8.0.3", "10.9.0.7"])),
+            },
+            port: self.pick(&[80, 80, 8080, 0]),
+        };
+        let upper_threshold = self.pick(&[0, 0, 2, 4]);
+        let config = DestinationConfig {
+            forwarding: ForwardingMethod(self.pick(&[0, 0, 0, 1, 2, 3])),
+            flags: ConnectionFlags::default(),
+            weight: self.pick(&[0, 1, 1, 1, 2, 5]),
+            upper_threshold,
+            lower_threshold: 0,
+            tunnel: Tunnel { kind: self.pick(&[0, 1, 2]), port: 6080, flags: self.pick(&[0, 1]) },
+        };
+        let command = match self.below(12) {
+            0 | 1 => {
+                let flags = self.pick(&[
+                    0,
+                    0,
+                    ServiceFlags::PERSISTENT,
+                    ServiceFlags::PERSISTENT,
+                    ServiceFlags::ONE_PACKET,
+                    ServiceFlags::SCHED1 | ServiceFlags::SCHED2,
+                ]);
+                let engine = matches!(id, ServiceId::Address { protocol: 17, .. }) && self.below(2) == 0;
+                let config = ServiceConfig {
+                    flags,
+                    timeout: 30,
+                    netmask: if id.is_ipv6() { 128 } else { 0xffff_ff00 },
+                    persistence_engine: engine.then(|| "sip".to_owned()),
+                    ..settings(SCHEDULERS[self.below(SCHEDULERS.len() as u64) as usize])
+                };
+                match self.director.services.find_id(&id) {
+                    Some(_) => Command::EditService(id, config),
+                    None => Command::AddService(id, config),
+                }
+            }
+            2..=6 => Command::AddDestination(id, server, config),
+            7 | 8 => Command::EditDestination(id, server, config),
+            9 => Command::DeleteDestination(id, server),
+            10 => {
+                let (sysctl, most) = self.pick(&SETTINGS);
+                Command::SetSysctl(sysctl, vec![self.below(most as u64 + 1) as i64])
+            }
+            11 if self.below(4) == 0 => Command::AddMark(MarkRule {
+                protocol: 6,
+                network: ip("10.9.0.1"),
+                prefix: 32,
+                ports: Vec::new(),
+                mark: 1,
+            }),
+            11 if self.below(4) == 0 => Command::DeleteService(id),
+            _ => return,
+        };
+        let _ = self.director.execute(self.now, &Limited, command);
+    }
+
+    fn question(&mut self) -> Question {
+        if !self.latest.is_empty() && self.below(5) < 3 {
+            return self.next_question();
+        }
+        let (client, port) = (self.below(4), self.pick(&[4000, 4001, 4002, 20]));
+        let ipv6 = self.below(6) == 0;
+        let client = SocketAddr::new(
+            ip(&if ipv6 { format!("2001:db8:2::{client}") } else { format!("10.1.0.{client}") }),
+            port,
+        );
+        let server = self.below(2) == 0 && self.below(2) == 0;
+        let address = match (ipv6, server) {
+            (true, false) => ip("2001:db8::1"),
+            (true, true) => ip("2001:db8:1::1"),
+            (false, false) => self.pick(&[ip("10.9.0.1"), ip("10.9.0.1"), ip("10.7.0.1")]),
+            (false, true) => ip(self.pick(&["10.8.0.1", "10.8.0.2", "10.8.0.3"])),
+        };
+        let other = SocketAddr::new(address, self.pick(&[80, 80, 80, 8080]));
+        let other = if self.below(4) == 0 { SocketAddr::new(address, self.pick(&PORTS)) } else { other };
+        let (source, destination) = if server { (other, client) } else { (client, other) };
+        let protocol = self.pick(&[6, 6, 6, 17, 17, 132]);
+        let flags = match protocol {
+            132 => self.pick(&[1, 1, 2, 0, 6, 7, 10, 11]),
+            _ => self.pick(&[2, 2, 2, 2, 2, 2, 2, 0x12, 0x10, 0x11, 4, 0]),
+        };
+        let size = self.pick(&[0, 0, 0, 100, 1490, 1500]);
+        let question = Question { protocol, source, destination, flags, size, mark: None };
+        if !server {
+            self.latest.truncate(5);
+            self.latest.insert(0, question);
+        }
+        question
+    }
+
+    /// One that follows a packet: from its client, or an answer of the server of its connection.
+    fn next_question(&mut self) -> Question {
+        let number = self.below(self.latest.len() as u64) as usize;
+        let it = self.latest[number];
+        let flags = match it.protocol {
+            132 => self.pick(&[1, 2, 0, 6, 7, 10, 11]),
+            _ => self.pick(&[2, 0x12, 0x10, 0x10, 0x10, 0x11, 4]),
+        };
+        let ends = Ends::read(&it.packet().unwrap()).unwrap();
+        let server = self.director.match_of(&ends).and_then(|found| match found {
+            crate::receive::Match::Inbound(index) => self.director.ends(index),
+            crate::receive::Match::Outbound(_) => None,
+        });
+        match server {
+            Some(server) if self.below(2) == 0 => {
+                let source = SocketAddr::new(server.server_address, server.server_port);
+                Question { source, destination: it.source, flags, ..it }
+            }
+            _ => Question { flags, ..it },
+        }
+    }
+
+    /// The packet of a question; datagrams carry a SIP message.
+    fn packet(&mut self) -> Vec<u8> {
+        let question = self.question();
+        let mut bytes = question.packet().unwrap();
+        let call = format!("BYE\r\ni: {}\r\n", self.below(4));
+        let start = if question.source.is_ipv6() { 48 } else { 28 };
+        if question.protocol == 17
+            && let Some(place) = bytes.get_mut(start..start + call.len())
+        {
+            place.copy_from_slice(call.as_bytes());
+            let headers = ipvs_wire::Headers::parse(&bytes).unwrap();
+            ipvs_wire::checksum::fill_transport(&mut bytes, &headers);
+        }
+        bytes
+    }
+
+    fn step(&mut self) {
+        match self.below(20) {
+            0..3 => self.command(),
+            3 | 4 => {
+                let most = self.pick(&[1, 3, 40, 200]);
+                self.now = self.now + seconds(self.random.below(most));
+                while self.director.poll_timeout().is_some_and(|due| due <= self.now) {
+                    self.director.poll(self.now);
+                }
+                self.director.settle();
+            }
+            _ => {
+                self.compare();
+                if self.below(2) == 0 {
+                    self.director.settle();
+                }
+            }
+        }
+    }
+
+    fn compare(&mut self) {
+        let bytes = self.packet();
+        let before = state(&mut self.director);
+        let make = |bytes: &[u8]| {
+            let mut buffer = vec![0; 2048];
+            buffer[128..128 + bytes.len()].copy_from_slice(bytes);
+            buffer
+        };
+        let (mut tried, mut real) = (make(&bytes), make(&bytes));
+        let mut packet = Packet::new(&mut tried, 128, bytes.len());
+        let (said, steps) = self.director.try_packet(self.now, &Limited, &mut packet, None);
+        let made = packet.as_slice().to_vec();
+        let after = state(&mut self.director);
+        assert_eq!(before.0, after.0, "{steps:#?}");
+        assert_eq!((before.1, before.2), (after.1, after.2), "{steps:#?}");
+        let lasting = self.lasting(&bytes);
+        let mut packet = Packet::new(&mut real, 128, bytes.len());
+        let verdict = self.director.receive(self.now, &Limited, &mut packet);
+        assert_eq!((said, made.as_slice()), (verdict, packet.as_slice()), "{steps:#?}");
+        self.compare_connection(&bytes, &steps);
+        let takes = ("takes".to_owned(), Fact::Flag(true));
+        if steps.iter().any(|step| step.name == "fast-path" && step.facts.contains(&takes)) {
+            assert_eq!(lasting, self.lasting(&bytes), "{steps:#?}");
+            *self.seen.entry("fast-path takes it".into()).or_default() += 1;
+        }
+        for step in &steps {
+            *self.seen.entry(step.name.clone()).or_default() += 1;
+        }
+        if let Verdict::Drop(reason) | Verdict::Reply(reason) = verdict {
+            *self.seen.entry(reason.name().into()).or_default() += 1;
+        }
+    }
+
+    /// What the fast path leaves of a packet's connection: state, timeout, flags.
+    fn lasting(&self, bytes: &[u8]) -> Option<(u8, u32, u16)> {
+        let (crate::receive::Match::Inbound(index) | crate::receive::Match::Outbound(index)) =
+            self.director.match_of(&Ends::read(bytes)?)?;
+        let entry = self.director.connections.table.entry(index)?;
+        Some((entry.state(), entry.timeout(), entry.flags()))
+    }
+
+    /// What was said of the connection that the packet leaves is true.
+    fn compare_connection(&mut self, bytes: &[u8], steps: &[Step]) {
+        let said = steps.iter().find(|step| step.name == "connection-after");
+        let true_one = Ends::read(bytes).and_then(|ends| self.director.describe_after(self.now, &ends));
+        assert_eq!(said, true_one.as_ref());
+    }
+}
+
+#[test]
+fn what_is_said_comes_true_and_nothing_changes() {
+    let mut seen: std::collections::BTreeMap<String, u32> = Default::default();
+    for seed in 0..160 {
+        let mut run = Run::new(seed);
+        for _ in 0..150 {
+            run.step();
+        }
+        for (name, count) in run.seen {
+            *seen.entry(name).or_default() += count;
+        }
+    }
+    println!("{seen:?}");
+    for name in [
+        "candidate",
+        "connection",
+        "connection-after",
+        "connection-ends",
+        "evicted",
+        "fast-path",
+        "fast-path takes it",
+        "next-hop",
+        "not-scheduled",
+        "rewrite",
+        "scheduler",
+        "server-begins",
+        "service",
+        "template",
+        "defence",
+        "destination-unavailable",
+        "no-connection",
+        "no-destination",
+        "no-persistence-data",
+        "not-served",
+        "table-full",
+        "too-big",
+    ] {
+        assert!(seen.get(name).is_some_and(|count| *count > 1), "too little of {name}: {seen:?}");
+    }
+}
+
+fn asked(director: &mut Director, question: Question) -> Vec<Step> {
+    let now = Instant::from_nanos(1_000_000_000);
+    match director.execute(now, &Limited, Command::Explain(question)) {
+        Ok(Reply::Explanation(steps)) => steps,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn director() -> Director {
+    let mut director =
+        Director::new(Config { capacity: 64, ..Config::default() }, Instant::default()).unwrap();
+    let id = service("10.9.0.1");
+    let mut run = |command| director.execute(Instant::default(), &Limited, command).unwrap();
+    run(Command::AddService(id, settings("wlc")));
+    for (number, value) in [(1, 0), (2, 3)] {
+        let server = DestinationId { address: IpAddr::from([10, 8, 0, number]), port: 8080 };
+        run(Command::AddDestination(id, server, weight(value)));
+    }
+    director
+}
+
+fn syn() -> Question {
+    Question {
+        protocol: 6,
+        source: "10.1.0.2:4000".parse().unwrap(),
+        destination: "10.9.0.1:80".parse().unwrap(),
+        flags: 2,
+        size: 0,
+        mark: None,
+    }
+}
+
+fn texts(steps: &[Step]) -> Vec<String> {
+    steps.iter().map(|step| format!("{}: {}", step.name, step.text)).collect()
+}
+
+#[test]
+fn a_first_packet() {
+    let steps = asked(&mut director(), syn());
+    assert_eq!(
+        texts(&steps),
+        [
+            "packet: TCP 10.1.0.2:4000 to 10.9.0.1:80, SYN, 40 bytes",
+            "connection: none has these addresses and ports",
+            "service: TCP 10.9.0.1:80 (wlc): it has this protocol, address and port",
+            "scheduler: wlc chooses 10.8.0.2:8080",
+            "candidate: 10.8.0.2:8080 chosen: weight 3, 0 active, 0 inactive",
+            "candidate: 10.8.0.1:8080 not eligible for its weight: weight 0, 0 active, 0 inactive",
+            "connection-after: as this packet would leave it: 10.1.0.2:4000 to 10.9.0.1:80 at 10.8.0.2:8080, \
+             masquerading, SYN_RECV, expires in 60 s",
+            "fast-path: no: it is off (ipvsd run --fast-path on)",
+            "rewrite: destination 10.9.0.1:80 becomes 10.8.0.2:8080, hop limit 64 becomes 63",
+            "next-hop: 10.8.0.2 by eth1; its hardware address is known",
+            "verdict: forwarded to 10.8.0.2",
+        ]
+    );
+    let verdict = steps.last().unwrap();
+    assert_eq!(verdict.facts[0], ("verdict".to_owned(), Fact::from("forward")));
+}
+
+#[test]
+fn a_drop_names_its_reason_and_setting() {
+    let mut director = director();
+    for (sysctl, value) in [(Sysctl::AmDroprate, 1), (Sysctl::DropPacket, 3)] {
+        director.execute(Instant::default(), &Limited, Command::SetSysctl(sysctl, vec![value])).unwrap();
+    }
+    let verdict = asked(&mut director, syn()).pop().unwrap();
+    let fact = |name: &str| verdict.facts.iter().find(|(key, _)| key == name).map(|(_, it)| it.clone());
+    assert_eq!(fact("reason"), Some(Fact::from("defence")));
+    assert_eq!(fact("setting"), Some(Fact::from("drop_packet")));
+    assert!(verdict.text.contains(Reason::Defence.text()), "{}", verdict.text);
+    assert!(director.drops().all(|(_, count)| count == 0));
+}
+
+/// A mark that is given stands for a rule.
+#[test]
+fn as_if_it_had_a_mark() {
+    let mut director = director();
+    let id = ServiceId::Mark { ipv6: false, mark: 9 };
+    director.execute(Instant::default(), &Limited, Command::AddService(id, settings("rr"))).unwrap();
+    let said = texts(&asked(&mut director, Question { mark: Some(9), ..syn() }));
+    assert!(said.contains(&"service: FWM 9 (rr): the packet has firewall mark 9".to_owned()), "{said:#?}");
+    let said = texts(&asked(&mut director, Question { mark: Some(8), ..syn() }));
+    assert!(said[2].starts_with("service: TCP 10.9.0.1:80"), "{said:#?}");
+}
+
+/// Of a service with many destinations not all are told of, but the chosen one always.
+#[test]
+fn many_candidates() {
+    let mut director = director();
+    let id = service("10.9.0.1");
+    for number in 3..=100 {
+        let server = DestinationId { address: IpAddr::from([10, 8, 0, number]), port: 8080 };
+        director
+            .execute(Instant::default(), &Limited, Command::AddDestination(id, server, weight(0)))
+            .unwrap();
+    }
+    let steps = asked(&mut director, syn());
+    let candidates: Vec<_> = steps.iter().filter(|step| step.name == "candidate").collect();
+    assert_eq!(candidates.len(), 66);
+    assert!(candidates[64].text.starts_with("10.8.0.2:8080 chosen"), "{}", candidates[64].text);
+    assert_eq!(candidates[65].text, "and 35 more");
+}
+
+#[test]
+fn no_packet_no_answer() {
+    let bad = Question { protocol: 1, ..syn() };
+    let outcome = director().execute(Instant::default(), &Limited, Command::Explain(bad));
+    assert_eq!(outcome, Err(Error::InvalidQuestion));
+}
