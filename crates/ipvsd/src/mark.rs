@@ -16,8 +16,8 @@ use crate::show::print;
 /// Give packets a firewall mark, for services by mark (`ipvsadm -A -f MARK`).
 ///
 /// A service by mark takes several ports, protocols or addresses together: with persistence a client then reaches the same
-/// server on all of them. With kernel IPVS netfilter marks the packets (iptables -j MARK); ipvsd sees packets before netfilter
-/// does, so it has rules of its own. The first rule that matches a packet's protocol, destination address and destination port
+/// server on all of them. Netfilter can mark the packets, as with kernel IPVS (iptables -t mangle -j MARK, and a route that makes
+/// marked packets local); these rules do without netfilter, and are faster. The first rule that matches a packet's protocol, destination address and destination port
 /// gives its mark, and the service of this mark goes before one by address.
 ///
 /// Rules stay until they are deleted, whatever happens to services, and survive a restart of the daemon, but not of the host.

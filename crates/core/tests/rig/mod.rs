@@ -9,8 +9,8 @@ use std::time::Duration;
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use ipvs_core::{
     AddressKind, Command, Config, ConnectionFlags, ConnectionInfo, DestinationConfig, DestinationId,
-    DestinationInfo, Director, ForwardingMethod, Host, Instant, MarkTarget, Packet, Reply, ServiceConfig,
-    ServiceId, Sysctl, Tunnel, Verdict,
+    DestinationInfo, Director, ForwardingMethod, Hook, Host, Instant, MarkTarget, Packet, Reply,
+    ServiceConfig, ServiceId, Sysctl, Tunnel, Verdict,
 };
 
 /// Client, virtual address and servers, in both families by the same names.
@@ -343,6 +343,13 @@ impl Rig {
         let mut buffer = vec![0; 4096];
         buffer[256..256 + packet.len()].copy_from_slice(packet);
         self.judge(Packet::reassembled(&mut buffer, 256, packet.len(), largest))
+    }
+
+    /// The same for one that netfilter gave away with a mark.
+    pub fn receive_from_netfilter(&mut self, packet: &[u8], hook: Hook, mark: u32) -> (Verdict, Vec<u8>) {
+        let mut buffer = vec![0; 4096];
+        buffer[256..256 + packet.len()].copy_from_slice(packet);
+        self.judge(Packet::new(&mut buffer, 256, packet.len()).from_netfilter(hook, mark))
     }
 
     fn judge(&mut self, mut packet: Packet<'_>) -> (Verdict, Vec<u8>) {
