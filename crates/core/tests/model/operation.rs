@@ -152,6 +152,7 @@ impl Generator {
         ServiceConfig {
             scheduler: name.into(),
             persistence_engine: None,
+            helper: None,
             flags: u32::from(persistent)
                 | self.random.weighted(&[(4, 0), (1, 0x04)])
                 | self.random.pick(&[0, schedulers::SH_FALLBACK, schedulers::SH_PORT, 0x18]),
