@@ -36,12 +36,15 @@ conformance: test-prerequisites
 # What tests run: ip(8) to make network namespaces, and clients that must work unmodified, Debian's. They lie in sbin, which is
 # not in everybody's PATH. None of the packages starts anything before it is configured.
 TEST_PROGRAMS := ip:iproute2 ping:iputils-ping ps:procps python3:python3 setpriv:util-linux \
-	ipvsadm:ipvsadm keepalived:keepalived sipp:sip-tester
+	ipvsadm:ipvsadm keepalived:keepalived sipp:sip-tester curl:curl dnsmasq:dnsmasq-base
+# A server that is no program of its own.
+TEST_PACKAGES := python3-pyftpdlib
 
 test-prerequisites: prerequisites
 	@missing=; for program in $(TEST_PROGRAMS); do \
 		PATH=$$PATH:/usr/sbin:/sbin command -v "$${program%:*}" >/dev/null || missing="$$missing $${program#*:}"; \
 	done; \
+	for package in $(TEST_PACKAGES); do dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
 	if [ -n "$$missing" ]; then \
 		echo "== Installing what the tests run (apt-get install$$missing)"; \
 		$(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $$missing; \

@@ -114,14 +114,14 @@ impl Director {
         ports: Ports,
         signal: Signal,
     ) -> Verdict {
-            match self.begin_by_server(arrival, packet, ports, signal) {
+        match self.begin_by_server(arrival, packet, ports, signal) {
+            Some(verdict) => verdict,
+            None => match self.refuse_stray(arrival, packet, ports, signal) {
                 Some(verdict) => verdict,
-                None => match self.refuse_stray(arrival, packet, ports, signal) {
-                    Some(verdict) => verdict,
-                    None if self.standby => Verdict::Pass,
-                    None => self.schedule(arrival, packet, ports, signal),
-                },
-            }
+                None if self.standby => Verdict::Pass,
+                None => self.schedule(arrival, packet, ports, signal),
+            },
+        }
     }
 
     /// The connection of a packet with these ends.

@@ -42,12 +42,7 @@ impl Director {
             _ => (udp::STATE, self.timeouts.udp()),
         };
         let new = NewConnection {
-            key: Key {
-                client: Address::from(client.0),
-                client_port: client.1,
-                virtual_port,
-                ..key
-            },
+            key: Key { client: Address::from(client.0), client_port: client.1, virtual_port, ..key },
             destination: ends.destination.0,
             destination_port,
             flags: ends.flags & (flag::METHOD | flag::NO_OUTPUT) | flag::INACTIVE | waits,

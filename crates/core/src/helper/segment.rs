@@ -65,8 +65,7 @@ impl Segment {
                 return None;
             }
             let total = packet.len();
-            let (field, length) =
-                if headers.is_ipv6() { (4, total.checked_sub(40)?) } else { (2, total) };
+            let (field, length) = if headers.is_ipv6() { (4, total.checked_sub(40)?) } else { (2, total) };
             let length = u16::try_from(length).ok()?.to_be_bytes();
             packet.as_mut_slice().get_mut(field..field + 2)?.copy_from_slice(&length);
             if !headers.is_ipv6() {
@@ -115,8 +114,7 @@ fn change_blocks(mut options: &mut [u8], mut block: impl FnMut(u32, u32) -> (u32
         if kind == SACK {
             for edges in value.get_mut(1..).unwrap_or_default().as_chunks_mut::<8>().0 {
                 let [a, b, c, d, e, f, g, h] = *edges;
-                let (left, right) =
-                    block(u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
+                let (left, right) = block(u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
                 put(edges, 0, left.to_be_bytes());
                 put(edges, 4, right.to_be_bytes());
             }

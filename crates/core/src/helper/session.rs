@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use ipvs_flow::EntryIndex;
 
-use super::stream::Stream;
 use super::Helping;
+use super::stream::Stream;
 
 /// Data connections that may wait for their first packet at a time: the next one takes the place of the oldest.
 pub(super) const MOST_EXPECTED: usize = 8;

@@ -139,11 +139,7 @@ impl Stream {
     }
 
     /// The stream ends, and so does its last line.
-    fn finish(
-        &mut self,
-        read: &mut impl FnMut(&[u8], bool) -> Reading,
-        expected: &mut Vec<Expectation>,
-    ) {
+    fn finish(&mut self, read: &mut impl FnMut(&[u8], bool) -> Reading, expected: &mut Vec<Expectation>) {
         if !self.decided && !self.line.is_empty() {
             self.decide(self.edits.edge(), true, true, read, expected);
         }
@@ -221,3 +217,6 @@ impl Stream {
 fn near(other: i64, low: u32) -> i64 {
     other + i64::from(low.wrapping_sub(other as u32) as i32)
 }
+
+#[cfg(test)]
+mod tests;

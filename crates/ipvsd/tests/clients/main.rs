@@ -1,11 +1,12 @@
 //! Debian's unmodified ipvsadm and keepalived under `ipvsd exec`: keepalived with real traffic through the director that
-//! it keeps, scripts beside one another, and clients that come in hundreds or are killed; and its sipp through a virtual
-//! address. Needs root.
+//! it keeps, scripts beside one another, and clients that come in hundreds or are killed; and its sipp, curl, pyftpdlib
+//! and dnsmasq through a virtual address. Needs root.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod calls;
 mod crowd;
 mod failover;
+mod ftp;
 mod health;
 mod marks;
 mod namespace;

@@ -45,8 +45,14 @@ fn answered(question: u8, line: &[u8], ends: (&str, &str)) -> Option<(String, u1
 #[test]
 fn answers_to_pasv() {
     for (line, wanted) in [
-        ("227 Entering Passive Mode (10,0,2,11,156,65).\r\n", "227 Entering Passive Mode (10,0,1,100,156,65).\r\n"),
-        ("227 Entering Passive Mode (10,0,2,11,156,65)\r\n", "227 Entering Passive Mode (10,0,1,100,156,65)\r\n"),
+        (
+            "227 Entering Passive Mode (10,0,2,11,156,65).\r\n",
+            "227 Entering Passive Mode (10,0,1,100,156,65).\r\n",
+        ),
+        (
+            "227 Entering Passive Mode (10,0,2,11,156,65)\r\n",
+            "227 Entering Passive Mode (10,0,1,100,156,65)\r\n",
+        ),
         ("227 =10,0,2,11,156,65\r\n", "227 =10,0,1,100,156,65\r\n"),
         ("227 10,0,2,11,156,65\r\n", "227 10,0,1,100,156,65\r\n"),
         ("227 x (10,0,2,11,156,65\r\n", "227 x (10,0,1,100,156,65\r\n"),
