@@ -190,8 +190,8 @@ impl Edits {
         // Of what was not read nothing goes out.
         let fin = fin && self.edge > end;
         let last = end.min(self.edge);
-        let first = self.floor.map_or(position, |floor| position.max(floor)).min(last);
-        let first = first.max(position);
+        // What arrived long ago is left out.
+        let first = self.floor.map_or(position, |floor| position.max(floor));
         let part = |from: i64, to: i64| {
             let offset = |at: i64| usize::try_from(at - position).unwrap_or(0);
             data.get(offset(from)..offset(to)).unwrap_or_default()

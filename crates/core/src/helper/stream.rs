@@ -38,9 +38,9 @@ impl Stream {
         Self { base, edits, line: Vec::new(), start: 0, decided: false, finished: false }
     }
 
-    /// Whether it begins with the byte of that sequence number.
+    /// Whether a SYN ahead of that sequence number is of this stream, sent again.
     pub(super) fn begins_at(&self, sequence: u32) -> bool {
-        self.base == sequence
+        self.base == sequence && !self.finished
     }
 
     /// Whether what goes out is what comes in.
