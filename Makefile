@@ -37,13 +37,16 @@ conformance: test-prerequisites
 # both ends of SCTP. Programs lie in sbin, too, which is not in everybody's PATH. None of the packages starts anything before it
 # is configured.
 TEST_PROGRAMS := ip:iproute2 ping:iputils-ping ps:procps python3:python3 setpriv:util-linux \
-	iptables:iptables ipvsadm:ipvsadm keepalived:keepalived sipp:sip-tester dnsmasq:dnsmasq-base \
+	iptables:iptables ipvsadm:ipvsadm keepalived:keepalived sipp:sip-tester curl:curl dnsmasq:dnsmasq-base \
 	dig:bind9-dnsutils /usr/include/usrsctp.h:libusrsctp-dev
+# A server that is no program of its own.
+TEST_PACKAGES := python3-pyftpdlib
 
 test-prerequisites: prerequisites
 	@missing=; for program in $(TEST_PROGRAMS); do \
 		PATH=$$PATH:/usr/sbin:/sbin command -v "$${program%:*}" >/dev/null || test -e "$${program%:*}" || missing="$$missing $${program#*:}"; \
 	done; \
+	for package in $(TEST_PACKAGES); do dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
 	if [ -n "$$missing" ]; then \
 		echo "== Installing what the tests run (apt-get install$$missing)"; \
 		$(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $$missing; \

@@ -40,6 +40,7 @@ fn director() -> Director {
         ServiceConfig {
             scheduler: "rr".into(),
             persistence_engine: Some("sip".into()),
+            helper: None,
             flags: ServiceFlags::PERSISTENT,
             flags_mask: u32::MAX,
             timeout: 300,

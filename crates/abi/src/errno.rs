@@ -78,6 +78,7 @@ impl From<Error> for Errno {
             Error::NetworkUnreachable => Self::ENETUNREACH,
             Error::NoSuchScheduler
             | Error::NoSuchPersistenceEngine
+            | Error::NoSuchHelper
             | Error::NoSuchDestination
             | Error::NoSuchMarkRule => Self::ENOENT,
             Error::NegativeWeight | Error::ThresholdsReversed => Self::ERANGE,

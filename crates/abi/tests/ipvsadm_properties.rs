@@ -173,6 +173,7 @@ prop_compose! {
         let config = ServiceConfig {
             scheduler: scheduler.to_owned(),
             persistence_engine: engine,
+            helper: None,
             flags: bits,
             flags_mask: u32::MAX,
             timeout: timeout.unwrap_or(0),
@@ -241,6 +242,7 @@ proptest! {
                     id,
                     scheduler: config.scheduler.clone(),
                     persistence_engine: config.persistence_engine.clone(),
+                    helper: config.helper.clone(),
                     flags: ServiceFlags(config.flags | ServiceFlags::HASHED),
                     timeout: config.timeout,
                     netmask: config.netmask,

@@ -91,6 +91,8 @@ pub struct ServiceConfig {
     pub scheduler: String,
     /// Persistence engine name, if any ("sip").
     pub persistence_engine: Option<String>,
+    /// Helper that reads its connections ("ftp", "tftp", "none"); `None`: that of its port, if there is one.
+    pub helper: Option<String>,
     /// New flag values; only bits in `flags_mask` change (for a new service the others start as 0).
     pub flags: u32,
     /// Which flag bits change.
@@ -291,6 +293,8 @@ pub struct ServiceInfo {
     pub scheduler: String,
     /// Persistence engine name, if any.
     pub persistence_engine: Option<String>,
+    /// Helper as it was given, see [`ServiceConfig::helper`].
+    pub helper: Option<String>,
     /// Flags, HASHED included.
     pub flags: ServiceFlags,
     /// Persistence timeout, seconds.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::destination::{Bound, DestinationIndex, Destinations};
 use crate::explain::{Copies, Journal};
 use crate::half_open::HalfOpen;
+use crate::helper::Sessions;
 use crate::memory::{ConnectionTable, Lines, TableMemory};
 use crate::persistence::is_assured;
 use crate::template_data::TemplateData;
@@ -22,6 +23,7 @@ pub(crate) struct Connections {
     wheel: Wheel,
     control: Control,
     pub(crate) template_data: TemplateData,
+    pub(crate) sessions: Sessions,
     /// When [`Connections::expire`] was last called.
     visited: Instant,
 }
@@ -37,12 +39,14 @@ impl Connections {
         let wheel = Wheel::new(table.capacity(), tick(now));
         let half_open = HalfOpen::new(half_open_quota, table.capacity());
         let (control, template_data) = (Control::default(), TemplateData::default());
-        Self { table, half_open, wheel, control, template_data, visited: now }
+        let sessions = Sessions::default();
+        Self { table, half_open, wheel, control, template_data, sessions, visited: now }
     }
 
     /// Enters a connection and starts its timer.
     pub(crate) fn insert(&mut self, now: Tick, new: &NewConnection) -> Result<EntryIndex, InsertError> {
         let index = self.table.insert(new, now)?;
+        self.sessions.waiting += u32::from(new.flags & flag::WAITS != 0);
         self.wheel.schedule(index, now.after(new.timeout));
         Ok(index)
     }
@@ -62,8 +66,8 @@ impl Connections {
     /// Ends one connection now.
     pub(crate) fn remove(&mut self, destinations: &mut Destinations, index: EntryIndex) {
         self.wheel.cancel(index);
-        let Self { table, half_open, control, template_data, .. } = self;
-        release(table, control, template_data, half_open, destinations, index);
+        let Self { table, half_open, control, template_data, sessions, .. } = self;
+        release(table, control, template_data, half_open, sessions, destinations, index);
     }
 
     /// From now on all changes are to copies, and no timer runs; returns the timers. `hash_key` is the table's.
@@ -75,6 +79,7 @@ impl Connections {
         self.control.before.begin();
         self.half_open.begin_trial();
         self.template_data.begin_trial();
+        self.sessions.begin_trial();
         std::mem::replace(&mut self.wheel, Wheel::new(0, now))
     }
 
@@ -91,6 +96,7 @@ impl Connections {
         }
         self.half_open.end_trial();
         self.template_data.end_trial();
+        self.sessions.end_trial();
         self.wheel = wheel;
     }
 
@@ -123,7 +129,7 @@ impl Connections {
     /// Ends those whose time has come, at most [`EXPIRY_BUDGET`] of them.
     pub(crate) fn expire(&mut self, destinations: &mut Destinations, now: Instant) {
         self.visited = now;
-        let Self { table, half_open, wheel, control, template_data, .. } = self;
+        let Self { table, half_open, wheel, control, template_data, sessions, .. } = self;
         let now = tick(now);
         wheel.advance(now, EXPIRY_BUDGET, |index| {
             let entry = table.entry(index)?;
@@ -131,12 +137,12 @@ impl Connections {
             if !now.reached(entry.deadline()) {
                 return Some(entry.deadline());
             }
-            if control.count(&entry, index) > 0 {
+            if controlled(control, sessions, &entry, index) > 0 {
                 entry.set_timeout(ticks(POSTPONEMENT));
                 entry.touch(now);
                 return Some(entry.deadline());
             }
-            release(table, control, template_data, half_open, destinations, index);
+            release(table, control, template_data, half_open, sessions, destinations, index);
             None
         });
     }
@@ -148,16 +154,17 @@ impl Connections {
         Some(self.visited + Duration::from_nanos(nanos(wait)))
     }
 
-    /// Makes room for templates, before the first persistent service gets a packet.
-    pub(crate) fn expect_templates(&mut self) {
+    /// Makes room to note who controls whom, before the first service that needs it gets a packet: a persistent one, or one
+    /// with a helper.
+    pub(crate) fn expect_control(&mut self) {
         let capacity = self.table.capacity() as usize;
         if self.control.words.len() < capacity {
             self.control.words = vec![0; capacity];
         }
     }
 
-    /// Whether there may be templates.
-    pub(crate) fn has_templates(&self) -> bool {
+    /// Whether there may be templates, or data connections.
+    pub(crate) fn has_control(&self) -> bool {
         !self.control.words.is_empty()
     }
 
@@ -166,14 +173,38 @@ impl Connections {
         self.control.set(connection, template);
     }
 
-    /// The template that controls a connection.
-    pub(crate) fn template_of(&self, connection: EntryIndex) -> Option<EntryIndex> {
-        self.control.template_of(&self.table.entry(connection)?, connection)
+    /// Puts a data connection under its control connection, which has a session.
+    pub(crate) fn put_under_connection(&mut self, data: EntryIndex, control: EntryIndex) {
+        self.expect_control();
+        self.control.set_controller(data, control);
+        self.sessions.enter(control, data);
     }
 
-    /// How many connections the template or connection `entry` controls.
+    /// The template or control connection that controls a connection.
+    pub(crate) fn controller_of(&self, connection: EntryIndex) -> Option<EntryIndex> {
+        if self.table.entry(connection)?.is_template() { None } else { self.control.controller(connection) }
+    }
+
+    /// The template that controls a connection.
+    pub(crate) fn template_of(&self, connection: EntryIndex) -> Option<EntryIndex> {
+        let controller = self.controller_of(connection)?;
+        self.table.entry(controller)?.is_template().then_some(controller)
+    }
+
+    /// How many connections the template or control connection `index` controls.
     pub(crate) fn controlled(&self, index: EntryIndex) -> u32 {
-        self.table.entry(index).map_or(0, |entry| self.control.count(&entry, index))
+        let Self { table, control, sessions, .. } = self;
+        table.entry(index).map_or(0, |entry| controlled(control, sessions, &entry, index))
+    }
+
+    /// The first packet of an expected connection has come.
+    pub(crate) fn met(&mut self, index: EntryIndex) {
+        if let Some(entry) = self.table.entry(index)
+            && entry.flags() & flag::WAITS != 0
+        {
+            entry.set_flags(entry.flags() & !flag::WAITS);
+            self.sessions.waiting = self.sessions.waiting.saturating_sub(1);
+        }
     }
 }
 
@@ -183,28 +214,52 @@ fn release(
     control: &mut Control,
     template_data: &mut TemplateData,
     half_open: &mut HalfOpen,
+    sessions: &mut Sessions,
     destinations: &mut Destinations,
     index: EntryIndex,
 ) {
     let Some(entry) = table.entry(index) else { return };
-    let destination = DestinationIndex(entry.destination());
-    let bound = match entry.flags() & flag::INACTIVE {
+    let (destination, flags) = (DestinationIndex(entry.destination()), entry.flags());
+    let bound = match flags & flag::INACTIVE {
         _ if entry.is_template() => Bound::Template,
         0 => Bound::Active,
         _ => Bound::Inactive,
     };
     if table.remove(index) {
         half_open.leave(index);
-        control.clear(index, bound == Bound::Template);
         if bound == Bound::Template {
+            control.forget(index);
             template_data.forget(index);
+        } else if let Some(controller) = control.controller(index) {
+            control.forget(index);
+            match table.entry(controller) {
+                Some(entry) if entry.is_template() => control.leave(controller),
+                _ => sessions.leave(controller, index),
+            }
+        }
+        if flags & flag::HELPED != 0 {
+            sessions.close(index).into_iter().for_each(|data| control.forget(data));
+        }
+        if flags & flag::WAITS != 0 {
+            sessions.waiting = sessions.waiting.saturating_sub(1);
         }
         destinations.unbind(destination, bound);
     }
 }
 
-/// Who controls whom, beside the table: by entry, of a connection the index of its template plus one, of a template the
-/// number of its connections. Empty while no service was ever persistent.
+/// How many connections an entry controls.
+fn controlled(control: &Control, sessions: &Sessions, entry: &EntryRef<'_>, index: EntryIndex) -> u32 {
+    if entry.is_template() {
+        control.count(index)
+    } else if entry.flags() & flag::HELPED != 0 {
+        sessions.data_connections(index)
+    } else {
+        0
+    }
+}
+
+/// Who controls whom, beside the table: by entry, of a connection the index of its template or control connection plus one, of
+/// a template the number of its connections. Empty while no service was ever persistent or had a helper.
 #[derive(Debug, Default)]
 struct Control {
     words: Vec<u32>,
@@ -212,37 +267,41 @@ struct Control {
 }
 
 impl Control {
+    /// Puts a connection that nobody controls under a template.
     fn set(&mut self, connection: EntryIndex, template: EntryIndex) {
-        self.clear(connection, false);
-        self.change(connection, |_| template.0 + 1);
+        self.set_controller(connection, template);
         self.change(template, |count| count + 1);
     }
 
-    fn clear(&mut self, index: EntryIndex, is_template: bool) {
-        let word = self.change(index, |_| 0);
-        if !is_template && let Some(template) = word.checked_sub(1) {
-            self.change(EntryIndex(template), |count| count.saturating_sub(1));
-        }
+    fn set_controller(&mut self, connection: EntryIndex, controller: EntryIndex) {
+        self.change(connection, |_| controller.0 + 1);
     }
 
-    /// Changes a word; returns what it was.
-    fn change(&mut self, index: EntryIndex, change: impl FnOnce(u32) -> u32) -> u32 {
-        let Some(word) = self.words.get_mut(index.0 as usize) else { return 0 };
+    /// Nobody controls a connection any more, or a template no connection.
+    fn forget(&mut self, index: EntryIndex) {
+        self.change(index, |_| 0);
+    }
+
+    /// One connection of a template less.
+    fn leave(&mut self, template: EntryIndex) {
+        self.change(template, |count| count.saturating_sub(1));
+    }
+
+    fn change(&mut self, index: EntryIndex, change: impl FnOnce(u32) -> u32) {
+        let Some(word) = self.words.get_mut(index.0 as usize) else { return };
         let old = *word;
         self.before.keep(index.0, || old);
         *word = change(old);
-        old
     }
 
-    fn template_of(&self, entry: &EntryRef<'_>, connection: EntryIndex) -> Option<EntryIndex> {
-        if entry.is_template() {
-            return None;
-        }
+    /// Who controls a connection.
+    fn controller(&self, connection: EntryIndex) -> Option<EntryIndex> {
         self.words.get(connection.0 as usize)?.checked_sub(1).map(EntryIndex)
     }
 
-    fn count(&self, entry: &EntryRef<'_>, index: EntryIndex) -> u32 {
-        if entry.is_template() { self.words.get(index.0 as usize).copied().unwrap_or(0) } else { 0 }
+    /// How many connections a template controls.
+    fn count(&self, template: EntryIndex) -> u32 {
+        self.words.get(template.0 as usize).copied().unwrap_or(0)
     }
 }
 

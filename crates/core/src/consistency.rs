@@ -1,6 +1,7 @@
 //! Random packets, changes, settings and time: whatever happens, what is counted at destinations and templates is what
 //! the connection table holds.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use etherparse::PacketBuilder;
@@ -15,12 +16,24 @@ use crate::sysctl::Sysctl;
 
 const CLIENTS: u8 = 4;
 
+/// What is said in FTP, by whom: true for the client.
+const SAYINGS: [(bool, &str); 6] = [
+    (true, "PASV\r\n"),
+    (true, "PORT 10,1,0,1,15,160\r\n"),
+    (true, "PORT 10,1,0,2,15,161\r\nEPSV\r\n"),
+    (false, "227 x (10,8,0,3,117,48)\r\n"),
+    (false, "229 x (|||30000|)\r\n"),
+    (false, "227 x (10,8,"),
+];
+
 #[derive(Clone, Debug)]
 enum Step {
     /// A segment with these flags, or a datagram without.
     Inbound(u8, u16, u16, Option<u8>),
     /// A SIP message of that call, from that client or server.
     Message(bool, u8, u16, u8),
+    /// On the control connection of that client and port at FTP's port: what, of [`SAYINGS`], and whether client or server.
+    Say(u8, u16, usize),
     /// From that server.
     Outbound(u8, u8, u16, u16, Option<u8>),
     Weigh(u16, u8, i32),
@@ -31,6 +44,13 @@ enum Step {
     DeleteService(u16),
     Set(Sysctl, i64),
     Pass(u64),
+}
+
+type End = ([u8; 4], u16);
+
+thread_local! {
+    /// Sequence numbers of [`Step::Say`], by source and destination.
+    static SAID: RefCell<HashMap<(End, End), u32>> = RefCell::default();
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -60,6 +80,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(service, flags, t, engine)| Step::Edit(service, flags, t, engine)),
         6 => (any::<bool>(), 1..4u8, 0..3u16, 0..5u8)
             .prop_map(|(inbound, host, p, call)| Step::Message(inbound, host, p, call)),
+        6 => (0..CLIENTS, 0..3u16, 0..SAYINGS.len()).prop_map(|(c, p, what)| Step::Say(c, p, what)),
         1 => service().prop_map(Step::DeleteService),
         2 => (sysctl, 0..4i64).prop_map(|(sysctl, value)| Step::Set(sysctl, value)),
         3 => prop::sample::select(vec![0, 1, 7, 61, 200]).prop_map(Step::Pass),
@@ -82,6 +103,22 @@ fn run(bench: &mut Bench, step: Step) {
             let (server, client) = (([10, 8, 0, host], 80), (client(host), 4000 + p));
             let (from, to) = if inbound { (client, (virtual_address, 80)) } else { (server, client) };
             send(bench, from, to, None, message.as_bytes());
+        }
+        Step::Say(c, p, what) => {
+            let (by_client, text) = SAYINGS[what];
+            let (client, virtual_end, server) =
+                ((client(c), 4000 + p), (virtual_address, 21), ([10, 8, 0, 3], 21));
+            let (from, to) = if by_client { (client, virtual_end) } else { (server, client) };
+            // What follows what was said before.
+            let sequence = SAID.with_borrow_mut(|said| {
+                let next = said.entry((from, to)).or_default();
+                *next += text.len() as u32;
+                *next - text.len() as u32
+            });
+            let mut bytes = Vec::new();
+            let builder = PacketBuilder::ipv4(from.0, to.0, 64).tcp(from.1, to.1, sequence, 1).ack(1);
+            builder.write(&mut bytes, text.as_bytes()).unwrap();
+            receive(bench, bytes);
         }
         Step::Outbound(s, c, p, port, flags) => {
             send(bench, ([10, 8, 0, s], port), (client(c), 4000 + p), flags, b"x")
@@ -138,6 +175,10 @@ fn send(bench: &mut Bench, from: ([u8; 4], u16), to: ([u8; 4], u16), flags: Opti
         }
         None => builder.udp(from.1, to.1).write(&mut bytes, payload).unwrap(),
     }
+    receive(bench, bytes);
+}
+
+fn receive(bench: &mut Bench, mut bytes: Vec<u8>) {
     let len = bytes.len();
     bytes.resize(1500, 0);
     bench.director.receive(bench.now, &TestHost, &mut Packet::new(&mut bytes, 0, len));
@@ -149,6 +190,7 @@ fn check(bench: &Bench) {
     let connections = &director.connections;
     let mut counts: HashMap<u32, [u32; 3]> = HashMap::new();
     let mut controlled: HashMap<EntryIndex, u32> = HashMap::new();
+    let mut waiting = 0;
     for index in connections.table.entries_from(0) {
         let entry = connections.table.entry(index).unwrap();
         let kind = match entry.flags() & flag::INACTIVE {
@@ -160,7 +202,20 @@ fn check(bench: &Bench) {
         if let Some(template) = connections.template_of(index) {
             assert!(connections.table.entry(template).is_some_and(|template| template.is_template()));
             *controlled.entry(template).or_default() += 1;
+        } else if let Some(control) = connections.controller_of(index) {
+            let entry = connections.table.entry(control);
+            assert!(
+                entry.is_some_and(|entry| entry.flags() & flag::HELPED != 0),
+                "under no control connection"
+            );
+            *controlled.entry(control).or_default() += 1;
         }
+        waiting += u32::from(entry.flags() & flag::WAITS != 0);
+    }
+    assert_eq!(connections.sessions.waiting, waiting);
+    for (control, data) in connections.sessions.all() {
+        assert!(connections.table.entry(control).is_some_and(|entry| entry.flags() & flag::HELPED != 0));
+        assert!(data.iter().all(|data| connections.controller_of(*data) == Some(control)));
     }
     let with_engine = director
         .services
@@ -204,6 +259,7 @@ proptest! {
         check(&bench);
         prop_assert!(bench.director.connections.table.is_empty());
         prop_assert_eq!(bench.director.connections.template_data.templates().count(), 0);
+        prop_assert_eq!(bench.director.connections.sessions.all().count(), 0);
     }
 }
 

@@ -62,7 +62,9 @@ pub(crate) struct Destination {
     pub(crate) overloaded: bool,
     /// In its service's list, not in the trash (IP_VS_DEST_F_AVAILABLE).
     pub(crate) available: bool,
-    /// The interests in packets of its connections that it holds: of its method, and until its connections have ended of
+    /// Its service's helper expects connections at ports of any number.
+    pub(crate) all_ports: bool,
+    /// The interests in packets of its connections that it holds: of its service, of its method, and until its connections have ended of
     /// methods that it had.
     pub(crate) interests: Vec<Interest>,
     /// Counters and rates. Count through [`crate::Director::count`], so that the estimator learns of it.
@@ -199,6 +201,7 @@ impl Destinations {
             references: 0,
             overloaded: false,
             available: false,
+            all_ports: false,
             interests: Vec::new(),
             stats: Estimated::default(),
         });

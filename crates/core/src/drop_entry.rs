@@ -90,6 +90,9 @@ impl Director {
         let Some(entry) = self.connections.table.entry(index) else { return false };
         let (state, protocol) = (entry.state(), entry.key().protocol);
         let draw = if !entry.is_template() {
+            if self.connections.controlled(index) > 0 {
+                return false;
+            }
             match protocol {
                 TCP => match tcp::State::from_number(state) {
                     Some(tcp::State::SynRecv | tcp::State::SynAck) => return true,

@@ -16,6 +16,12 @@ pub enum Error {
     /// No persistence engine has that name (ENOENT).
     #[error("no such persistence engine")]
     NoSuchPersistenceEngine,
+    /// No helper has that name (ENOENT).
+    #[error("no such helper")]
+    NoSuchHelper,
+    /// The helper is for services of another protocol (EINVAL).
+    #[error("the helper is for services of another protocol")]
+    HelperProtocol,
     /// The destination named does not exist in its service (ENOENT).
     #[error("no such destination")]
     NoSuchDestination,

@@ -11,6 +11,7 @@ use crate::destination::DestinationIndex;
 use crate::director::Director;
 use crate::explain::describe;
 use crate::forward::{self, Ends};
+use crate::helper::Side;
 use crate::packet::Packet;
 use crate::protocol::{SCTP, Signal};
 use crate::receive::Arrival;
@@ -42,7 +43,13 @@ impl Director {
         if let Some(entry) = self.connections.table.entry(index) {
             entry.count_packet_in();
         }
-        let verdict = self.forward_to_server(arrival, packet, &ends);
+        let verdict = if ends.flags & flag::CONCERN_HELPERS == 0 {
+            self.forward_to_server(arrival, packet, &ends)
+        } else {
+            self.helped(arrival, packet, index, &ends, Side::Client, |director, arrival, packet| {
+                director.forward_to_server(arrival, packet, &ends)
+            })
+        };
         if matches!(verdict, Verdict::Reply(_)) {
             self.count_own_error(&ends);
         }
@@ -118,8 +125,15 @@ impl Director {
         index: EntryIndex,
     ) -> Verdict {
         let Some(ends) = self.ends(index) else { return Verdict::Drop(Reason::DestinationUnavailable) };
-        let bytes = packet.len();
-        let verdict = forward::masquerade::to_client(arrival, packet, &ends);
+        let mut bytes = packet.len();
+        let verdict = if ends.flags & flag::CONCERN_HELPERS == 0 {
+            forward::masquerade::to_client(arrival, packet, &ends)
+        } else {
+            self.helped(arrival, packet, index, &ends, Side::Server, |_, arrival, packet| {
+                bytes = packet.len();
+                forward::masquerade::to_client(arrival, packet, &ends)
+            })
+        };
         if matches!(verdict, Verdict::Forward { .. } | Verdict::Deliver) {
             if ends.available {
                 self.count_out(ends.destination, bytes);
@@ -147,7 +161,7 @@ impl Director {
     }
 
     /// Whether this packet, a SYN or INIT, starts anew in the place of its connection (spec section 9): that of a destination of
-    /// weight 0 with `expire_nodest_conn`; with `conn_reuse_mode` one that has ended and has no template.
+    /// weight 0 with `expire_nodest_conn`; with `conn_reuse_mode` one that has ended and that nothing controls.
     pub(crate) fn replaces(&self, index: EntryIndex, signal: Signal) -> bool {
         signal.opens() && self.is_replaceable(index)
     }
@@ -166,7 +180,7 @@ impl Director {
         let mode = self.sysctls.value(Sysctl::ConnReuseMode);
         if entry.key().protocol == SCTP {
             let closed = entry.state() == sctp::State::Closed as u8;
-            return mode != 0 && closed && self.connections.template_of(index).is_none();
+            return mode != 0 && closed && self.connections.controller_of(index).is_none();
         }
         let ended = match tcp::State::from_number(entry.state()) {
             Some(tcp::State::TimeWait | tcp::State::Close) => true,
@@ -174,7 +188,7 @@ impl Director {
             Some(tcp::State::FinWait) => mode & REUSE_FIN_WAIT != 0 && entry.flags() & flag::NO_OUTPUT != 0,
             _ => false,
         };
-        mode != 0 && ended && self.connections.template_of(index).is_none()
+        mode != 0 && ended && self.connections.controller_of(index).is_none()
     }
 
     /// Moves a connection to the state that follows, restarts its timer and keeps the destination's counts.
@@ -197,7 +211,7 @@ impl Director {
             }
             self.follow_handshake(index, signal.protocol(), before, next.state);
         }
-        if next.assures && self.connections.has_templates() {
+        if next.assures && self.connections.has_control() {
             self.assure(index);
         }
         self.connections.restart(index, tick(now), next.timeout);

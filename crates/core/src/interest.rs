@@ -49,11 +49,12 @@ pub enum Interest {
 }
 
 impl Interest {
-    /// What a service needs. To a mark service also come the packets of our own rules that give the mark.
-    pub(crate) fn of_service(id: &ServiceId) -> Self {
+    /// What a service needs; `all_ports`: its helper expects connections at ports of any number. To a mark service also come
+    /// the packets of our own rules that give the mark.
+    pub(crate) fn of_service(id: &ServiceId, all_ports: bool) -> Self {
         match *id {
             ServiceId::Address { protocol, address, .. } => {
-                Self::Virtual { protocol, address, port: served_port(id) }
+                Self::Virtual { protocol, address, port: served_port(id, all_ports) }
             }
             ServiceId::Mark { ipv6, mark } => Self::Mark { ipv6, mark },
         }
@@ -62,9 +63,9 @@ impl Interest {
     /// What the replies of a masquerading destination of `service` need. Port 0 stands for the packet's port: that of
     /// the service, or for one that serves all ports any, whichever port the destination has. Mark services serve all
     /// protocols, and persistent ones send to the packet's port.
-    pub(crate) fn of_server(service: &ServiceId, address: IpAddr, port: u16) -> Vec<Self> {
+    pub(crate) fn of_server(service: &ServiceId, all_ports: bool, address: IpAddr, port: u16) -> Vec<Self> {
         let of = |protocol, port| Self::Server { protocol, address, port };
-        match (*service, served_port(service)) {
+        match (*service, served_port(service, all_ports)) {
             (ServiceId::Address { protocol, .. }, 0) => vec![of(protocol, 0)],
             (ServiceId::Address { protocol, .. }, served) => {
                 vec![of(protocol, if port == 0 { served } else { port })]
@@ -108,10 +109,11 @@ impl Interest {
     }
 }
 
-/// The one port that an address service serves; 0 for all: a service for all ports, and FTP, whose data connections go
-/// to other ports (with persistence they are scheduled like the control connection).
-fn served_port(id: &ServiceId) -> u16 {
+/// The one port that an address service serves; 0 for all: a service for all ports, one whose helper expects connections, and
+/// FTP, whose data connections go to other ports (with persistence they are scheduled like the control connection).
+fn served_port(id: &ServiceId, all_ports: bool) -> u16 {
     match *id {
+        _ if all_ports => 0,
         ServiceId::Address { protocol: TCP, port: FTP, .. } | ServiceId::Mark { .. } => 0,
         ServiceId::Address { port, .. } => port,
     }
@@ -221,19 +223,20 @@ mod tests {
     #[test]
     fn ports_of_a_service_and_of_its_servers() {
         let address: IpAddr = Ipv4Addr::LOCALHOST.into();
-        for (protocol, port, server_port, virtual_wanted, server_wanted) in [
-            (6, 80, 0, 80, 80),
-            (6, 80, 8080, 80, 8080),
-            (6, 0, 0, 0, 0),
-            (6, 0, 8080, 0, 0),
-            (6, 21, 2121, 0, 0),
-            (17, 21, 2121, 21, 2121),
+        for (protocol, port, all_ports, server_port, virtual_wanted, server_wanted) in [
+            (6, 80, false, 0, 80, 80),
+            (6, 80, false, 8080, 80, 8080),
+            (6, 0, false, 0, 0, 0),
+            (6, 0, false, 8080, 0, 0),
+            (6, 21, false, 2121, 0, 0),
+            (17, 21, false, 2121, 21, 2121),
+            (6, 2121, true, 21, 0, 0),
         ] {
             let id = ServiceId::Address { protocol, address, port };
             let to = Interest::Virtual { protocol, address, port: virtual_wanted };
             let from = Interest::Server { protocol, address, port: server_wanted };
-            assert_eq!(Interest::of_service(&id), to);
-            assert_eq!(Interest::of_server(&id, address, server_port), [from]);
+            assert_eq!(Interest::of_service(&id, all_ports), to);
+            assert_eq!(Interest::of_server(&id, all_ports, address, server_port), [from]);
         }
     }
 

@@ -99,6 +99,15 @@ impl<'a> Packet<'a> {
         true
     }
 
+    /// Puts `bytes` in the place of all from `offset` on; `false`, and nothing changed, if the buffer is too small.
+    pub(crate) fn replace_tail(&mut self, offset: usize, bytes: &[u8]) -> bool {
+        let start = self.start + offset.min(self.len);
+        let Some(room) = self.buffer.get_mut(start..start + bytes.len()) else { return false };
+        room.copy_from_slice(bytes);
+        self.len = offset.min(self.len) + bytes.len();
+        true
+    }
+
     /// Puts `bytes` in the packet's place; `false`, and nothing changed, if the buffer is too small.
     pub(crate) fn replace(&mut self, bytes: &[u8]) -> bool {
         let Some(room) = self.buffer.get_mut(self.start..self.start + bytes.len()) else { return false };

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipvs_flow::{Address, EntryIndex, Key};
-use ipvs_wire::{Fragment, Headers, checksum, transport};
+use ipvs_wire::{Fragment, Headers, Ports, checksum, transport};
 
 use crate::connections::{flag, tick};
 use crate::destination::DestinationIndex;
@@ -106,16 +106,30 @@ impl Director {
             }
             Some(Match::Inbound(index)) => self.inbound(arrival, packet, ports, signal, index),
             Some(Match::Outbound(index)) => self.outbound(arrival, packet, signal, index),
-            None => match self.begin_by_server(arrival, packet, ports, signal) {
-                Some(verdict) => {
-                    self.note(|_| describe::server_begins());
-                    verdict
-                }
-                None => match self.refuse_stray(arrival, packet, ports, signal) {
-                    Some(verdict) => verdict,
-                    None if self.standby => Verdict::Pass,
-                    None => self.schedule(arrival, packet, ports, signal),
-                },
+            None => match self.begin_expected(arrival, packet, ports, signal) {
+                Some(verdict) => verdict,
+                None => self.unknown(arrival, packet, ports, signal),
+            },
+        }
+    }
+
+    /// A packet of no connection.
+    fn unknown(
+        &mut self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        ports: Ports,
+        signal: Signal,
+    ) -> Verdict {
+        match self.begin_by_server(arrival, packet, ports, signal) {
+            Some(verdict) => {
+                self.note(|_| describe::server_begins());
+                verdict
+            }
+            None => match self.refuse_stray(arrival, packet, ports, signal) {
+                Some(verdict) => verdict,
+                None if self.standby => Verdict::Pass,
+                None => self.schedule(arrival, packet, ports, signal),
             },
         }
     }

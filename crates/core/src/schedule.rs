@@ -183,7 +183,7 @@ impl Director {
                 },
                 destination: route.destination.0,
                 destination_port: route.port,
-                flags: self.connection_flags(route.destination),
+                flags: self.connection_flags(route.destination) | self.helped_flag(protocol, flow, route),
                 state: 0,
                 timeout: ticks(UNSET_TIMEOUT),
             },
@@ -242,6 +242,18 @@ impl Director {
             server_address: server.id.address,
             server_port: route.port,
         })
+    }
+
+    /// The flag of a control connection: what the server says passes here, and a helper is to read it. (As the kernel's
+    /// helpers, ours leave other methods alone: there nothing has to be written anew, and persistence keeps data connections
+    /// on their server.)
+    fn helped_flag(&self, protocol: u8, flow: &Flow, route: &Route) -> u16 {
+        let passes = self
+            .destinations
+            .get(route.destination)
+            .is_some_and(|destination| destination.config.forwarding == ForwardingMethod::MASQUERADE);
+        let helper = self.helper_for(route.destination, protocol, flow.destination_port);
+        if passes && helper.is_some() { flag::HELPED } else { 0 }
     }
 
     /// The flags of a new connection to a destination.

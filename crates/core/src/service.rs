@@ -10,6 +10,7 @@ use crate::destination::{DestinationIndex, Destinations};
 use crate::error::Error;
 use crate::estimator::Estimated;
 use crate::half_open::QueueIndex;
+use crate::helper::Choice;
 use crate::persistence_engine::Engine;
 use crate::protocol::UDP;
 use crate::scheduler::{Change, Flow, Scheduler, View};
@@ -42,6 +43,8 @@ pub(crate) struct Service {
     pub(crate) upkeep: Option<Instant>,
     /// Persistence engine. Change it by [`Services::set_engine`].
     pub(crate) persistence_engine: Option<Engine>,
+    /// Which helper reads its connections.
+    pub(crate) helper: Choice,
     /// Destinations, newest first: the order that schedulers walk and listings show.
     pub(crate) destinations: VecDeque<DestinationIndex>,
     /// Its half-open connections.
@@ -51,6 +54,11 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// Whether its helper expects connections at ports of any number.
+    pub(crate) fn uses_all_ports(&self) -> bool {
+        self.helper.uses_all_ports(&self.id)
+    }
+
     /// Whether clients stay on their server.
     pub(crate) fn is_persistent(&self) -> bool {
         self.flags.contains(ServiceFlags::PERSISTENT)
@@ -127,6 +135,7 @@ impl Service {
             id: self.id,
             scheduler: self.scheduler.as_ref().map_or(crate::scheduler::NONE, |it| it.name()).to_owned(),
             persistence_engine: self.persistence_engine.map(|engine| engine.name().to_owned()),
+            helper: self.helper.name().map(str::to_owned),
             flags: self.flags,
             timeout: self.timeout,
             netmask: self.netmask,

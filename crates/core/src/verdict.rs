@@ -71,6 +71,8 @@ reasons! {
     NoConnection = "no-connection",
     /// The defence dropped it instead of starting a connection (`drop_packet`).
     Defence = "defence",
+    /// A segment of a connection that a helper reads, while one ahead of it is missing.
+    OutOfOrder = "out-of-order",
     /// The connection's destination was removed or is not available.
     DestinationUnavailable = "destination-unavailable",
     /// TTL or hop limit ran out; the sender got an ICMP error where that could be sent.

@@ -6,3 +6,13 @@ pub const METHOD: u16 = 0x0007;
 pub const NO_OUTPUT: u16 = 0x0080;
 /// Counted as inactive.
 pub const INACTIVE: u16 = 0x0100;
+/// Ours: a helper reads what it carries.
+pub const HELPED: u16 = 0x0008;
+/// Ours: expected from its server, from whichever port.
+pub const ANY_SERVER_PORT: u16 = 0x0010;
+/// Expected from its client, from whichever port: in the key that is 0.
+pub const NO_CLIENT_PORT: u16 = 0x0800;
+/// Its first packet will tell a port.
+pub const WAITS: u16 = NO_CLIENT_PORT | ANY_SERVER_PORT;
+/// Any of those of helpers.
+pub const CONCERN_HELPERS: u16 = HELPED | WAITS;

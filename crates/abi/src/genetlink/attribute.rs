@@ -116,11 +116,9 @@ impl<'a, const N: usize> Table<'a, N> {
         self.array(kind).map(u64::from_ne_bytes)
     }
 
-    /// Text up to its NUL. Bytes that are not UTF-8 are replaced: no name that exists has any.
+    /// Text, see [`text`].
     pub(super) fn text(&self, kind: u16) -> Option<String> {
-        let value = self.get(kind)?;
-        let end = value.iter().position(|&byte| byte == 0).unwrap_or(value.len());
-        value.get(..end).map(|text| String::from_utf8_lossy(text).into_owned())
+        self.get(kind).map(text)
     }
 
     /// An address: missing bytes are zero, bytes after an IPv4 address are ignored.
@@ -133,6 +131,12 @@ impl<'a, const N: usize> Table<'a, N> {
         let [a, b, c, d, ..] = bytes;
         Some(if ipv6 { Ipv6Addr::from(bytes).into() } else { Ipv4Addr::from([a, b, c, d]).into() })
     }
+}
+
+/// The text in an attribute, up to its NUL. Bytes that are not UTF-8 are replaced: no name that exists has any.
+pub(super) fn text(value: &[u8]) -> String {
+    let text = value.split(|&byte| byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
 }
 
 /// The number of an address's family.

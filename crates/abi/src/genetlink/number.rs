@@ -142,6 +142,8 @@ pub mod service {
     pub const STATS: u16 = 10;
     pub const PE_NAME: u16 = 11;
     pub const STATS64: u16 = 12;
+    /// Ours: name of the helper, NUL-terminated; not there: by port. Read by itself, for the kernel's parser ends before it.
+    pub const HELPER: u16 = 128;
 }
 
 /// Attributes inside DEST.

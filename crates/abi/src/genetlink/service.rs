@@ -4,7 +4,7 @@ use ipvs_core::{MarkTarget, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo,
 
 use crate::errno::Errno;
 
-use super::attribute::{Policy, Table, Writer, family_of};
+use super::attribute::{Attributes, Policy, Table, Writer, family_of, text};
 use super::number::{family, service as number};
 use super::stats::{read_stats64, write_stats32, write_stats64};
 
@@ -31,6 +31,8 @@ fn policy(kind: u16) -> Policy {
 pub(super) struct Given<'a> {
     pub(super) id: ServiceId,
     table: Table<'a, 13>,
+    /// The helper's name.
+    helper: Option<&'a [u8]>,
 }
 
 /// Reads the identity.
@@ -38,7 +40,9 @@ pub(super) struct Given<'a> {
 /// # Errors
 /// EINVAL if the nest is missing or malformed or the identity incomplete, then EAFNOSUPPORT.
 pub(super) fn read_service(nest: Option<&[u8]>) -> Result<Given<'_>, Errno> {
-    let table = Table::parse(nest.ok_or(Errno::EINVAL)?, policy).map_err(|_| Errno::EINVAL)?;
+    let nest = nest.ok_or(Errno::EINVAL)?;
+    let table = Table::parse(nest, policy).map_err(|_| Errno::EINVAL)?;
+    let helper = Attributes(nest).filter(|(kind, _)| *kind == number::HELPER).last().map(|(_, name)| name);
     let family = table.u16(number::AF).ok_or(Errno::EINVAL)?;
     let ipv6 = family == family::INET6;
     // A mark wins over an address, 0 included.
@@ -51,7 +55,7 @@ pub(super) fn read_service(nest: Option<&[u8]>) -> Result<Given<'_>, Errno> {
             port: table.be16(number::PORT).ok_or(Errno::EINVAL)?,
         }
     };
-    if ipv6 || family == family::INET { Ok(Given { id, table }) } else { Err(Errno::EAFNOSUPPORT) }
+    if ipv6 || family == family::INET { Ok(Given { id, table, helper }) } else { Err(Errno::EAFNOSUPPORT) }
 }
 
 impl Given<'_> {
@@ -68,6 +72,7 @@ impl Given<'_> {
             scheduler: table.text(number::SCHED_NAME).ok_or(Errno::EINVAL)?,
             // The kernel takes an empty name as none.
             persistence_engine: table.text(number::PE_NAME).filter(|name| !name.is_empty()),
+            helper: self.helper.map(text).filter(|name| !name.is_empty()),
             flags,
             flags_mask,
             timeout: table.u32(number::TIMEOUT).ok_or(Errno::EINVAL)?,
@@ -117,6 +122,9 @@ fn write_settings(writer: &mut Writer<'_>, id: &ServiceId, config: &ServiceConfi
     } else {
         writer.be32(number::NETMASK, config.netmask);
     }
+    if let Some(helper) = &config.helper {
+        writer.text(number::HELPER, helper);
+    }
 }
 
 /// Appends a request's SERVICE content.
@@ -133,6 +141,7 @@ pub(super) fn write_service_info(writer: &mut Writer<'_>, info: &ServiceInfo) {
     let config = ServiceConfig {
         scheduler: info.scheduler.clone(),
         persistence_engine: info.persistence_engine.clone(),
+        helper: info.helper.clone(),
         flags: info.flags.0,
         flags_mask: u32::MAX,
         timeout: info.timeout,
@@ -152,6 +161,7 @@ pub(super) fn read_service_info(nest: &[u8]) -> Result<ServiceInfo, Errno> {
         id: given.id,
         scheduler: config.scheduler,
         persistence_engine: config.persistence_engine,
+        helper: config.helper,
         flags: ServiceFlags(config.flags),
         timeout: config.timeout,
         netmask: config.netmask,

@@ -65,7 +65,7 @@ impl<'a> Arguments<'a> {
     }
 
     fn find(&self, wanted: impl Fn(&OptionRow) -> bool) -> Option<&'static OptionRow> {
-        TABLE.iter().find(|row| wanted(row) && (self.extensions || row.is_original()))
+        TABLE.iter().find(|row| wanted(row) && (self.extensions || row.is_restorable()))
     }
 
     fn long(&mut self, word: &str, text: &str) -> Result<Given, BadOption> {

@@ -221,6 +221,8 @@ pub(super) enum Meaning {
     Option(OptionName),
     /// Ours alone: listings as JSON.
     Json,
+    /// Ours alone: the helper of a service.
+    Helper,
     /// Ours: list dropped packets.
     Drops,
     /// Ours alone: the control socket.
@@ -247,8 +249,8 @@ pub(super) struct OptionRow {
 }
 
 impl OptionRow {
-    /// Whether the original has it too. Restored lines know no other.
-    pub(super) const fn is_original(&self) -> bool {
+    /// Whether restored lines may have it: what the original has, and what is saved besides.
+    pub(super) const fn is_restorable(&self) -> bool {
         !matches!(
             self.meaning,
             Meaning::Json | Meaning::Drops | Meaning::Socket | Meaning::Command(CommandName::HelpIpvsd)
@@ -264,7 +266,7 @@ const fn row(long: &'static str, short: char, argument: Argument, meaning: Meani
 pub(super) const TABLE: &[OptionRow] = {
     use Argument::{None, Optional, Required};
     use CommandName as C;
-    use Meaning::{Command, Drops, Forwarding, Ipv6, Json, Option, Service, Socket, Sort};
+    use Meaning::{Command, Drops, Forwarding, Helper, Ipv6, Json, Option, Service, Socket, Sort};
     use OptionName as O;
     use ServiceKind as S;
     use ipvs_core::ForwardingMethod as F;
@@ -329,6 +331,7 @@ pub(super) const TABLE: &[OptionRow] = {
         row("tun-nocsum", NO, None, Option(O::TunNocsum)),
         row("tun-csum", NO, None, Option(O::TunCsum)),
         row("tun-remcsum", NO, None, Option(O::TunRemcsum)),
+        row("helper", NO, Required, Helper),
         row("json", NO, None, Json),
         row("drops", NO, None, Drops),
         row("socket", NO, Required, Socket),

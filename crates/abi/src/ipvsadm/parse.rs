@@ -102,6 +102,7 @@ impl<'a> Parser<'a> {
                 self.extended = true;
                 self.socket = given.argument;
             }
+            Meaning::Helper => self.service.set_helper(text)?,
             Meaning::Sort => {}
             Meaning::Ipv6 => self.service.set_ipv6()?,
             Meaning::Service(kind) => {
@@ -166,6 +167,10 @@ impl<'a> Parser<'a> {
             return Err("option 'drops' goes with the 'list' command, alone or with --json"
                 .to_owned()
                 .into());
+        }
+        if self.service.has_helper() && !matches!(command, CommandName::AddService | CommandName::EditService)
+        {
+            return Err(format!("Illegal 'helper' option with the '{}' command", command.name()).into());
         }
         // The rules saw to it that it is there where it must be.
         let service = || self.service.id().ok_or(UsageError::missing(OptionName::ServiceAddress, command));

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use ipvs_core::{MarkTarget, ServiceConfig, ServiceFlags, ServiceId};
+use ipvs_core::{MarkTarget, ServiceConfig, ServiceFlags, ServiceId, helpers};
 
 use super::address::parse_address;
 use super::error::UsageError;
@@ -21,6 +21,9 @@ const SCHEDULER_NAME_MAX: usize = 15;
 /// Longest name of a persistence engine, in bytes; the rest is cut off.
 const PERSISTENCE_ENGINE_NAME_MAX: usize = 16;
 
+/// The name that stands for no helper.
+const NO_HELPER: &str = "none";
+
 /// Persistence timeout if `-p` has no number, seconds.
 const PERSISTENT_DEFAULT: u32 = 360;
 
@@ -36,6 +39,7 @@ pub(super) struct ServiceArguments {
     id: Option<ServiceId>,
     scheduler: String,
     persistence_engine: String,
+    helper: Option<String>,
     timeout: Option<u32>,
     netmask: u32,
     ops: bool,
@@ -48,6 +52,7 @@ impl Default for ServiceArguments {
             id: None,
             scheduler: String::new(),
             persistence_engine: String::new(),
+            helper: None,
             timeout: None,
             netmask: u32::MAX,
             ops: false,
@@ -110,6 +115,21 @@ impl ServiceArguments {
         self.persistence_engine = truncated(name, PERSISTENCE_ENGINE_NAME_MAX);
     }
 
+    /// `--helper`.
+    pub(super) fn set_helper(&mut self, name: &str) -> Result<(), UsageError> {
+        if name != NO_HELPER && !helpers().any(|helper| helper.name == name) {
+            let names: Vec<&str> = helpers().map(|helper| helper.name).chain([NO_HELPER]).collect();
+            return Err(format!("there is no helper `{name}', but {}", names.join(", ")).into());
+        }
+        self.helper = Some(name.to_owned());
+        Ok(())
+    }
+
+    /// Whether a helper was named.
+    pub(super) const fn has_helper(&self) -> bool {
+        self.helper.is_some()
+    }
+
     /// `-p`.
     pub(super) fn set_persistent(&mut self, seconds: Option<&str>) -> Result<(), UsageError> {
         self.timeout = Some(match seconds {
@@ -156,6 +176,18 @@ impl ServiceArguments {
             Some(ServiceId::Address { protocol, .. }) if self.ops && protocol != 17 => {
                 Err("One-Packet Scheduling is only for UDP virtual services".into())
             }
+            Some(ServiceId::Address { protocol, .. }) => {
+                let helper = helpers().find(|helper| self.helper.as_deref() == Some(helper.name));
+                match helper.filter(|helper| helper.protocol != protocol) {
+                    Some(helper) => Err(format!(
+                        "the helper `{}' is for {} services",
+                        helper.name,
+                        if helper.protocol == 17 { "UDP" } else { "TCP" }
+                    )
+                    .into()),
+                    None => Ok(()),
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -174,6 +206,7 @@ impl ServiceArguments {
         Ok(ServiceConfig {
             scheduler,
             persistence_engine: Some(self.persistence_engine.clone()).filter(|name| !name.is_empty()),
+            helper: self.helper.clone(),
             flags,
             flags_mask: u32::MAX,
             timeout: self.timeout.unwrap_or(0),

@@ -14,6 +14,9 @@ pub(super) const HELP_IPVSD: &str = "\
 ipvsadm for ipvsd: as ipvsadm 1.31 (see ipvsadm -h), and besides
   --socket path       control socket of the daemon; also the environment variable IPVSD_SOCKET
                       (default /run/ipvsd.sock). May stand before the command.
+  --helper name       with -A and -E: who reads the service's connections for others that they tell of, through
+                      masquerading servers: ftp (TCP; of itself at port 21), tftp (UDP; of itself at port 69),
+                      or none. It is listed and saved if it was given.
   --json              with -L: services with their destinations, timeouts or connections as JSON
   --drops             with -L: how many packets were dropped since the daemon started, by reason; with --json
                       all reasons, those too for which none was

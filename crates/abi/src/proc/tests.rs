@@ -20,6 +20,7 @@ fn service(id: ServiceId, scheduler: &str, flags: u32, timeout: u32, netmask: u3
         id,
         scheduler: scheduler.to_owned(),
         persistence_engine: None,
+        helper: None,
         flags: ServiceFlags(flags | ServiceFlags::HASHED),
         timeout,
         netmask,

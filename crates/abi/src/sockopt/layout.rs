@@ -108,6 +108,7 @@ impl ServiceUser {
         Some(ServiceConfig {
             scheduler: self.scheduler?,
             persistence_engine: None,
+            helper: None,
             flags: self.flags,
             flags_mask: u32::MAX,
             timeout: self.timeout,

@@ -132,6 +132,7 @@ impl Bench {
         let config = ServiceConfig {
             scheduler: "rr".into(),
             persistence_engine: None,
+            helper: None,
             flags: 0,
             flags_mask: u32::MAX,
             timeout: 0,

@@ -24,7 +24,8 @@ impl Director {
         if self.destinations.find(service_index, id).is_some() {
             return Err(Error::DestinationExists);
         }
-        let serial = self.services.get(service_index).ok_or(Error::NoSuchService)?.serial;
+        let owner = self.services.get(service_index).ok_or(Error::NoSuchService)?;
+        let (serial, all_ports) = (owner.serial, owner.uses_all_ports());
         let index = match self.trash.revive(&service, id) {
             Some(index) => index,
             None => {
@@ -33,9 +34,7 @@ impl Director {
                     AddressKind::Local | AddressKind::Unicast => {}
                     AddressKind::LinkLocal | AddressKind::Other => return Err(Error::AddressNotUnicast),
                 }
-                let index = self.destinations.insert(id, config, service)?;
-                self.interests.hold(Interest::of_service(&service));
-                index
+                self.destinations.insert(id, config, service)?
             }
         };
         if let Some(destination) = self.destinations.get_mut(index) {
@@ -43,6 +42,7 @@ impl Director {
                 destination.stats.zero();
             }
             destination.last_weight = config.weight;
+            destination.all_ports = all_ports;
         }
         self.destinations.attach(index, service_index, serial, service);
         self.destinations.configure(index, config);
@@ -134,16 +134,15 @@ impl Director {
     pub(crate) fn empty_trash(&mut self, now: Instant) {
         for index in self.trash.expire(now, &self.destinations) {
             let Some(destination) = self.destinations.remove(index) else { continue };
-            self.interests.release(Interest::of_service(&destination.service_id));
             for interest in destination.interests {
                 self.interests.release(interest);
             }
         }
     }
 
-    /// Holds the interest that a destination's method needs, and releases that of a former one; while connections refer to
+    /// Holds the interests that a destination's service and method need, and releases that of a former one; while connections refer to
     /// the destination this stays: they keep the method that they were made with.
-    fn renew_interests(&mut self, index: DestinationIndex) {
+    pub(super) fn renew_interests(&mut self, index: DestinationIndex) {
         let Some(destination) = self.destinations.get_mut(index) else { return };
         let wanted = interests(destination);
         for wanted in &wanted {
@@ -172,14 +171,18 @@ impl Director {
     }
 }
 
-/// What a destination's method needs to see beside packets to the service: answers, or errors from within the tunnel.
+/// What a destination needs to see: packets to its service, also when that is gone, and by its method answers, or errors from
+/// within the tunnel.
 fn interests(destination: &Destination) -> Vec<Interest> {
     let DestinationId { address, port } = destination.id;
-    match destination.config.forwarding {
-        ForwardingMethod::MASQUERADE => Interest::of_server(&destination.service_id, address, port),
+    let (service, all_ports) = (&destination.service_id, destination.all_ports);
+    let mut interests = match destination.config.forwarding {
+        ForwardingMethod::MASQUERADE => Interest::of_server(service, all_ports, address, port),
         ForwardingMethod::TUNNEL => {
             Interest::of_tunnel(address, &destination.config.tunnel).into_iter().collect()
         }
         _ => Vec::new(),
-    }
+    };
+    interests.push(Interest::of_service(service, all_ports));
+    interests
 }

@@ -8,6 +8,7 @@ use crate::director::Director;
 use crate::error::Error;
 use crate::estimator::Estimated;
 use crate::half_open;
+use crate::helper::Choice;
 use crate::interest::Interest;
 use crate::persistence_engine::{self, Engine};
 use crate::scheduler::{self, Scheduler, View};
@@ -31,6 +32,7 @@ impl Director {
         }
         let scheduler = scheduler::by_name(&config.scheduler, self.next_seed(), self.config.maglev_size)?;
         let persistence_engine = check(&id, &config)?;
+        let helper = Choice::for_service(&id, config.helper.as_deref())?;
         let mut service = Service {
             id,
             serial: 0,
@@ -41,6 +43,7 @@ impl Director {
             scheduler: None,
             upkeep: None,
             persistence_engine,
+            helper,
             destinations: VecDeque::new(),
             half_open: half_open::NO_SERVICE,
             stats: Estimated::default(),
@@ -52,10 +55,10 @@ impl Director {
             service.half_open = self.connections.half_open.open();
         }
         if persistent {
-            self.connections.expect_templates();
+            self.connections.expect_control();
         }
         self.services.start_upkeep(index, now);
-        self.interests.hold(Interest::of_service(&id));
+        self.interests.hold(Interest::of_service(&id, helper.uses_all_ports(&id)));
         Ok(Reply::Done)
     }
 
@@ -68,6 +71,7 @@ impl Director {
         let index = self.services.find_id(&id).ok_or(Error::NoSuchService)?;
         let scheduler = scheduler::by_name(&config.scheduler, self.next_seed(), self.config.maglev_size)?;
         let persistence_engine = check(&id, &config)?;
+        let helper = Choice::for_service(&id, config.helper.as_deref())?;
         let service = self.services.get_mut(index).ok_or(Error::NoSuchService)?;
         // The scheduler keeps its state when it stays the same.
         let name = |scheduler: &Option<Box<dyn Scheduler>>| scheduler.as_ref().map(|it| it.name());
@@ -79,9 +83,10 @@ impl Director {
         service.timeout = timeout(config.timeout);
         service.netmask = config.netmask;
         if service.is_persistent() {
-            self.connections.expect_templates();
+            self.connections.expect_control();
         }
         self.services.set_engine(index, persistence_engine);
+        self.set_helper(index, helper);
         if changes {
             self.services.start_upkeep(index, now);
         }
@@ -138,7 +143,28 @@ impl Director {
         }
         self.connections.half_open.close(service.half_open);
         self.seek_orphans();
-        self.interests.release(Interest::of_service(&service.id));
+        self.interests.release(Interest::of_service(&service.id, service.uses_all_ports()));
+    }
+
+    /// Gives a service another helper; connections that there are keep theirs.
+    fn set_helper(&mut self, index: ServiceIndex, helper: Choice) {
+        let Some(service) = self.services.get_mut(index) else { return };
+        let before = service.uses_all_ports();
+        service.helper = helper;
+        let after = service.uses_all_ports();
+        if before == after {
+            return;
+        }
+        let (id, destinations) = (service.id, service.destinations.clone());
+        let (new, old) = (Interest::of_service(&id, after), Interest::of_service(&id, before));
+        self.interests.hold(new);
+        self.interests.release(old);
+        for index in destinations {
+            if let Some(destination) = self.destinations.get_mut(index) {
+                destination.all_ports = after;
+            }
+            self.renew_interests(index);
+        }
     }
 
     /// A seed for one scheduler, different each time.

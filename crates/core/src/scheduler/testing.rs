@@ -65,6 +65,7 @@ pub(crate) fn settings(scheduler: &str) -> ServiceConfig {
     ServiceConfig {
         scheduler: scheduler.to_owned(),
         persistence_engine: None,
+        helper: None,
         flags: 0,
         flags_mask: u32::MAX,
         timeout: 0,

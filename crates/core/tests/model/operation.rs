@@ -152,6 +152,8 @@ impl Generator {
         ServiceConfig {
             scheduler: name.into(),
             persistence_engine: None,
+            // The model knows none, nor are its segments parts of a stream.
+            helper: Some("none".into()),
             flags: u32::from(persistent)
                 | self.random.weighted(&[(4, 0), (1, 0x04)])
                 | self.random.pick(&[0, schedulers::SH_FALLBACK, schedulers::SH_PORT, 0x18]),

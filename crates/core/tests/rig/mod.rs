@@ -209,6 +209,7 @@ pub fn round_robin(flags: u32) -> ServiceConfig {
     ServiceConfig {
         scheduler: "rr".into(),
         persistence_engine: None,
+        helper: None,
         flags,
         flags_mask: u32::MAX,
         timeout: 300,
@@ -248,6 +249,7 @@ impl Rig {
             ServiceConfig {
                 scheduler: scheduler.into(),
                 persistence_engine: None,
+                helper: None,
                 flags: 0,
                 flags_mask: u32::MAX,
                 timeout: 0,

@@ -92,6 +92,7 @@ mod tests {
         let config = ServiceConfig {
             scheduler: "rr".into(),
             persistence_engine: None,
+            helper: None,
             flags: 0,
             flags_mask: u32::MAX,
             timeout: 0,

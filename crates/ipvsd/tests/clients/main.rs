@@ -1,6 +1,6 @@
 //! Debian's unmodified ipvsadm and keepalived under `ipvsd exec`: keepalived with real traffic through the director that
-//! it keeps, scripts beside one another, and clients that come in hundreds or are killed; and its sipp, dnsmasq, dig and
-//! usrsctp through a virtual address. Needs root.
+//! it keeps, scripts beside one another, and clients that come in hundreds or are killed; and its sipp, curl,
+//! pyftpdlib, dnsmasq, dig and usrsctp through a virtual address. Needs root.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod associations;
@@ -8,6 +8,7 @@ mod calls;
 mod crowd;
 mod dns;
 mod failover;
+mod ftp;
 mod health;
 mod marks;
 mod namespace;

@@ -132,6 +132,7 @@ pub(crate) fn service(port: u16) -> (ServiceId, ServiceConfig) {
     let config = ServiceConfig {
         scheduler: "rr".into(),
         persistence_engine: None,
+        helper: None,
         flags: 0,
         flags_mask: u32::MAX,
         timeout: 0,

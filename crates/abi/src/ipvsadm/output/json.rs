@@ -52,6 +52,7 @@ pub(in crate::ipvsadm) struct ServiceJson {
     persistent: Option<u32>,
     netmask: String,
     persistence_engine: Option<String>,
+    helper: Option<String>,
     ops: bool,
     stats: StatsJson,
     rate: RateJson,
@@ -83,6 +84,7 @@ impl ServiceJson {
                 Ipv4Addr::from(service.netmask).to_string()
             },
             persistence_engine: service.persistence_engine.clone(),
+            helper: service.helper.clone(),
             ops: service.flags.contains(ServiceFlags::ONE_PACKET),
             stats: (&service.stats.counters).into(),
             rate: (&service.stats.rates).into(),

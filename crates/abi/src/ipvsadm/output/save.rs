@@ -27,6 +27,9 @@ pub(in crate::ipvsadm) fn service_command(service: &ServiceInfo, names: &mut Nam
     if let Some(flags) = scheduler_flag_names(service.flags, &service.scheduler) {
         let _ = write!(line, " -b {flags}");
     }
+    if let Some(helper) = &service.helper {
+        let _ = write!(line, " --helper {helper}");
+    }
     line.push('\n');
     line
 }

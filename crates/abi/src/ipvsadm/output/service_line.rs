@@ -70,6 +70,9 @@ fn description(service: &ServiceInfo) -> String {
     if service.flags.contains(ServiceFlags::ONE_PACKET) {
         text.push_str(" ops");
     }
+    if let Some(helper) = &service.helper {
+        let _ = write!(text, " helper {helper}");
+    }
     text
 }
 

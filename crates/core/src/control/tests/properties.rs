@@ -192,7 +192,7 @@ fn check(
     // Connections are counted where they are, and keep their destination.
     let mut interests: BTreeMap<Interest, u32> = BTreeMap::new();
     for id in model.0.keys() {
-        *interests.entry(Interest::of_service(id)).or_default() += 1;
+        *interests.entry(Interest::of_service(id, false)).or_default() += 1;
     }
     let mut counted = 0;
     for (index, it) in director.destinations.iter() {
@@ -205,13 +205,13 @@ fn check(
             assert!(!it.overloaded);
         }
         // Interests: of its service always, of its method, and of former methods while it has connections.
-        *interests.entry(Interest::of_service(&it.service_id)).or_default() += 1;
         let DestinationId { address, port } = it.id;
-        let wanted = match it.config.forwarding {
-            ForwardingMethod::MASQUERADE => Interest::of_server(&it.service_id, address, port),
+        let mut wanted = match it.config.forwarding {
+            ForwardingMethod::MASQUERADE => Interest::of_server(&it.service_id, it.all_ports, address, port),
             ForwardingMethod::TUNNEL => Interest::of_tunnel(address, &it.config.tunnel).into_iter().collect(),
             _ => Vec::new(),
         };
+        wanted.push(Interest::of_service(&it.service_id, it.all_ports));
         assert!(wanted.iter().all(|wanted| it.interests.contains(wanted)));
         for held in it.interests.iter().flat_map(|held| std::iter::once(*held).chain(held.followers())) {
             *interests.entry(held).or_default() += 1;

@@ -137,6 +137,7 @@ impl Pair {
             ServiceConfig {
                 scheduler: "rr".into(),
                 persistence_engine: None,
+                helper: None,
                 flags: 0,
                 flags_mask: u32::MAX,
                 timeout: 0,

@@ -1,0 +1,315 @@
+//! FTP and TFTP through masquerading directors: Debian's pyftpdlib and dnsmasq as servers, curl as the client.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::namespace::Namespace;
+use crate::program::{Director, Program};
+use crate::wait_for;
+
+/// The virtual addresses.
+const V4: &str = "10.83.0.100";
+const V6: &str = "fd83::100";
+
+/// Client 10.83.0.2 – 10.83.0.1 director 10.84.0.1 – servers 10.84.0.11 and .12, and the same in fd83:: and fd84::.
+struct Network {
+    client: Namespace,
+    director: Director,
+    servers: [Namespace; 2],
+    _switch: Namespace,
+}
+
+impl Network {
+    fn new(test: &str) -> Self {
+        let client = Namespace::new(test, "client");
+        let switch = Namespace::new(test, "switch");
+        let director = Director::new(test, "director");
+        let servers = [Namespace::new(test, "one"), Namespace::new(test, "two")];
+        switch.bridge("front");
+        switch.bridge("back");
+        for namespace in [&client, &director.namespace, &servers[0], &servers[1]] {
+            namespace.sysctl("ipv6/conf/all/accept_dad", "0");
+            namespace.sysctl("ipv6/conf/default/accept_dad", "0");
+        }
+        client.plug("eth0", "10.83.0.2/24", &switch, "front", "client");
+        client.ip("addr add fd83::2/64 dev eth0 nodad");
+        director.namespace.plug("front", "10.83.0.1/24", &switch, "front", "director");
+        director.namespace.plug("back", "10.84.0.1/24", &switch, "back", "behind");
+        director.namespace.ip("addr add fd83::1/64 dev front nodad");
+        director.namespace.ip("addr add fd84::1/64 dev back nodad");
+        director.namespace.sysctl("ipv4/ip_forward", "1");
+        director.namespace.sysctl("ipv6/conf/all/forwarding", "1");
+        for (server, host) in servers.iter().zip([11, 12]) {
+            server.plug("eth0", &format!("10.84.0.{host}/24"), &switch, "back", &format!("server{host}"));
+            server.ip(&format!("addr add fd84::{host}/64 dev eth0 nodad"));
+            server.ip("route add default via 10.84.0.1");
+            server.ip("-6 route add default via fd84::1");
+        }
+        Self { client, director, servers, _switch: switch }
+    }
+
+    /// A folder of the test's, removed with the director's.
+    fn folder(&self, name: &str) -> PathBuf {
+        let folder = self.director.file(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    fn rules(&self, rules: &[String]) {
+        for rule in rules {
+            let words: Vec<&str> = rule.split_whitespace().collect();
+            assert!(self.director.ipvsadm(&words).is_some(), "ipvsadm {rule}");
+        }
+    }
+
+    /// curl at the client, with these words.
+    fn curl(&self, words: &[&str]) -> Curl {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", self.client.name(), "curl", "-sS", "--max-time", "300"]);
+        command.args(words).stdin(Stdio::null()).stderr(Stdio::piped());
+        Curl(command.spawn().unwrap(), words.join(" "))
+    }
+}
+
+/// A run of curl.
+struct Curl(Child, String);
+
+impl Curl {
+    fn succeeds(mut self) {
+        let mut errors = String::new();
+        self.0.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        let status = self.0.wait().unwrap();
+        assert!(status.success(), "curl {}: {status} {errors}", self.1);
+    }
+}
+
+/// Starts pyftpdlib in a server's namespace.
+fn ftp_server(network: &Network, server: &Namespace, folder: &Path, addresses: &[&str]) -> Program {
+    let log = network.director.file(&format!("{}.log", server.name()));
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", server.name(), "/usr/bin/python3"]);
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/ftp_server.py"));
+    command.arg(folder).args(addresses).stdin(Stdio::null());
+    let program = Program::start(command, log.clone());
+    wait_for("the FTP server (of python3-pyftpdlib)", || {
+        let log = std::fs::read_to_string(&log).unwrap_or_default();
+        assert!(!log.contains("Error"), "{log}");
+        log.contains("ready")
+    });
+    program
+}
+
+/// Bytes that repeat nowhere near.
+fn content(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        bytes.extend_from_slice(&(state >> 16).to_le_bytes()[..6]);
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// How curl is told to agree on data connections: options, and the host in the URL.
+fn ways() -> Vec<(&'static str, Vec<&'static str>, String)> {
+    let v6 = format!("[{V6}]");
+    vec![
+        ("PASV", vec!["--disable-epsv", "--no-ftp-skip-pasv-ip"], V4.to_owned()),
+        ("EPSV", vec![], V4.to_owned()),
+        ("PORT", vec!["-P", "-", "--disable-eprt"], V4.to_owned()),
+        ("EPRT", vec!["-P", "-"], V4.to_owned()),
+        ("EPSV over IPv6", vec![], v6.clone()),
+        ("EPRT over IPv6", vec!["-P", "-"], v6),
+    ]
+}
+
+fn services(scheduler: &str) -> Vec<String> {
+    let mut rules = Vec::new();
+    for (vip, servers) in [
+        (V4.to_owned(), ["10.84.0.11".to_owned(), "10.84.0.12".to_owned()]),
+        (format!("[{V6}]"), ["[fd84::11]".to_owned(), "[fd84::12]".to_owned()]),
+    ] {
+        rules.push(format!("-A -t {vip}:21 -s {scheduler}"));
+        rules.extend(servers.iter().map(|server| format!("-a -t {vip}:21 -r {server}:21 -m")));
+    }
+    rules
+}
+
+#[test]
+fn files_go_both_ways_by_every_way_to_agree_on_a_connection() {
+    let mut network = Network::new("ftp");
+    network.director.start_daemon(&[]);
+    // Both servers have one folder, so whichever is chosen next has the file.
+    let (served, own) = (network.folder("served"), network.folder("own"));
+    let _servers = [
+        ftp_server(&network, &network.servers[0], &served, &["10.84.0.11", "fd84::11"]),
+        ftp_server(&network, &network.servers[1], &served, &["10.84.0.12", "fd84::12"]),
+    ];
+    network.rules(&services("rr"));
+    for (number, (way, options, host)) in ways().into_iter().enumerate() {
+        // 100 MB passively; the other ways differ in their beginning alone.
+        let length = if number == 0 { 100_000_000 } else { 3_000_001 };
+        let bytes = content(length, number as u64 + 1);
+        let (up, down) = (own.join(format!("up{number}")), own.join(format!("down{number}")));
+        std::fs::write(&up, &bytes).unwrap();
+        let url = format!("ftp://user:pass@{host}/file{number}");
+        let (up, down) = (up.display().to_string(), down.display().to_string());
+        network.curl(&[&options[..], &["-T", &up, &url]].concat()).succeeds();
+        assert!(std::fs::read(served.join(format!("file{number}"))).unwrap() == bytes, "{way}: changed");
+        network.curl(&[&options[..], &["-o", &down, &url]].concat()).succeeds();
+        assert!(std::fs::read(&down).unwrap() == bytes, "{way}: changed on its way back");
+    }
+    // Control connections are scheduled, data connections are not: they go where their control connection goes.
+    for vip in ["10.83.0.100:21", "[fd83::100]:21"] {
+        let servers = if vip.starts_with('[') {
+            ["[fd84::11]:21", "[fd84::12]:21"]
+        } else {
+            ["10.84.0.11:21", "10.84.0.12:21"]
+        };
+        let total: u64 = servers.iter().filter_map(|it| network.director.connections(vip, it)).sum();
+        assert_eq!(total, if vip.starts_with('[') { 4 } else { 8 });
+    }
+}
+
+#[test]
+fn fifty_sessions_at_once() {
+    let mut network = Network::new("ftp-many");
+    network.director.start_daemon(&[]);
+    let (served, own) = (network.folder("served"), network.folder("own"));
+    let _servers = [
+        ftp_server(&network, &network.servers[0], &served, &["10.84.0.11", "fd84::11"]),
+        ftp_server(&network, &network.servers[1], &served, &["10.84.0.12", "fd84::12"]),
+    ];
+    network.rules(&services("rr"));
+    let bytes = content(300_000, 7);
+    std::fs::write(served.join("file"), &bytes).unwrap();
+    let ways = ways();
+    let path = |number: usize| own.join(number.to_string());
+    let runs: Vec<Curl> = (0..50)
+        .map(|number| {
+            let (_, options, host) = &ways[number % ways.len()];
+            let (url, path) = (format!("ftp://user:pass@{host}/file"), path(number).display().to_string());
+            network.curl(&[&options[..], &["-o", &path, &url, "-o", &path, &url]].concat())
+        })
+        .collect();
+    runs.into_iter().for_each(Curl::succeeds);
+    for number in 0..50 {
+        assert!(std::fs::read(path(number)).unwrap() == bytes, "session {number}");
+    }
+}
+
+/// A control connection whose two ends say everything byte by byte, each byte in a segment of its own.
+#[test]
+fn commands_and_answers_byte_by_byte() {
+    let mut network = Network::new("ftp-slow");
+    network.director.start_daemon(&[]);
+    network.rules(&[
+        format!("-A -t {V4}:2121 -s rr --helper ftp"),
+        format!("-a -t {V4}:2121 -r 10.84.0.11:2121 -m"),
+    ]);
+    let bytes = content(100_000, 3);
+    let control = network.servers[0].run(|| TcpListener::bind("10.84.0.11:2121").unwrap());
+    let data = network.servers[0].run(|| TcpListener::bind("10.84.0.11:0").unwrap());
+    let port = data.local_addr().unwrap().port();
+    std::thread::scope(|scope| {
+        let (bytes, server_namespace) = (&bytes, &network.servers[0]);
+        let server = scope.spawn(move || {
+            let (control, _) = control.accept().unwrap();
+            limit(&control);
+            let mut lines = BufReader::new(control.try_clone().unwrap()).lines();
+            assert_eq!(lines.next().unwrap().unwrap(), "PASV");
+            slowly(&control, &format!("227 Here (10,84,0,11,{},{}).\r\n", port >> 8, port & 255));
+            let (mut passive, _) = data.accept().unwrap();
+            passive.write_all(bytes).unwrap();
+            drop(passive);
+            let line = lines.next().unwrap().unwrap();
+            let numbers: Vec<u16> =
+                line.strip_prefix("PORT ").unwrap().split(',').map(|it| it.parse().unwrap()).collect();
+            let [a, b, c, d, high, low] = numbers[..] else { panic!("{line}") };
+            let client: SocketAddr = format!("{a}.{b}.{c}.{d}:{}", high << 8 | low).parse().unwrap();
+            // From a port that nobody has told.
+            let mut active = server_namespace.run(|| TcpStream::connect(client).unwrap());
+            active.write_all(bytes).unwrap();
+            drop(active);
+            slowly(&control, "226 done\r\n");
+        });
+        let client = network.client.run(|| TcpStream::connect(format!("{V4}:2121")).unwrap());
+        limit(&client);
+        let mut lines = BufReader::new(client.try_clone().unwrap()).lines();
+        slowly(&client, "PASV\r\n");
+        let answer = lines.next().unwrap().unwrap();
+        assert_eq!(answer, format!("227 Here (10,83,0,100,{},{}).", port >> 8, port & 255));
+        let mut passive = network.client.run(|| TcpStream::connect(format!("{V4}:{port}")).unwrap());
+        assert!(all(&mut passive) == *bytes);
+        let own = network.client.run(|| TcpListener::bind("10.83.0.2:0").unwrap());
+        let own_port = own.local_addr().unwrap().port();
+        slowly(&client, &format!("PORT 10,83,0,2,{},{}\r\n", own_port >> 8, own_port & 255));
+        let (mut active, from) = own.accept().unwrap();
+        assert_eq!(from.ip().to_string(), V4);
+        assert!(all(&mut active) == *bytes);
+        assert_eq!(lines.next().unwrap().unwrap(), "226 done");
+        server.join().unwrap();
+    });
+    let saved = network.director.rules();
+    assert!(saved.contains(&format!("-A -t {V4}:2121 -s rr --helper ftp\n")), "{saved}");
+}
+
+/// Each byte in a segment of its own, some long after the one before, so that the other end's acknowledgment is waited for.
+fn slowly(mut stream: &TcpStream, text: &str) {
+    for (number, byte) in text.bytes().enumerate() {
+        stream.set_nodelay(number % 5 != 0).unwrap();
+        stream.write_all(&[byte]).unwrap();
+        std::thread::sleep(Duration::from_millis(if number % 7 == 0 { 60 } else { 2 }));
+    }
+}
+
+fn all(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    limit(stream);
+    stream.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+fn limit(stream: &TcpStream) {
+    stream.set_read_timeout(Some(crate::PATIENCE)).unwrap();
+}
+
+#[test]
+fn tftp_servers_answer_from_ports_of_their_own() {
+    let mut network = Network::new("tftp");
+    network.director.start_daemon(&[]);
+    let (served, own) = (network.folder("served"), network.folder("own"));
+    let bytes = content(200_000, 9);
+    std::fs::write(served.join("file"), &bytes).unwrap();
+    let mut command = Command::new("ip");
+    command.args([
+        "netns",
+        "exec",
+        network.servers[0].name(),
+        "dnsmasq",
+        "--conf-file=/dev/null",
+        "--port=0",
+    ]);
+    command.args(["--no-daemon", "--user=root", "--enable-tftp", "--pid-file="]);
+    command.arg(format!("--tftp-root={}", served.display())).stdin(Stdio::null());
+    let log = network.director.file("dnsmasq.log");
+    let _server = Program::start(command, log.clone());
+    wait_for("dnsmasq (of dnsmasq-base)", || {
+        std::fs::read_to_string(&log).unwrap_or_default().contains("TFTP root")
+    });
+    network.rules(&[
+        format!("-A -u {V4}:69 -s rr"),
+        format!("-a -u {V4}:69 -r 10.84.0.11:69 -m"),
+        format!("-A -u [{V6}]:69 -s rr"),
+        format!("-a -u [{V6}]:69 -r [fd84::11]:69 -m"),
+    ]);
+    for (number, host) in [V4.to_owned(), format!("[{V6}]")].iter().enumerate() {
+        let path = own.join(number.to_string());
+        network.curl(&["-o", &path.display().to_string(), &format!("tftp://{host}/file")]).succeeds();
+        assert!(std::fs::read(path).unwrap() == bytes, "{host}");
+    }
+}
