@@ -134,8 +134,9 @@ fn transfer(text: &[u8], ways: Ways, seed: u64) {
             let from = acknowledged + random.below(sent - acknowledged);
             (from, (from + 1 + random.below(ways.most)).min(end))
         } else {
-            let from = if random.chance(80) { sent } else { acknowledged };
-            (from.min(end - 1), (from.min(end - 1) + 1 + random.below(ways.most)).min(end))
+            // When all was sent, what is missing first: else this takes too many steps.
+            let from = if sent < end && random.chance(80) { sent } else { acknowledged };
+            (from, (from + 1 + random.below(ways.most)).min(end))
         };
         sent = sent.max(to);
         if random.chance(ways.loss) {
