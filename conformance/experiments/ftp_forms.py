@@ -57,10 +57,10 @@ if __name__ == "__main__":
     for flags in ("A", "FA", "R", "SA"):
         n += 1
         answers(b"PASV\r\n", b"227 Entering Passive Mode (10,0,2,11,%s).\r\n" % p(n))
-        told(send("cl", tcp(C4, 4000 + n % 1000, V4, n, flags), quiet=True)); show(f"grep ' {n:04X} ' /proc/net/ip_vs_conn")
+        told(send("cl", tcp(C4, 4000 + n % 1000, V4, n, flags), quiet=True)); show(f"cat /proc/net/ip_vs_conn | grep ' {n:04X} '")
     title("an expected connection in the other direction: first packets from the server, then a client's packets")
     n += 1
     says("client", b"PORT 10,0,1,2,%s\r\n" % p(n))
     for flags in ("A", "S"):
-        told(send("rs", tcp(R4, 20, C4, n, flags), quiet=True)); show(f"grep ' {n:04X} ' /proc/net/ip_vs_conn")
-    told(send("cl", tcp(C4, n, V4, 20, "S"), quiet=True)); show(f"grep ' {n:04X} ' /proc/net/ip_vs_conn")
+        told(send("rs", tcp(R4, 20, C4, n, flags), quiet=True)); show(f"cat /proc/net/ip_vs_conn | grep ' {n:04X} '")
+    told(send("cl", tcp(C4, n, V4, 20, "S"), quiet=True)); show(f"cat /proc/net/ip_vs_conn | grep ' {n:04X} '")

@@ -138,6 +138,17 @@ fn passive() {
     }
 }
 
+/// As the kernel's helper does: nobody wants it, but the next control connection of that client must not suffer.
+#[test]
+fn a_data_connection_at_the_port_of_control_connections() {
+    let mut rig = rig(Family::V4, 21, 21, None);
+    let talk = Talk::new(&mut rig, Family::V4, 3000, 21, 21);
+    talk.passive(&mut rig, (1001, 5001), 21);
+    let talk = Talk::new(&mut rig, Family::V4, 3001, 21, 21);
+    talk.passive(&mut rig, (1001, 5001), 50_000);
+    assert_eq!(rig.shown().len(), 3);
+}
+
 #[test]
 fn numbers_follow_what_was_written_anew() {
     let mut rig = rig(Family::V4, 21, 21, None);

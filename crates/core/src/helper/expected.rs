@@ -37,6 +37,8 @@ impl Director {
                 (client, below(ends.virtual_port), below(ends.server_port), flag::ANY_SERVER_PORT)
             }
         };
+        // Whoever comes to the port of the control connection has another such, as in the kernel.
+        let helped = if virtual_port == ends.virtual_port { flag::HELPED } else { 0 };
         let (state, timeout) = match key.protocol {
             TCP => (State::Listen as u8, self.timeouts.tcp(State::Listen)),
             _ => (udp::STATE, self.timeouts.udp()),
@@ -45,7 +47,7 @@ impl Director {
             key: Key { client: Address::from(client.0), client_port: client.1, virtual_port, ..key },
             destination: ends.destination.0,
             destination_port,
-            flags: ends.flags & (flag::METHOD | flag::NO_OUTPUT) | flag::INACTIVE | waits,
+            flags: ends.flags & (flag::METHOD | flag::NO_OUTPUT) | flag::INACTIVE | waits | helped,
             state,
             timeout,
         };

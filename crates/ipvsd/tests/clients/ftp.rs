@@ -86,20 +86,26 @@ impl Curl {
     }
 }
 
-/// Starts pyftpdlib in a server's namespace.
-fn ftp_server(network: &Network, server: &Namespace, folder: &Path, addresses: &[&str]) -> Program {
-    let log = network.director.file(&format!("{}.log", server.name()));
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", server.name(), "/usr/bin/python3"]);
-    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/ftp_server.py"));
-    command.arg(folder).args(addresses).stdin(Stdio::null());
-    let program = Program::start(command, log.clone());
-    wait_for("the FTP server (of python3-pyftpdlib)", || {
-        let log = std::fs::read_to_string(&log).unwrap_or_default();
-        assert!(!log.contains("Error"), "{log}");
-        log.contains("ready")
-    });
-    program
+/// Starts pyftpdlib in the servers' namespaces, for both families, all with one folder: whichever is chosen has a file.
+fn ftp_servers(network: &Network, folder: &Path) -> Vec<Program> {
+    let start = |server: &Namespace, address: String| {
+        let log = network.director.file(&format!("{address}.log"));
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", server.name(), "/usr/bin/python3"]);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/ftp_server.py"));
+        command.arg(folder).arg(address).stdin(Stdio::null());
+        let program = Program::start(command, log.clone());
+        wait_for("the FTP server (of python3-pyftpdlib)", || {
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            assert!(!log.contains("Error"), "{log}");
+            log.contains("ready")
+        });
+        program
+    };
+    let [one, two] = &network.servers;
+    let addresses = |host: u8| [format!("10.84.0.{host}"), format!("fd84::{host}")];
+    let programs = [(one, 11), (two, 12)].map(|(server, host)| addresses(host).map(|it| start(server, it)));
+    programs.into_iter().flatten().collect()
 }
 
 /// Bytes that repeat nowhere near.
@@ -143,12 +149,8 @@ fn services(scheduler: &str) -> Vec<String> {
 fn files_go_both_ways_by_every_way_to_agree_on_a_connection() {
     let mut network = Network::new("ftp");
     network.director.start_daemon(&[]);
-    // Both servers have one folder, so whichever is chosen next has the file.
     let (served, own) = (network.folder("served"), network.folder("own"));
-    let _servers = [
-        ftp_server(&network, &network.servers[0], &served, &["10.84.0.11", "fd84::11"]),
-        ftp_server(&network, &network.servers[1], &served, &["10.84.0.12", "fd84::12"]),
-    ];
+    let _servers = ftp_servers(&network, &served);
     network.rules(&services("rr"));
     for (number, (way, options, host)) in ways().into_iter().enumerate() {
         // 100 MB passively; the other ways differ in their beginning alone.
@@ -180,10 +182,7 @@ fn fifty_sessions_at_once() {
     let mut network = Network::new("ftp-many");
     network.director.start_daemon(&[]);
     let (served, own) = (network.folder("served"), network.folder("own"));
-    let _servers = [
-        ftp_server(&network, &network.servers[0], &served, &["10.84.0.11", "fd84::11"]),
-        ftp_server(&network, &network.servers[1], &served, &["10.84.0.12", "fd84::12"]),
-    ];
+    let _servers = ftp_servers(&network, &served);
     network.rules(&services("rr"));
     let bytes = content(300_000, 7);
     std::fs::write(served.join("file"), &bytes).unwrap();
