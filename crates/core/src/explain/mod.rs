@@ -7,6 +7,8 @@ pub(crate) mod describe;
 mod journal;
 mod outcome;
 mod question;
+#[cfg(test)]
+mod sayings;
 mod step;
 #[cfg(test)]
 mod tests;
