@@ -49,7 +49,7 @@ impl Input<'_> {
             (Verdict::Forward { next }, _) | (Verdict::Reply(_), Some(next)) => next,
             (Verdict::Pass, _) => return Fate::Accept,
             // Once more around, the host's own packet would come here again with its mark.
-            (Verdict::Deliver, _) if hook == Hook::Input && packet == original => return Fate::Accept,
+            (Verdict::Deliver, _) if hook != Hook::Output && packet == original => return Fate::Accept,
             (Verdict::Deliver, _) => {
                 self.output.give_slice_to_host(packet);
                 return Fate::Drop;

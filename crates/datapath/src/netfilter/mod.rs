@@ -64,7 +64,7 @@ impl Netfilter {
     pub(crate) fn open(host_port: u32, local_clients: bool) -> Self {
         let mut fault = None;
         let mut note = |error| fault = fault.take().or(Some(error));
-        let queue = Queue::open().map_err(&mut note).ok();
+        let queue = Queue::open(host_port).map_err(&mut note).ok();
         let socket = Socket::open(1 << 20).map_err(&mut note).ok();
         let mut rules = socket.map(|socket| Rules {
             socket,
