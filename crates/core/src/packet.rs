@@ -47,7 +47,7 @@ impl<'a> Packet<'a> {
     }
 
     /// Where netfilter gave it away; `None`: the host's stack has not seen it.
-    pub(crate) fn hook(&self) -> Option<Hook> {
+    pub fn hook(&self) -> Option<Hook> {
         self.hook
     }
 

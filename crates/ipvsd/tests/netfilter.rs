@@ -334,6 +334,21 @@ fn marked_datagrams_by_every_method_and_a_killed_daemon() {
     assert_eq!(network.ask_by_datagram("client", 10, PATIENCE).unwrap(), "server2");
 }
 
+/// IPv6 datagrams in fragments, which the host reassembles only after netfilter gave them away.
+#[test]
+fn marked_datagrams_in_fragments_ipv6() {
+    let mut network = Network::new("large", true);
+    // By address alone: later fragments are of no protocol to ip6tables.
+    network.mark("");
+    network.start(&[]);
+    let server = network.server(1);
+    network.on_director(&format!("ipvsadm -A -f 1 -6 -s rr; ipvsadm -a -f 1 -6 -r {server} -m"));
+    for bytes in [10, 4000] {
+        let answer = network.ask_by_datagram("client", bytes, PATIENCE);
+        assert_eq!(answer.ok().as_deref(), Some("server1"), "{bytes}");
+    }
+}
+
 /// Clients on the director: the virtual address is its own or not, and the servers are others or itself.
 fn local_clients(test: &str, ipv6: bool) {
     let mut network = Network::new(test, ipv6);

@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use ipvs_core::{Interest, InterestChange};
 
 use crate::program::Endpoint;
-pub(crate) use queue::{Fate, Queue};
+pub(crate) use queue::{Fate, Queue, Waiting};
 use socket::Socket;
 use table::{MOST_ELEMENTS, Set, Table, Way};
 

@@ -81,6 +81,8 @@ pub(crate) struct Waiting {
     pub(crate) hook: Hook,
     /// Its mark; 0: none.
     pub(crate) mark: u32,
+    /// Index of the interface that it came by; 0 for the host's own.
+    pub(crate) interface: u32,
     /// Where it lies in the queue's buffer; nothing, if it was too long to be copied whole.
     packet: Range<usize>,
 }
@@ -187,7 +189,7 @@ fn read(message: &Received<'_>, start: usize, host_port: u32) -> Option<Waiting>
         return None;
     }
     let mut id = None;
-    let (mut hook, mut mark, mut packet, mut whole) = (Hook::Input, 0, 0..0, true);
+    let (mut hook, mut mark, mut interface, mut packet, mut whole) = (Hook::Input, 0, 0, 0..0, true);
     for (kind, value) in message.attributes() {
         match kind {
             // Number, EtherType, hook.
@@ -197,7 +199,12 @@ fn read(message: &Received<'_>, start: usize, host_port: u32) -> Option<Waiting>
                     hook = Hook::Output;
                 }
             }
-            INTERFACE if value == host_port.to_be_bytes() => hook = Hook::Returned,
+            INTERFACE => {
+                interface = value.first_chunk().map_or(0, |index| u32::from_be_bytes(*index));
+                if interface == host_port {
+                    hook = Hook::Returned;
+                }
+            }
             MARK => mark = value.first_chunk().map_or(0, |mark| u32::from_be_bytes(*mark)),
             PAYLOAD => {
                 let at = (value.as_ptr() as usize).saturating_sub(start);
@@ -210,7 +217,7 @@ fn read(message: &Received<'_>, start: usize, host_port: u32) -> Option<Waiting>
     if !whole {
         packet = 0..0;
     }
-    Some(Waiting { id: id?, hook, mark, packet })
+    Some(Waiting { id: id?, hook, mark, interface, packet })
 }
 
 /// The value of a verdict's attribute.
@@ -247,7 +254,7 @@ mod tests {
         });
         let bytes = out.bytes();
         let waiting = read(&messages(bytes).next().unwrap(), bytes.as_ptr() as usize, 9).unwrap();
-        assert_eq!((waiting.hook, waiting.packet), (Hook::Input, 0..0));
+        assert_eq!((waiting.hook, waiting.interface, waiting.packet), (Hook::Input, 8, 0..0));
         out.clear();
         out.message((PACKET, 0), 2, NUMBER, |it| {
             packet(it, 1);
