@@ -7,6 +7,8 @@ use ipvs_wire::Headers;
 pub enum Hook {
     /// About to be delivered to the host.
     Input,
+    /// The same, of one that came from here: the director left it to the host, or sent it to a server on the host.
+    Returned,
     /// The host's own, about to leave.
     Output,
 }
@@ -45,7 +47,7 @@ impl<'a> Packet<'a> {
     }
 
     /// Where netfilter gave it away; `None`: the host's stack has not seen it.
-    pub(crate) fn hook(&self) -> Option<Hook> {
+    pub fn hook(&self) -> Option<Hook> {
         self.hook
     }
 

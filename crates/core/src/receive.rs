@@ -10,7 +10,7 @@ use crate::destination::DestinationIndex;
 use crate::director::Director;
 use crate::explain::describe;
 use crate::host::{AddressKind, Host};
-use crate::packet::Packet;
+use crate::packet::{Hook, Packet};
 use crate::protocol::{ICMP, ICMPV6, Signal};
 use crate::time::Instant;
 use crate::verdict::{Reason, Verdict};
@@ -100,6 +100,8 @@ impl Director {
             self.note(|_| describe::left_alone("standby", text));
         }
         match found {
+            // It was sent to a server on this host; what was left alone belongs to none.
+            Some(_) if packet.hook() == Some(Hook::Returned) => Verdict::Pass,
             Some(Match::Inbound(_)) if self.standby => Verdict::Pass,
             Some(Match::Inbound(index)) if self.replaces(index, signal) => {
                 self.begin_anew(arrival, packet, ports, signal, index)

@@ -63,6 +63,18 @@ fn what_is_left_alone_goes_on_in_the_hosts_stack() {
     }
 }
 
+/// What XDP handed over, the director left alone and netfilter then marked is scheduled; what was sent to a server here passes.
+#[test]
+fn what_comes_back_with_a_mark() {
+    for family in Family::BOTH {
+        let mut rig = rig(family);
+        let packet = tcp((family.client(), 4000), (family.vip(), 443), "S", b"", 64);
+        assert_eq!(rig.receive_from_netfilter(&packet, Hook::Returned, 7).0, to(family, 7));
+        assert_eq!(rig.receive_from_netfilter(&packet, Hook::Returned, 7), (Verdict::Pass, packet.clone()));
+        assert_eq!(rig.receive_from_netfilter(&packet, Hook::Input, 7).0, to(family, 7));
+    }
+}
+
 /// Errors about marked packets do not come from an address that is nobody's: they are silent in IPv4, and the host's in IPv6.
 #[test]
 fn without_a_server() {

@@ -303,7 +303,7 @@ impl Datapath {
         while packets < BURST {
             let Some(waiting) = queue.next() else { break };
             packets += 1;
-            let fate = input.queued(engine, large, (waiting.hook, waiting.mark), queue.packet(&waiting));
+            let fate = input.queued(engine, large, &waiting, queue.packet(&waiting));
             queue.decide(&waiting, fate);
         }
         queue.flush();

@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
 use netlink_packet_route::link::LinkAttribute;
 use netlink_packet_route::link::{LinkFlags, LinkMessage};
 use netlink_packet_route::route::{
@@ -22,6 +24,10 @@ use crate::{OpenError, tun};
 /// The routing table of the answers of local real servers: one default route, to the host port. The number ("ipvs")
 /// also tells our rules from others'.
 const TABLE: u32 = 0x6970_7673;
+
+/// An address of the device, of the loopback network: what comes in by a device without any is dropped by the reverse path filter,
+/// the loose one too.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 112, 118, 115);
 
 /// Priority of our rules: behind `local` (0), before `main` (32766).
 const PRIORITY: u32 = 5000;
@@ -84,6 +90,14 @@ impl HostPort {
         message.header.change_mask = LinkFlags::Up;
         message.attributes.push(LinkAttribute::Mtu(mtu));
         self.requests.change(RouteNetlinkMessage::SetLink(message), 0)?;
+        let mut message = AddressMessage::default();
+        message.header.family = AddressFamily::Inet;
+        message.header.prefix_len = 32;
+        message.header.scope = AddressScope::Host;
+        message.header.index = index;
+        message.attributes =
+            vec![AddressAttribute::Local(ADDRESS.into()), AddressAttribute::Address(ADDRESS.into())];
+        self.requests.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)?;
         self.remove_old_rules();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut message = RouteMessage::default();

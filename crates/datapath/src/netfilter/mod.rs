@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use ipvs_core::{Interest, InterestChange};
 
 use crate::program::Endpoint;
-pub(crate) use queue::{Fate, Queue};
+pub(crate) use queue::{Fate, Queue, Waiting};
 use socket::Socket;
 use table::{MOST_ELEMENTS, Set, Table, Way};
 
@@ -64,7 +64,7 @@ impl Netfilter {
     pub(crate) fn open(host_port: u32, local_clients: bool) -> Self {
         let mut fault = None;
         let mut note = |error| fault = fault.take().or(Some(error));
-        let queue = Queue::open().map_err(&mut note).ok();
+        let queue = Queue::open(host_port).map_err(&mut note).ok();
         let socket = Socket::open(1 << 20).map_err(&mut note).ok();
         let mut rules = socket.map(|socket| Rules {
             socket,

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use ipvs_core::Hook;
 
-use super::message::{Messages, messages};
+use super::message::{Messages, Received, messages};
 use super::socket::Socket;
 
 /// Number of the queue ("iv"). Queues belong to the network namespace.
@@ -36,6 +36,8 @@ const VERDICT_BATCH: u16 = SUBSYSTEM | 3;
 const PACKET_HEADER: u16 = 1;
 const VERDICT_HEADER: u16 = 2;
 const MARK: u16 = 3;
+/// Index of the interface that it came by.
+const INTERFACE: u16 = 5;
 const PAYLOAD: u16 = 10;
 /// There if the packet was cut: its length.
 const CAPTURED: u16 = 13;
@@ -79,6 +81,8 @@ pub(crate) struct Waiting {
     pub(crate) hook: Hook,
     /// Its mark; 0: none.
     pub(crate) mark: u32,
+    /// Index of the interface that it came by; 0 for the host's own.
+    pub(crate) interface: u32,
     /// Where it lies in the queue's buffer; nothing, if it was too long to be copied whole.
     packet: Range<usize>,
 }
@@ -93,11 +97,14 @@ pub(crate) struct Queue {
     owed: Option<(u32, Fate)>,
     /// Times at which the kernel had no room for packets.
     overflows: u64,
+    /// Index of the host port.
+    host_port: u32,
 }
 
 impl Queue {
-    /// Binds the queue, in the network namespace of the calling thread.
-    pub(super) fn open() -> io::Result<Self> {
+    /// Binds the queue, in the network namespace of the calling thread. `host_port` is the index of the interface by which packets come
+    /// from here.
+    pub(super) fn open(host_port: u32) -> io::Result<Self> {
         let socket = Socket::open(ROOM)?;
         let mut out = Messages::default();
         let [high, low] = 0u16.to_be_bytes();
@@ -114,7 +121,7 @@ impl Queue {
         });
         out.ask();
         socket.request(&out)?;
-        Ok(Self { socket, buffer: vec![0; MESSAGE], out, owed: None, overflows: 0 })
+        Ok(Self { socket, buffer: vec![0; MESSAGE], out, owed: None, overflows: 0, host_port })
     }
 
     /// The next packet, if there is one.
@@ -123,7 +130,9 @@ impl Queue {
             match self.socket.receive(&mut self.buffer) {
                 Ok(Some(bytes)) => {
                     let start = bytes.as_ptr() as usize;
-                    if let Some(waiting) = messages(bytes).find_map(|message| read(&message, start)) {
+                    if let Some(waiting) =
+                        messages(bytes).find_map(|message| read(&message, start, self.host_port))
+                    {
                         return Some(waiting);
                     }
                 }
@@ -175,12 +184,12 @@ impl AsFd for Queue {
 }
 
 /// A packet's message; `None` if it is another. `start` is the address of the buffer that it lies in.
-fn read(message: &super::message::Received<'_>, start: usize) -> Option<Waiting> {
+fn read(message: &Received<'_>, start: usize, host_port: u32) -> Option<Waiting> {
     if message.kind != PACKET {
         return None;
     }
     let mut id = None;
-    let (mut hook, mut mark, mut packet, mut whole) = (Hook::Input, 0, 0..0, true);
+    let (mut hook, mut mark, mut interface, mut packet, mut whole) = (Hook::Input, 0, 0, 0..0, true);
     for (kind, value) in message.attributes() {
         match kind {
             // Number, EtherType, hook.
@@ -188,6 +197,12 @@ fn read(message: &super::message::Received<'_>, start: usize) -> Option<Waiting>
                 id = value.first_chunk().map(|id| u32::from_be_bytes(*id));
                 if value.get(6).copied().map(u32::from) == Some(LOCAL_OUT) {
                     hook = Hook::Output;
+                }
+            }
+            INTERFACE => {
+                interface = value.first_chunk().map_or(0, |index| u32::from_be_bytes(*index));
+                if interface == host_port {
+                    hook = Hook::Returned;
                 }
             }
             MARK => mark = value.first_chunk().map_or(0, |mark| u32::from_be_bytes(*mark)),
@@ -202,7 +217,7 @@ fn read(message: &super::message::Received<'_>, start: usize) -> Option<Waiting>
     if !whole {
         packet = 0..0;
     }
-    Some(Waiting { id: id?, hook, mark, packet })
+    Some(Waiting { id: id?, hook, mark, interface, packet })
 }
 
 /// The value of a verdict's attribute.
@@ -228,21 +243,30 @@ mod tests {
         };
         out.message((PACKET, 0), 2, NUMBER, |it| packet(it, 3));
         let bytes = out.bytes();
-        let waiting = read(&messages(bytes).next().unwrap(), bytes.as_ptr() as usize).unwrap();
+        let waiting = read(&messages(bytes).next().unwrap(), bytes.as_ptr() as usize, 9).unwrap();
         assert_eq!((waiting.id, waiting.hook, waiting.mark), (0x102, Hook::Output, 7));
         assert_eq!(&bytes[waiting.packet], b"packet");
         out.clear();
         out.message((PACKET, 0), 2, NUMBER, |it| {
             packet(it, 1);
             it.put(CAPTURED, &70_000u32.to_be_bytes());
+            it.put_u32(INTERFACE, 8);
         });
         let bytes = out.bytes();
-        let waiting = read(&messages(bytes).next().unwrap(), bytes.as_ptr() as usize).unwrap();
-        assert_eq!((waiting.hook, waiting.packet), (Hook::Input, 0..0));
+        let waiting = read(&messages(bytes).next().unwrap(), bytes.as_ptr() as usize, 9).unwrap();
+        assert_eq!((waiting.hook, waiting.interface, waiting.packet), (Hook::Input, 8, 0..0));
+        out.clear();
+        out.message((PACKET, 0), 2, NUMBER, |it| {
+            packet(it, 1);
+            it.put_u32(INTERFACE, 9);
+        });
+        let bytes = out.bytes();
+        let waiting = read(&messages(bytes).next().unwrap(), bytes.as_ptr() as usize, 9).unwrap();
+        assert_eq!(waiting.hook, Hook::Returned);
         // Without a number no verdict can be given.
         out.clear();
         out.message((PACKET, 0), 2, NUMBER, |it| it.put(PAYLOAD, b"packet"));
         let bytes = out.bytes();
-        assert!(read(&messages(bytes).next().unwrap(), bytes.as_ptr() as usize).is_none());
+        assert!(read(&messages(bytes).next().unwrap(), bytes.as_ptr() as usize, 9).is_none());
     }
 }

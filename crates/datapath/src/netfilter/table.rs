@@ -122,7 +122,8 @@ impl Table {
         if self.ipv6 { 10 } else { 2 }
     }
 
-    /// Makes the table with empty sets. `host_port` is the index of the interface whose packets are spared: they come from here.
+    /// Makes the table with empty sets. `host_port` is the index of the interface whose ICMP errors are spared: the
+    /// director has left them to the host.
     pub(super) fn create(&mut self, socket: &Socket, way: Way, host_port: u32) -> io::Result<()> {
         let (family, ipv6) = (self.family(), self.ipv6);
         self.transact(socket, |out| {
@@ -165,7 +166,6 @@ impl Table {
             };
             let port = host_port.to_ne_bytes();
             rule(INPUT, &|it| {
-                it.meta(Meta::InputInterface, 0).compare(false, &port);
                 it.meta(Meta::Mark, 0).is_in(Set::Marks.name());
             });
             rule(INPUT, &|it| {
