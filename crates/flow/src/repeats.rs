@@ -46,7 +46,8 @@ pub fn is_repeat(line: &Line, hash: u64, now: Tick) -> bool {
     // Never 0, so that no cell in use is all zeroes.
     let tag = ((hash >> 32) as u32 & !TIME).max(TIME + 1);
     let cells = line.first::<WORDS>();
-    let (mut oldest, mut oldest_age) = (0, 0);
+    // Age and place of the oldest, in one word: so the kernel's verifier has no need to follow every choice.
+    let mut oldest = 0;
     let mut place = 0;
     while place < WORDS {
         let cell = cells[place].load(Ordering::Relaxed);
@@ -59,12 +60,11 @@ pub fn is_repeat(line: &Line, hash: u64, now: Tick) -> bool {
             }
             return (LEAST..=MOST).contains(&age);
         }
-        if age >= oldest_age {
-            (oldest, oldest_age) = (place, age);
-        }
+        oldest = oldest.max(age << 4 | place as u32);
         place += 1;
     }
-    cells[oldest & (WORDS - 1)].store(tag | time, Ordering::Relaxed);
+    const { assert!(WORDS == 1 << 4) };
+    cells[oldest as usize & (WORDS - 1)].store(tag | time, Ordering::Relaxed);
     false
 }
 

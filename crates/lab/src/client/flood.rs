@@ -57,7 +57,7 @@ pub(crate) fn run(
     flood: Flood,
     interrupt: &Interrupt,
 ) -> Result<(Vec<Sample>, Outcome), Error> {
-    let established = topology.client.namespace.run(|| establish(topology))??;
+    let established = establish(topology)?;
     let (stop, syns) = (AtomicBool::new(false), AtomicU64::new(0));
     let start = Instant::now();
     std::thread::scope(|scope| {
@@ -100,18 +100,28 @@ fn use_all(mut connections: Vec<Established>, to: SocketAddr, stop: &AtomicBool)
     connections.into_iter().filter_map(|it| it.err().map(|error| explain(&error, STALL))).collect()
 }
 
-/// The connections from before.
+/// The connections from before, opened all at once: with the filter of first SYNs each takes a second.
 fn establish(topology: &Topology) -> Result<Vec<Established>, Error> {
-    (FIRST_PORT..)
-        .take(ESTABLISHED)
-        .map(|port| {
-            let from = SocketAddr::new(topology.client.address, port);
-            let mut exchange = http::connect(from, topology.service, STALL)?;
-            ask(&mut exchange, topology.service)?;
-            Ok(Ok(exchange))
-        })
-        .collect::<io::Result<_>>()
-        .map_err(|error| Error::setup("open connections before the flood", error))
+    let open = |port| -> io::Result<Exchange> {
+        let from = SocketAddr::new(topology.client.address, port);
+        let mut exchange = http::connect(from, topology.service, STALL)?;
+        ask(&mut exchange, topology.service)?;
+        Ok(exchange)
+    };
+    std::thread::scope(|scope| {
+        let open_in_namespace = |port| topology.client.namespace.run(|| open(port));
+        let opening: Vec<_> = (FIRST_PORT..)
+            .take(ESTABLISHED)
+            .map(|port| scope.spawn(move || open_in_namespace(port)))
+            .collect();
+        opening
+            .into_iter()
+            .map(|thread| {
+                let exchange = joined(thread.join())?;
+                exchange.map(Ok).map_err(|error| Error::setup("open connections before the flood", error))
+            })
+            .collect()
+    })
 }
 
 /// A request on a connection that stays open.
