@@ -30,10 +30,12 @@ fn service_id() -> impl Strategy<Value = ServiceId> {
 }
 
 fn service_config() -> impl Strategy<Value = ServiceConfig> {
-    ("[a-z]{0,15}", proptest::option::of("[a-z]{1,16}"), any::<[u32; 4]>()).prop_map(
-        |(scheduler, persistence_engine, [flags, flags_mask, timeout, netmask])| ServiceConfig {
+    let name = || proptest::option::of("[a-z]{1,16}");
+    ("[a-z]{0,15}", name(), name(), any::<[u32; 4]>()).prop_map(
+        |(scheduler, persistence_engine, helper, [flags, flags_mask, timeout, netmask])| ServiceConfig {
             scheduler,
             persistence_engine,
+            helper,
             flags,
             flags_mask,
             timeout,
@@ -110,6 +112,7 @@ fn service_info() -> impl Strategy<Value = ServiceInfo> {
         id,
         scheduler: config.scheduler,
         persistence_engine: config.persistence_engine,
+        helper: config.helper,
         flags: ServiceFlags(config.flags),
         timeout: config.timeout,
         netmask: config.netmask,

@@ -38,6 +38,7 @@ fn service(port: u16, flags: u32) -> ServiceInfo {
         id: ServiceId::Address { protocol: 17, address: [10, 0, 0, 100].into(), port },
         scheduler: "rr".to_owned(),
         persistence_engine: Some("sip".to_owned()),
+        helper: None,
         flags: ServiceFlags(flags),
         timeout: 60,
         netmask: 0xffff_0000,
