@@ -142,6 +142,7 @@ prop_compose! {
         mark in prop::option::of(1..=i32::MAX as u32),
         scheduler in prop::sample::select(vec!["rr", "wlc", "sh", "mh", "none"]),
         engine in prop::option::of(Just("sip".to_owned())),
+        helper in 0..4,
         timeout in prop::option::of(1_u32..=2_678_400),
         flags in 0_u32..8,
         netmask in any::<u32>(),
@@ -150,6 +151,12 @@ prop_compose! {
         let id = match mark {
             Some(mark) => ServiceId::Mark { ipv6: address.is_ipv6(), mark },
             None => ServiceId::Address { protocol, address, port },
+        };
+        let helper = match (helper, protocol) {
+            (0, _) => Some("none".to_owned()),
+            (1, 6) => Some("ftp".to_owned()),
+            (1, 17) => Some("tftp".to_owned()),
+            _ => None,
         };
         let mut bits = flags << 3;
         if matches!(scheduler, "sh" | "mh") {
@@ -173,7 +180,7 @@ prop_compose! {
         let config = ServiceConfig {
             scheduler: scheduler.to_owned(),
             persistence_engine: engine,
-            helper: None,
+            helper,
             flags: bits,
             flags_mask: u32::MAX,
             timeout: timeout.unwrap_or(0),
