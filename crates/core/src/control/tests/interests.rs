@@ -107,6 +107,26 @@ fn ports() {
     assert_eq!(bench.director.interests(), expected);
 }
 
+/// A tunnel's far end leaves a mark service and returns to that of the other family: each service's interest ends with it.
+#[test]
+fn a_revived_server_of_the_other_family() {
+    let mut bench = Bench::new();
+    let [six, four] = [true, false].map(|ipv6| ServiceId::Mark { ipv6, mark: 1 });
+    let netmask = |id: ServiceId| if id.is_ipv6() { 128 } else { u32::MAX };
+    for id in [six, four] {
+        let config = crate::ServiceConfig { netmask: netmask(id), ..settings("rr") };
+        bench.run(Command::AddService(id, config)).unwrap();
+    }
+    let far = DestinationId { port: 0, ..server(1) };
+    let tunnel = crate::DestinationConfig { forwarding: crate::ForwardingMethod::TUNNEL, ..weight(1) };
+    bench.run(Command::AddDestination(six, far, tunnel)).unwrap();
+    bench.run(Command::DeleteDestination(six, far)).unwrap();
+    bench.run(Command::AddDestination(four, far, tunnel)).unwrap();
+    bench.run(Command::DeleteService(six)).unwrap();
+    let marks = bench.director.interests().into_iter().filter(|it| matches!(it, Interest::Mark { .. }));
+    assert_eq!(marks.collect::<Vec<_>>(), [Interest::Mark { ipv6: false, mark: 1 }]);
+}
+
 #[test]
 fn rules_that_mark_packets() {
     let mut bench = Bench::new();
