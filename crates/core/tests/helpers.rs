@@ -1,5 +1,6 @@
 //! FTP and TFTP: data connections. The outcomes are those of `conformance/experiments/ftp*.py` on the reference kernel, but for
 //! lines over several segments, which the kernel does not read, and TFTP, which it does not know.
+#![allow(clippy::unwrap_used, reason = "a test may fail that way")]
 
 mod rig;
 
@@ -130,7 +131,7 @@ fn passive() {
         data(server, client, "SA", to, client);
         data(client, to, "A", client, server);
         assert_eq!(rig.shown(), [control, "7:4000>1:50000>1:50000 ESTABLISHED"]);
-        let counted = rig.destinations(service(family, 6, 21))[0].clone();
+        let counted = rig.destinations(service(family, 6, 21))[0];
         assert_eq!((counted.active, counted.inactive, counted.stats.counters.connections), (2, 0, 1));
         // Expected once: another is for the host.
         let other = segment((family.client(), 4001), to, "S", (1, 0), b"");

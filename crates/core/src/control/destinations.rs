@@ -27,13 +27,7 @@ impl Director {
         let owner = self.services.get(service_index).ok_or(Error::NoSuchService)?;
         let (serial, all_ports) = (owner.serial, owner.uses_all_ports());
         let index = match self.trash.revive(&service, id) {
-            Some(index) => {
-                // A tunnel's far end may return to the service of the other family with the same mark.
-                let former = self.destinations.get(index).map(|destination| destination.service_id);
-                self.interests.hold(Interest::of_service(&service));
-                former.iter().for_each(|former| self.interests.release(Interest::of_service(former)));
-                index
-            }
+            Some(index) => index,
             None => {
                 // Only now, and not for one from the trash.
                 match host.address_kind(id.address) {
