@@ -1,7 +1,7 @@
 //! The connections: the shared table, the wheel that ends them, which template controls which of them, and what templates
 //! of persistence engines stand for.
 
-use ipvs_flow::{EntryIndex, EntryRef, InsertError, NewConnection, Tick, Wheel, nanos, ticks};
+use ipvs_flow::{Connection, EntryIndex, EntryRef, InsertError, NewConnection, Tick, Wheel, nanos, ticks};
 
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ pub(crate) mod flag {
     pub(crate) const NO_OUTPUT: u16 = 0x0080;
     /// Counted as inactive.
     pub(crate) const INACTIVE: u16 = 0x0100;
+    /// Ours: of a template, that a persistence engine has part in it.
+    pub(crate) const OF_ENGINE: u16 = 0x8000;
 }
 
 /// The connection table with its expiry.
@@ -52,6 +54,27 @@ impl Connections {
     pub(crate) fn insert(&mut self, now: Tick, new: &NewConnection) -> Result<EntryIndex, InsertError> {
         let index = self.table.insert(new, now)?;
         self.wheel.schedule(index, now.after(new.timeout));
+        Ok(index)
+    }
+
+    /// Enters what another table held, as it was there, and starts its timer. `hooked`: lookups shall find it.
+    pub(crate) fn take_over(&mut self, old: &Connection, hooked: bool) -> Result<EntryIndex, InsertError> {
+        let new = NewConnection {
+            key: old.key,
+            destination: old.destination,
+            destination_port: old.destination_port,
+            flags: old.flags,
+            state: old.state,
+            timeout: old.timeout,
+        };
+        let index = match hooked {
+            true => self.table.insert(&new, old.last_seen)?,
+            false => self.table.insert_unhooked(&new, old.last_seen)?,
+        };
+        if let Some(entry) = self.table.entry(index) {
+            entry.set_packets_in(old.packets_in);
+        }
+        self.wheel.schedule(index, old.last_seen.after(old.timeout));
         Ok(index)
     }
 
@@ -103,7 +126,7 @@ impl Connections {
             if !now.reached(entry.deadline()) {
                 return Some(entry.deadline());
             }
-            if control.count(&entry, index) > 0 {
+            if control.count(table, &entry, index) > 0 {
                 entry.set_timeout(ticks(POSTPONEMENT));
                 entry.touch(now);
                 return Some(entry.deadline());
@@ -120,39 +143,36 @@ impl Connections {
         Some(self.visited + Duration::from_nanos(nanos(wait)))
     }
 
-    /// Makes room for templates, before the first persistent service gets a packet.
+    /// Is told before the first persistent service gets a packet.
     pub(crate) fn expect_templates(&mut self) {
-        let capacity = self.table.capacity() as usize;
-        if self.control.0.len() < capacity {
-            self.control.0 = vec![0; capacity];
-        }
+        self.control.used = true;
     }
 
     /// Whether there may be templates.
     pub(crate) fn has_templates(&self) -> bool {
-        !self.control.0.is_empty()
+        self.control.used
     }
 
     /// Puts a connection under the control of the template that it was made by.
     pub(crate) fn put_under(&mut self, connection: EntryIndex, template: EntryIndex) {
-        self.control.set(connection, template);
+        self.control.set(&self.table, connection, template);
     }
 
     /// The template that controls a connection.
     pub(crate) fn template_of(&self, connection: EntryIndex) -> Option<EntryIndex> {
-        self.control.template_of(&self.table.entry(connection)?, connection)
+        if self.control.used { template_in(&self.table, connection) } else { None }
     }
 
     /// How many connections the template or connection `entry` controls.
     pub(crate) fn controlled(&self, index: EntryIndex) -> u32 {
-        self.table.entry(index).map_or(0, |entry| self.control.count(&entry, index))
+        self.table.entry(index).map_or(0, |entry| self.control.count(&self.table, &entry, index))
     }
 }
 
 /// Takes a connection or template out, with what is counted of it.
 fn release(
     table: &ConnectionTable,
-    control: &mut Control,
+    control: &Control,
     template_data: &mut TemplateData,
     half_open: &mut HalfOpen,
     destinations: &mut Destinations,
@@ -167,7 +187,7 @@ fn release(
     };
     if table.remove(index) {
         half_open.leave(index);
-        control.clear(index, bound == Bound::Template);
+        control.clear(table, index, bound == Bound::Template);
         if bound == Bound::Template {
             template_data.forget(index);
         }
@@ -175,42 +195,40 @@ fn release(
     }
 }
 
-/// Who controls whom, beside the table: by entry, of a connection the index of its template plus one, of a template the
-/// number of its connections. Empty while no service was ever persistent.
+/// Who controls whom, in the words beside the table: of a connection the index of its template plus one, of a template the
+/// number of its connections. All 0 while no service was ever persistent.
 #[derive(Debug, Default)]
-struct Control(Vec<u32>);
+struct Control {
+    used: bool,
+}
 
 impl Control {
-    fn set(&mut self, connection: EntryIndex, template: EntryIndex) {
-        self.clear(connection, false);
-        if let Some(word) = self.0.get_mut(connection.0 as usize) {
-            *word = template.0 + 1;
+    fn set(&self, table: &ConnectionTable, connection: EntryIndex, template: EntryIndex) {
+        self.clear(table, connection, false);
+        table.set_beside(connection, template.0 + 1);
+        table.set_beside(template, table.beside(template).unwrap_or(0).saturating_add(1));
+    }
+
+    fn clear(&self, table: &ConnectionTable, index: EntryIndex, is_template: bool) {
+        if !self.used {
+            return;
         }
-        if let Some(count) = self.0.get_mut(template.0 as usize) {
-            *count += 1;
+        let word = table.beside(index).unwrap_or(0);
+        table.set_beside(index, 0);
+        if !is_template && let Some(template) = word.checked_sub(1).map(EntryIndex) {
+            table.set_beside(template, table.beside(template).unwrap_or(0).saturating_sub(1));
         }
     }
 
-    fn clear(&mut self, index: EntryIndex, is_template: bool) {
-        let word = self.0.get_mut(index.0 as usize).map_or(0, std::mem::take);
-        if !is_template
-            && let Some(template) = word.checked_sub(1)
-            && let Some(count) = self.0.get_mut(template as usize)
-        {
-            *count = count.saturating_sub(1);
-        }
+    fn count(&self, table: &ConnectionTable, entry: &EntryRef<'_>, index: EntryIndex) -> u32 {
+        if self.used && entry.is_template() { table.beside(index).unwrap_or(0) } else { 0 }
     }
+}
 
-    fn template_of(&self, entry: &EntryRef<'_>, connection: EntryIndex) -> Option<EntryIndex> {
-        if entry.is_template() {
-            return None;
-        }
-        self.0.get(connection.0 as usize)?.checked_sub(1).map(EntryIndex)
-    }
-
-    fn count(&self, entry: &EntryRef<'_>, index: EntryIndex) -> u32 {
-        if entry.is_template() { self.0.get(index.0 as usize).copied().unwrap_or(0) } else { 0 }
-    }
+/// The entry of the template that controls the connection in an entry of a table, which may be another director's.
+pub(crate) fn template_in(table: &ConnectionTable, connection: EntryIndex) -> Option<EntryIndex> {
+    let is_template = table.entry(connection)?.is_template();
+    table.beside(connection).filter(|_| !is_template)?.checked_sub(1).map(EntryIndex)
 }
 
 /// The tick of an instant.

@@ -1,6 +1,6 @@
 //! The director: the whole engine behind four calls.
 
-use ipvs_flow::MemoryError;
+use ipvs_flow::{Layout, MemoryError};
 
 use crate::connections::Connections;
 use crate::defence::Defence;
@@ -120,6 +120,10 @@ impl Director {
     /// # Errors
     /// If the connection table cannot have this capacity, or not in this memory.
     pub fn in_memory(config: Config, now: Instant, memory: TableMemory) -> Result<Self, MemoryError> {
+        let lines = Layout::for_capacity(config.capacity)?.lines_with_words_beside();
+        if memory.len() < lines as usize {
+            return Err(MemoryError::TooShort(lines));
+        }
         let table = ConnectionTable::over(memory, config.capacity, config.hash_key())?;
         Ok(Self {
             config,
@@ -216,6 +220,7 @@ impl Director {
             self.services.count(service, &count);
         }
         count(&mut self.total.counters);
+        self.total.changed = true;
     }
 
     /// Counts a packet of `bytes` from a client.

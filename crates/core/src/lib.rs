@@ -8,6 +8,7 @@
 //! The oracle for every rule is kernel IPVS (see `docs/compatibility.md` for the known differences).
 #![forbid(unsafe_code)]
 
+mod adopt;
 mod bypass;
 mod command;
 mod connections;
@@ -40,7 +41,9 @@ mod persistence_engine;
 mod protocol;
 mod random;
 mod receive;
+mod restore;
 mod room;
+mod saved;
 mod schedule;
 mod schedule_icmp;
 mod scheduler;
@@ -59,6 +62,7 @@ mod tunnel_errors;
 mod unowned;
 mod verdict;
 
+pub use adopt::Adopted;
 pub use command::{
     Command, ConnectionFlags, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, DropCount,
     EngineData, ForwardingMethod, Info, MarkTarget, Reply, ServiceConfig, ServiceFlags, ServiceId,
@@ -74,6 +78,8 @@ pub use ipvs_flow::MemoryError;
 pub use marks::{MOST_MARK_RULES, MOST_PORT_RANGES, MarkRule, PortRange};
 pub use memory::TableMemory;
 pub use packet::Packet;
+pub use restore::Restored;
+pub use saved::{Counted, Saved, SavedCounters, SavedDestination, SavedService};
 pub use stats::{Counters, Rates, Stats};
 pub use sync_daemon::{SyncDaemonConfig, SyncRole};
 pub use sysctl::Sysctl;

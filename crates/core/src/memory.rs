@@ -9,7 +9,7 @@ use ipvs_flow::{Layout, Line, MemoryError, Table};
 pub enum TableMemory {
     /// On the heap.
     Heap(Box<[Line]>),
-    /// Mapped from elsewhere; all zero.
+    /// Mapped from elsewhere; all zero for a new table. As many lines as [`Layout::lines_with_words_beside`] says.
     Shared(Box<dyn AsRef<[Line]> + Send + Sync>),
 }
 
@@ -22,7 +22,7 @@ impl TableMemory {
     /// # Errors
     /// If no table has this capacity.
     pub fn heap(capacity: u32) -> Result<Self, MemoryError> {
-        let lines = Layout::for_capacity(capacity)?.lines();
+        let lines = Layout::for_capacity(capacity)?.lines_with_words_beside();
         Ok(Self::Heap((0..lines).map(|_| Line::zeroed()).collect()))
     }
 }

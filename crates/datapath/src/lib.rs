@@ -6,7 +6,7 @@
 //! [descriptors](Datapath::descriptors) and calls [`Datapath::turn`].
 //!
 //! `unsafe` stands only in `xsk` (memory and rings shared with the kernel), `tun` (an ioctl) and
-//! `fast_path::shared_memory` (memory of BPF maps).
+//! `shared_memory` (memory of BPF maps and files) and `namespace` (a socket option).
 #![deny(unsafe_code)]
 
 mod arp;
@@ -21,15 +21,20 @@ mod host_port;
 mod input;
 mod interests;
 mod multicast;
+#[allow(unsafe_code)]
+mod namespace;
 mod ndp;
 mod netlink;
 mod network;
 mod open;
 mod options;
 mod output;
+mod pins;
 mod program;
 mod reassembly;
 mod segment;
+#[allow(unsafe_code)]
+mod shared_memory;
 mod trial;
 #[allow(unsafe_code)]
 mod tun;
@@ -41,7 +46,11 @@ pub use counter::Counter;
 pub use datapath::{Attached, Datapath, Turn};
 pub use engine::Engine;
 pub use error::OpenError;
-pub use fast_path::{FastPathOptions, Shared};
+pub use fast_path::{FastPathOptions, Previous, Shared};
+pub use host_port::remove_leftovers;
+pub use namespace::cookie as namespace_cookie;
 pub use options::{Options, XdpMode};
+pub use pins::{Pins, PinsError};
 pub use program::ProgramCounters;
+pub use shared_memory::{Cells, Shareable, SharedMemory};
 pub use trial::Trial;

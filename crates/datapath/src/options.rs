@@ -1,6 +1,6 @@
 //! How the datapath is set up.
 
-use crate::FastPathOptions;
+use crate::{FastPathOptions, Pins};
 
 /// How the XDP program is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,10 @@ pub struct Options {
     pub frames_per_queue: u32,
     /// Whether the XDP program forwards packets of established connections itself, and how.
     pub fast_path: Option<FastPathOptions>,
+    /// Where links and maps of a former run are looked for, and whether those of this one outlive it.
+    pub pins: Option<Pins>,
+    /// Whether they do; only with [`Options::fast_path`].
+    pub keep: bool,
     /// Name of the TUN device that leads into the host's own network stack.
     pub host_port: String,
 }
@@ -41,6 +45,8 @@ impl Default for Options {
             answer_arp: true,
             frames_per_queue: 4096,
             fast_path: None,
+            pins: None,
+            keep: false,
             host_port: "ipvsd0".into(),
         }
     }

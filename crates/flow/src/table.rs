@@ -200,6 +200,11 @@ impl<M: Memory> Table<M> {
         &self.memory
     }
 
+    /// The memory, without the table.
+    pub fn into_memory(self) -> M {
+        self.memory
+    }
+
     /// Most connections that the table holds.
     pub fn capacity(&self) -> u32 {
         self.layout.capacity

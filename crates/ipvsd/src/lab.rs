@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use ipvs_lab::{Bulk, Error, Flood, Mode, Options, Protocol, Report, Tunnel};
+use ipvs_lab::{Bulk, Error, Flood, Kills, Mode, Options, Protocol, Report, Tunnel};
 
 /// Try a director between a client and servers, all in namespaces made for it.
 ///
@@ -20,6 +20,7 @@ EXAMPLES
   ipvsd lab --mode tun --tun-type gue                   tunneling, packets in UDP
   ipvsd lab --bulk 3000000 --connections 64             64 downloads at once, then 64 uploads, of 3 MB each
   ipvsd lab --syn-flood --half-open-quota 20000         requests in the midst of a SYN flood
+  ipvsd lab --kill-daemon 10 --fast-path on             connections in use outlive the daemon
   ipvsd lab --keep                                      leaves it up and prints commands to play with it
 
 EXIT CODES
@@ -73,8 +74,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "BYTES", conflicts_with_all = ["udp", "requests", "concurrency"])]
     bulk: Option<u64>,
 
-    /// Connections at once with --bulk
-    #[arg(long, value_name = "N", default_value_t = 64, requires = "bulk")]
+    /// Connections at once with --bulk, or in use with --kill-daemon
+    #[arg(long, value_name = "N", default_value_t = 64)]
     connections: usize,
 
     /// A flood of TCP SYNs from random sources while the requests run: so many a second, or as many as one thread can send
@@ -83,6 +84,17 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "RATE", num_args = 0..=1, default_missing_value = "full")]
     #[arg(value_parser = flood, conflicts_with_all = ["udp", "ipv6", "bulk", "direct"])]
     syn_flood: Option<Flood>,
+
+    /// Kill the daemon so many times while --connections are in use, each time at a random moment, and start another one
+    ///
+    /// Fails if a connection is lost, a new one refused, a counter goes backwards. With --fast-path on requests are answered while no
+    /// daemon runs; the rest comes again when the next one does.
+    #[arg(long, value_name = "ROUNDS", conflicts_with_all = ["udp", "bulk", "syn_flood", "direct", "keep"])]
+    kill_daemon: Option<usize>,
+
+    /// Another version of ipvsd to be every second daemon with --kill-daemon
+    #[arg(long, value_name = "PATH", requires = "kill_daemon")]
+    upgrade_to: Option<PathBuf>,
 
     /// Most half-open connections of the service, for the daemon [default: the daemon's]
     #[arg(long, value_name = "N")]
@@ -194,6 +206,12 @@ impl Arguments {
             datagram: self.datagram,
             bulk: self.bulk.map(|bytes| Bulk { bytes, connections: self.connections }),
             flood: self.syn_flood,
+            kills: self.kill_daemon.map(|rounds| Kills {
+                rounds,
+                connections: self.connections,
+                at_once: self.fast_path.as_deref() != Some("on"),
+                other: self.upgrade_to.clone(),
+            }),
             half_open_quota: self.half_open_quota,
             capacity: self.capacity,
             keep: self.keep,

@@ -59,8 +59,11 @@ impl Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
-        // Left behind by daemons that were killed.
-        let _ = std::fs::remove_file(self.socket());
+        // Left for a next daemon.
+        let socket = self.socket();
+        for ending in ["", ".state", ".counters", ".connections", ".settings"] {
+            let _ = std::fs::remove_file(format!("{}{ending}", socket.display()));
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod daemon;
 mod error;
 mod expectation;
 mod interrupt;
+mod kills;
 mod link;
 mod message;
 mod namespace;
@@ -37,6 +38,6 @@ mod topology;
 
 pub use cleanup::clean;
 pub use error::Error;
-pub use options::{Bulk, Flood, Mode, Options, Protocol, Tunnel};
-pub use report::{Failure, Flooded, Latency, Report, Server, Transfers};
+pub use options::{Bulk, Flood, Kills, Mode, Options, Protocol, Tunnel};
+pub use report::{Failure, Flooded, Killed, Latency, Report, Server, Transfers};
 pub use run::run;

@@ -46,6 +46,7 @@ impl Director {
             }
             destination.last_weight = config.weight;
         }
+        self.destinations.note_counted(index);
         self.destinations.attach(index, service_index, serial, service);
         self.destinations.configure(index, config);
         self.renew_interests(index);
@@ -177,7 +178,7 @@ impl Director {
 }
 
 /// What a destination's method needs to see beside packets to the service: answers, or errors from within the tunnel.
-fn interests(destination: &Destination) -> Vec<Interest> {
+pub(crate) fn interests(destination: &Destination) -> Vec<Interest> {
     let DestinationId { address, port } = destination.id;
     match destination.config.forwarding {
         ForwardingMethod::MASQUERADE => Interest::of_server(&destination.service_id, address, port),

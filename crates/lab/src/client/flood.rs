@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::{Sample, explain, http};
+use super::{Sample, explain, http, steady};
 use crate::Error;
 use crate::interrupt::Interrupt;
 use crate::message::Exchange;
@@ -57,7 +57,8 @@ pub(crate) fn run(
     flood: Flood,
     interrupt: &Interrupt,
 ) -> Result<(Vec<Sample>, Outcome), Error> {
-    let established = topology.client.namespace.run(|| establish(topology))??;
+    let established =
+        steady::establish(topology, FIRST_PORT, ESTABLISHED, STALL)?.into_iter().map(Ok).collect();
     let (stop, syns) = (AtomicBool::new(false), AtomicU64::new(0));
     let start = Instant::now();
     std::thread::scope(|scope| {
@@ -88,7 +89,7 @@ fn use_all(mut connections: Vec<Established>, to: SocketAddr, stop: &AtomicBool)
         let begin = Instant::now();
         for connection in &mut connections {
             if let Ok(exchange) = connection
-                && let Err(error) = ask(exchange, to)
+                && let Err(error) = http::ask(exchange, to)
             {
                 *connection = Err(error);
             }
@@ -98,27 +99,6 @@ fn use_all(mut connections: Vec<Established>, to: SocketAddr, stop: &AtomicBool)
         }
     }
     connections.into_iter().filter_map(|it| it.err().map(|error| explain(&error, STALL))).collect()
-}
-
-/// The connections from before.
-fn establish(topology: &Topology) -> Result<Vec<Established>, Error> {
-    (FIRST_PORT..)
-        .take(ESTABLISHED)
-        .map(|port| {
-            let from = SocketAddr::new(topology.client.address, port);
-            let mut exchange = http::connect(from, topology.service, STALL)?;
-            ask(&mut exchange, topology.service)?;
-            Ok(Ok(exchange))
-        })
-        .collect::<io::Result<_>>()
-        .map_err(|error| Error::setup("open connections before the flood", error))
-}
-
-/// A request on a connection that stays open.
-fn ask(exchange: &mut Exchange, to: SocketAddr) -> io::Result<()> {
-    exchange.write(format!("GET / HTTP/1.1\r\nHost: {to}\r\n\r\n").as_bytes())?;
-    let head = http::response(exchange)?;
-    exchange.body(head.length, |_| {})
 }
 
 /// Sends SYNs until it is told to stop.

@@ -30,8 +30,15 @@ pub(super) fn response(exchange: &mut Exchange) -> io::Result<Head> {
     }
 }
 
+/// Asks for `/` on a connection that stays open.
+pub(super) fn ask(exchange: &mut Exchange, to: SocketAddr) -> io::Result<()> {
+    exchange.write(format!("GET / HTTP/1.1\r\nHost: {to}\r\n\r\n").as_bytes())?;
+    let head = response(exchange)?;
+    exchange.body(head.length, |_| {})
+}
+
 /// Asks for `/` on a new connection: the name of the server.
-pub(super) fn get_name(from: SocketAddr, to: SocketAddr) -> io::Result<String> {
+pub(crate) fn get_name(from: SocketAddr, to: SocketAddr) -> io::Result<String> {
     let mut exchange = connect(from, to, LIMIT)?;
     exchange.write(format!("GET / HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let head = response(&mut exchange)?;
