@@ -37,9 +37,12 @@ impl Director {
     /// behind [`Director::restore`], which makes their destinations.
     ///
     /// # Errors
-    /// If `old` holds no table of this version; then nothing was taken over.
+    /// If `old` holds no table of this version, or one with another [`crate::Config::label`]; then nothing was taken over.
     pub fn adopt(&mut self, now: Instant, old: TableMemory) -> Result<Adopted, MemoryError> {
         let old = ConnectionTable::attach(old)?;
+        if old.label() != self.config.label {
+            return Err(MemoryError::Foreign);
+        }
         let mut adopted = Adopted::default();
         // By old entry the new one plus one, for templates alone.
         let mut templates = vec![0; old.extent() as usize];

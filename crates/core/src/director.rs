@@ -39,6 +39,8 @@ pub struct Config {
     /// takes, as their host would. If not, somebody else moves them between hosts, and such packets pass: the kernel
     /// of a host that has just lost an address says nothing, and clients try again until its next host answers.
     pub refuses_for_virtual: bool,
+    /// Whose connections they are: [`Director::adopt`] takes those with the same number alone.
+    pub label: u64,
     /// Most half-open connections of one service: then a new connection takes the place of the oldest. 0: no limit, as
     /// in the kernel.
     pub half_open_quota: u32,
@@ -52,6 +54,7 @@ impl Default for Config {
             seed: 0,
             sync_qlen_max: 4096,
             refuses_for_virtual: true,
+            label: 0,
             half_open_quota: 0,
         }
     }
@@ -125,6 +128,7 @@ impl Director {
             return Err(MemoryError::TooShort(lines));
         }
         let table = ConnectionTable::over(memory, config.capacity, config.hash_key())?;
+        table.set_label(config.label);
         Ok(Self {
             config,
             timeouts: StateTimeouts::default(),

@@ -134,8 +134,8 @@ impl Director {
     pub fn restore_counters(&mut self, mut kept: impl FnMut(Counted) -> Option<SavedCounters>) {
         if let Some(kept) = kept(Counted::Total) {
             self.total.resume(kept.running, kept.base);
-            self.total.changed = true;
         }
+        self.total.changed = true;
         let all: Vec<ServiceIndex> = self.services.ordered().collect();
         for index in all {
             let Some(service) = self.services.get_mut(index) else { continue };

@@ -1,6 +1,7 @@
 //! Opening the datapath: from options to sockets and an attached program.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -21,6 +22,11 @@ use crate::xsk::{FRAME_SIZE, Flags, Sizes, Socket, Umem};
 use crate::{OpenError, Options, Pins, XdpMode};
 use ipvs_flow::Layout;
 use ipvs_flow::steady::TIMEOUTS;
+
+/// How long a queue may be another socket's, in all: that of a daemon that has just ended.
+const LEAVING: Duration = Duration::from_secs(5);
+/// How often it is looked whether it still is.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Most queues of one interface that get a socket.
 const MOST_QUEUES: u32 = 64;
@@ -230,11 +236,17 @@ fn open_ports(
 ) -> Result<(Vec<Port>, bool), OpenError> {
     let mut ports: Vec<Port> = Vec::new();
     let mut multi_buffer = true;
+    let start = Instant::now();
     for (interface, name) in interfaces {
         let mut sockets: Vec<Socket> = Vec::new();
         for queue in 0..MOST_QUEUES {
             let first = ports.first().and_then(|port| port.sockets.first()).or(sockets.first());
             let mut result = Socket::open(umem, first, *interface, queue, sizes, Flags { multi_buffer });
+            // The kernel takes a socket off its queue some time after the process has ended that had it.
+            while is_busy(&result) && start.elapsed() < LEAVING {
+                std::thread::sleep(LOOK_AGAIN);
+                result = Socket::open(umem, first, *interface, queue, sizes, Flags { multi_buffer });
+            }
             if first.is_none() && result.is_err() {
                 // Before Linux 6.6 frames have one buffer.
                 let flags = Flags { multi_buffer: false };
@@ -251,6 +263,10 @@ fn open_ports(
         ports.push(Port { interface: *interface, sockets, transmit: 0 });
     }
     Ok((ports, multi_buffer))
+}
+
+fn is_busy(result: &io::Result<Socket>) -> bool {
+    matches!(result, Err(error) if error.kind() == io::ErrorKind::ResourceBusy)
 }
 
 fn refused(name: &str, queue: u32, source: io::Error) -> OpenError {

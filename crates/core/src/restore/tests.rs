@@ -7,7 +7,7 @@ use crate::destination::DestinationIndex;
 use crate::saved::{Counted, Saved};
 use crate::scheduler::testing::{Bench, limits, server, service, settings, weight};
 use crate::stats::Counters;
-use crate::{MarkTarget, ServiceFlags};
+use crate::{Config, Director, MarkTarget, MemoryError, ServiceFlags, TableMemory};
 
 /// Services in their order with their destinations in theirs.
 fn shown(bench: &mut Bench) -> Vec<(ServiceInfo, Vec<DestinationInfo>)> {
@@ -165,4 +165,15 @@ fn a_record_of_another_version_is_refused_alone() {
     let restored = other.director.restore(other.now, saves);
     assert_eq!((restored.services, restored.refused, restored.in_trash), (0, 1, 1));
     assert!(shown(&mut other).is_empty());
+}
+
+/// Connections are taken from a table of this version with this label alone.
+#[test]
+fn another_table_is_refused() {
+    let refusal = |memory| Bench::new().director.adopt(crate::Instant::default(), memory).err();
+    let capacity = Bench::new().director.capacity();
+    assert_eq!(refusal(TableMemory::heap(capacity).unwrap()), Some(MemoryError::NoTable));
+    let config = Config { capacity, label: 7, ..Config::default() };
+    let other = Director::new(config, crate::Instant::default()).unwrap();
+    assert_eq!(refusal(other.connections.table.into_memory()), Some(MemoryError::Foreign));
 }

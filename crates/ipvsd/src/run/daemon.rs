@@ -61,13 +61,14 @@ pub fn run(options: Options) -> Result<(), Failure> {
     }
     // Dropped last: the next daemon may start when everything of this one is gone.
     let _instance = Instance::claim()?;
-    let mut former = Former::find(&options.socket, options.fresh)?;
+    let mut former = Former::find(&options.socket, options.fresh, seed()?)?;
     let pins = pins(&options, &former)?;
     let config = Config {
         capacity: options.capacity,
         half_open_quota: options.half_open_quota,
         shown_table_size: options.shown_table_size,
         seed: seed()?,
+        label: former.label(),
         sync_qlen_max: buffer_pages::sync_qlen_max().unwrap_or(Config::default().sync_qlen_max),
         // Where ARP is not answered, the addresses are the host's, or those of another one.
         refuses_for_virtual: options.datapath.answer_arp,

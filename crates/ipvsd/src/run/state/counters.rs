@@ -111,11 +111,11 @@ impl CountersFile {
                 array(counters.running).into_iter().chain(array(counters.base)).chain(counters.taken);
             words.iter_mut().skip(3).zip(values).for_each(|(word, value)| *word = value);
             let place = place(self.memory.as_ref(), object.number, object.second);
-            put(&place, 0, 0);
+            put(place, 0, 0);
             fence(Release);
-            words.into_iter().enumerate().skip(1).for_each(|(number, value)| put(&place, number, value));
+            words.into_iter().enumerate().skip(1).for_each(|(number, value)| put(place, number, value));
             fence(Release);
-            put(&place, 0, turn);
+            put(place, 0, turn);
         }
         if let Some(head) = self.memory.as_ref().first() {
             head.0[0].store(FORMAT, Relaxed);

@@ -20,6 +20,7 @@ mod record;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use ipvs_datapath::{Datapath, Pins, Previous};
 use tracing::{info, warn};
 
 use super::Failure;
+use super::control::refuse_if_used;
 use super::private_file::{remove, with_ending};
 use connections::ConnectionsFile;
 use counters::CountersFile;
@@ -51,30 +53,33 @@ impl Paths {
     }
 }
 
-/// Whose state it is, in words: the run of the host's kernel, the network namespace, and the folder of pins, if the
-/// connections are there.
+/// Whose state it is, in words: the run of the host's kernel, the network namespace, a random number of the state from its first daemon
+/// on, which its connection table has too, and the folder of pins, if the connections are there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Owner {
     /// Kernel and namespace.
     home: String,
+    label: u64,
     pins: Option<PathBuf>,
 }
 
 impl Owner {
     /// Of the calling thread's network namespace.
-    fn here(pins: Option<PathBuf>) -> io::Result<Self> {
+    fn here(label: u64, pins: Option<PathBuf>) -> io::Result<Self> {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-        Ok(Self { home: format!("boot {} netns {:x}", boot.trim(), namespace()?), pins })
+        Ok(Self { home: format!("boot {} netns {:x}", boot.trim(), namespace()?), label, pins })
     }
 
     fn words(&self) -> String {
         let pins = self.pins.as_ref().and_then(|path| path.to_str()).unwrap_or("-");
-        format!("{} pins {pins}", self.home)
+        format!("{} label {:x} pins {pins}", self.home, self.label)
     }
 
     fn parse(words: &str) -> Option<Self> {
-        let (home, pins) = words.split_once(" pins ")?;
-        Some(Self { home: home.into(), pins: Some(PathBuf::from(pins)).filter(|_| pins != "-") })
+        let (home, rest) = words.split_once(" label ")?;
+        let (label, pins) = rest.split_once(" pins ")?;
+        let label = u64::from_str_radix(label, 16).ok()?;
+        Some(Self { home: home.into(), label, pins: Some(PathBuf::from(pins)).filter(|_| pins != "-") })
     }
 }
 
@@ -90,18 +95,20 @@ pub(super) struct Former {
     paths: Paths,
     _claim: Option<Claim>,
     found: Found,
-    /// Of this namespace and this run of the host.
+    /// Of this namespace and this run of the host, and wanted.
     is_ours: bool,
+    /// What it and the connection table are known by.
+    label: u64,
     /// Where its connections are, if they are pinned.
     pins: Option<PathBuf>,
 }
 
 impl Former {
-    /// Looks for it beside the control socket. `fresh`: it is of no interest.
+    /// Looks for it beside the control socket. `fresh`: it is of no interest. `label` is a random number for a new state.
     ///
     /// # Errors
     /// [`Failure::AnotherDaemon`] if it belongs to a daemon that runs.
-    pub(super) fn find(socket: &Path, fresh: bool) -> Result<Self, Failure> {
+    pub(super) fn find(socket: &Path, fresh: bool, label: u64) -> Result<Self, Failure> {
         let paths = Paths::beside(socket);
         let path = paths.journal.display();
         let mut claim = match Claim::of(&paths.journal) {
@@ -117,7 +124,7 @@ impl Former {
             }
         };
         let mut found = Found::default();
-        if let Some(claim) = claim.as_mut().filter(|_| !fresh) {
+        if let Some(claim) = claim.as_mut() {
             match claim.read() {
                 Ok(read) => found = read,
                 Err(error) => {
@@ -125,22 +132,31 @@ impl Former {
                 }
             }
         }
-        if let Some(flaw) = &found.flaw {
+        if let Some(flaw) = found.flaw.as_ref().filter(|_| !fresh) {
             warn!(%path, flaw, "of the state of the last run not everything can be used");
         }
         let owner = found.owner.as_deref().and_then(Owner::parse);
-        let here = Owner::here(None).map_err(|error| Failure::new("look at the network namespace", error))?;
-        let is_ours = owner.as_ref().is_some_and(|owner| owner.home == here.home);
-        if owner.is_some() && !is_ours {
+        let here =
+            Owner::here(0, None).map_err(|error| Failure::new("look at the network namespace", error))?;
+        let owner_is_ours = owner.as_ref().is_some_and(|owner| owner.home == here.home);
+        if owner.is_some() && !owner_is_ours {
             info!(%path, "what is there is of another network namespace or from before the host's start; beginning anew");
         }
+        let owner = owner.filter(|_| owner_is_ours);
+        let is_ours = owner.is_some() && !fresh;
+        let label = owner.as_ref().filter(|_| is_ours).map_or(label, |owner| owner.label);
         let pins = owner.and_then(|owner| owner.pins);
-        Ok(Self { paths, _claim: claim, found, is_ours, pins })
+        Ok(Self { paths, _claim: claim, found, is_ours, label, pins })
+    }
+
+    /// What the state and its connection table are known by.
+    pub(super) const fn label(&self) -> u64 {
+        self.label
     }
 
     /// Where the former run pinned what outlives it, if it did.
     pub(super) fn pins(&self) -> Option<Pins> {
-        self.pins.clone().filter(|_| self.is_ours).map(Pins::in_folder)
+        self.pins.clone().map(Pins::in_folder)
     }
 
     /// Memory for the connection table that outlives the daemon, if the filesystem allows it.
@@ -191,6 +207,7 @@ impl Former {
             }
         } else {
             previous = None;
+            director.restore_counters(|_| None);
         }
         Taken { former: self, counters, previous }
     }
@@ -207,7 +224,7 @@ impl Former {
         };
         let Some(table) = table else { return Adopted::default() };
         director.adopt(now, table).unwrap_or_else(|error: MemoryError| {
-            warn!(%error, "the connections of the last run cannot be kept: its table is of another version of ipvsd");
+            warn!(%error, "the connections of the last run cannot be kept");
             Adopted::default()
         })
     }
@@ -249,7 +266,7 @@ impl Taken {
             }
         }
         let paths = former.paths.clone();
-        let owner = Owner::here(pins.map(|pins| pins.folder().to_owned()));
+        let owner = Owner::here(former.label, pins.map(|pins| pins.folder().to_owned()));
         let mut state = State {
             paths: paths.clone(),
             owner: owner.map(|owner| owner.words()).unwrap_or_default(),
@@ -380,7 +397,7 @@ pub fn detach(socket: &Path) -> Result<Detached, Failure> {
     let found = claim.as_mut().map(Claim::read).transpose();
     let found = found.map_err(|error| Failure::new(format!("read {}", paths.journal.display()), error))?;
     let owner = found.and_then(|found| found.owner).as_deref().and_then(Owner::parse);
-    let here = Owner::here(None).map_err(|error| Failure::new("look at the network namespace", error))?;
+    let here = Owner::here(0, None).map_err(|error| Failure::new("look at the network namespace", error))?;
     if let Some(pins) = owner.as_ref().and_then(|owner| owner.pins.clone()) {
         let shown = pins.display().to_string();
         let removed = Pins::in_folder(pins).remove();
@@ -390,6 +407,11 @@ pub fn detach(socket: &Path) -> Result<Detached, Failure> {
         for path in [with_ending(path, ".new"), path.clone()] {
             remove(&path).map_err(|error| Failure::new(format!("remove {}", path.display()), error))?;
         }
+    }
+    // A daemon that was killed left its socket.
+    if fs::symlink_metadata(socket).is_ok_and(|file| file.file_type().is_socket()) {
+        refuse_if_used(socket)?;
+        remove(socket).map_err(|error| Failure::new(format!("remove {}", socket.display()), error))?;
     }
     Ok(Detached { anything: claim.is_some(), elsewhere: owner.is_some_and(|owner| owner.home != here.home) })
 }
