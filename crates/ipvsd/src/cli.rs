@@ -115,12 +115,13 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = 4096)]
     table_size: u32,
 
-    /// Whether connections outlive the daemon, or a BPF filesystem for them to be pinned in
+    /// Whether XDP program and connections outlive the daemon, or a BPF filesystem for them to be pinned in
     ///
-    /// `on`: with --fast-path on, program and connections are pinned in /sys/fs/bpf (mounted if need be; not from within
-    /// `ip netns exec`, whose mounts end with it: use --netns); without, connections are in a file beside the socket. `off`:
-    /// connections and program end with the daemon.
-    #[arg(long, value_name = "on|off|DIR", default_value = "on", value_parser = pinning)]
+    /// `on`: they are pinned in /sys/fs/bpf (mounted if need be; not from within `ip netns exec`, whose mounts end with it: use
+    /// --netns). While no daemon runs, packets for it are dropped, and come again. `off`: program and connections end with the
+    /// daemon. `auto`: as `on` with --fast-path on; without, connections are kept in a file beside the socket if that is in memory,
+    /// and the host sees packets while no daemon runs: answers of masqueraded servers then end their connections.
+    #[arg(long, value_name = "auto|on|off|DIR", default_value = "auto", value_parser = pinning)]
     pin: run::Pinning,
 
     /// Begin without the services, statistics, connections and settings of the last run
@@ -161,10 +162,11 @@ enum FastPath {
 
 fn pinning(word: &str) -> Result<run::Pinning, String> {
     match word {
+        "auto" => Ok(run::Pinning::Auto),
         "on" => Ok(run::Pinning::On),
         "off" => Ok(run::Pinning::Off),
         directory if directory.starts_with('/') => Ok(run::Pinning::In(directory.into())),
-        _ => Err("say on, off, or the absolute path of a BPF filesystem".into()),
+        _ => Err("say auto, on, off, or the absolute path of a BPF filesystem".into()),
     }
 }
 

@@ -87,8 +87,8 @@ pub(crate) struct Arguments {
 
     /// Kill the daemon so many times while --connections are in use, each time at a random moment, and start another one
     ///
-    /// Fails if a connection is lost, a new one refused, a counter goes backwards. With --fast-path on requests are answered while no
-    /// daemon runs; the rest comes again when the next one does.
+    /// Fails if a connection is lost, a new one refused, a counter goes backwards. The daemon is run with --pin on. With --fast-path on
+    /// requests are answered while no daemon runs; else they wait for the next one.
     #[arg(long, value_name = "ROUNDS", conflicts_with_all = ["udp", "bulk", "syn_flood", "direct", "keep"])]
     kill_daemon: Option<usize>,
 

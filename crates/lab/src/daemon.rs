@@ -51,9 +51,8 @@ impl Daemon {
             arguments.extend(["--fast-path".into(), when.clone()]);
         }
         // What is pinned would outlive the lab; here somebody takes it off.
-        if options.kills.is_none() {
-            arguments.extend(["--pin".into(), "off".into()]);
-        }
+        let pin = if options.kills.is_some() { "on" } else { "off" };
+        arguments.extend(["--pin".into(), pin.into()]);
         for (option, value) in
             [("--half-open-quota", options.half_open_quota), ("--capacity", options.capacity)]
         {

@@ -72,9 +72,10 @@ fn config(kind: u8) -> ServiceConfig {
         "rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf", "dh", "sh", "mh", "lblc", "lblcr", "twos", "none",
     ];
     ServiceConfig {
-        flags: if kind % 3 == 0 { ServiceFlags::PERSISTENT } else { 0 } | u32::from(kind) << 3 & 0x18,
+        flags: if kind.is_multiple_of(3) { ServiceFlags::PERSISTENT } else { 0 }
+            | u32::from(kind) << 3 & 0x18,
         timeout: u32::from(kind) * 100,
-        persistence_engine: (kind % 6 == 0).then(|| "sip".to_owned()),
+        persistence_engine: kind.is_multiple_of(6).then(|| "sip".to_owned()),
         target: MarkTarget { port: kind.into(), ..MarkTarget::default() },
         ..settings(names[usize::from(kind) % names.len()])
     }

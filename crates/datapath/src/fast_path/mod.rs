@@ -23,13 +23,15 @@ pub(crate) use traffic::Counters;
 use traffic::{Traffic, packets};
 use ways::Ways;
 
-/// Whether and how the XDP program forwards packets of established connections.
+/// What of the connection table the XDP program shares, to forward packets of established connections.
 #[derive(Clone, Copy, Debug)]
 pub struct FastPathOptions {
     /// Most connections at a time: of the director's configuration.
     pub capacity: u32,
     /// The key of the connection table's hash: of the director's configuration.
     pub hash_key: [u64; 2],
+    /// It forwards; else it only shares the table, so that this can outlive the daemon.
+    pub forward: bool,
     /// Destinations to which it can forward; those with a greater index are the daemon's.
     pub destinations: u32,
 }
@@ -45,7 +47,7 @@ impl FastPathOptions {
         bytes[..8].copy_from_slice(&a);
         bytes[8..16].copy_from_slice(&b);
         let [c, d, e, f] = layout.to_words();
-        let words = [c, d, e, f, 1, self.destinations];
+        let words = [c, d, e, f, u32::from(self.forward), self.destinations];
         for (place, word) in bytes[16..].chunks_exact_mut(4).zip(words) {
             place.copy_from_slice(&word.to_ne_bytes());
         }

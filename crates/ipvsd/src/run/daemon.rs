@@ -41,12 +41,25 @@ pub struct Options {
 /// Whether connections outlive the daemon, and where they are pinned if the XDP program has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pinning {
-    /// Yes; in the customary BPF filesystem.
+    /// As [`Pinning::On`] if the program forwards. If not, connections alone outlive the daemon, where that costs nothing.
+    Auto,
+    /// Yes; in the customary BPF filesystem. Until there is another daemon, packets for it are dropped.
     On,
     /// No.
     Off,
     /// Yes; in the BPF filesystem there.
     In(PathBuf),
+}
+
+impl Options {
+    /// Whether program and connections are to be pinned.
+    fn pins(&self) -> bool {
+        match self.pinning {
+            Pinning::Auto => self.fast_path,
+            Pinning::On | Pinning::In(_) => true,
+            Pinning::Off => false,
+        }
+    }
 }
 
 /// Runs the daemon in the calling thread, which moves into the network namespace, until SIGTERM or SIGINT.
@@ -74,13 +87,15 @@ pub fn run(options: Options) -> Result<(), Failure> {
         refuses_for_virtual: options.datapath.answer_arp,
     };
     let (mut datapath, shared) = open_datapath(&options, &config, pins.clone())?;
-    let kept = pins.filter(|_| shared.is_some() && options.pinning != Pinning::Off);
+    let kept = pins.filter(|_| options.pins());
     let too_many = |error| Failure::Other(format!("{error}: choose another with --capacity"));
     let mut table = None;
     let mut director = match shared {
         Some(Shared { memory, fast_path }) => {
             let mut director = Director::in_memory(config, now(), memory).map_err(too_many)?;
-            director.set_fast_path(fast_path);
+            if options.fast_path {
+                director.set_fast_path(fast_path);
+            }
             director
         }
         None => {
@@ -132,14 +147,13 @@ fn pins(options: &Options, former: &Former) -> Result<Option<Pins>, Failure> {
     }
     let root = match &options.pinning {
         Pinning::In(root) => Some(root.as_path()),
-        Pinning::On | Pinning::Off => None,
+        Pinning::Auto | Pinning::On | Pinning::Off => None,
     };
     let namespace =
         state::namespace().map_err(|error| Failure::new("look at the network namespace", error))?;
-    let wanted = options.fast_path && options.pinning != Pinning::Off;
-    match Pins::of(root, namespace, wanted) {
+    match Pins::of(root, namespace, options.pins()) {
         Ok(pins) => Ok(pins),
-        Err(error) if options.pinning == Pinning::On => {
+        Err(error) if options.pinning == Pinning::Auto => {
             warn!(%error, "the XDP program will end with the daemon, and connections with it");
             Ok(None)
         }
@@ -158,12 +172,13 @@ fn open_datapath(
     if options.fast_path && !possible {
         return Err(Failure::Other("--fast-path on works on x86-64 only: leave it out".into()));
     }
-    let fast_path = options.fast_path.then(|| FastPathOptions {
+    let keep = options.pins() && pins.is_some();
+    let fast_path = (options.fast_path || keep).then(|| FastPathOptions {
+        forward: options.fast_path,
         capacity: config.capacity,
         hash_key: config.hash_key(),
         destinations: FastPathOptions::DESTINATIONS,
     });
-    let keep = options.pinning != Pinning::Off;
     let options = ipvs_datapath::Options { fast_path, pins, keep, ..options.datapath.clone() };
     let mut datapath = Datapath::prepare(&options)?;
     let shared = datapath.take_shared();

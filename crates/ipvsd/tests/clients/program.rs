@@ -84,7 +84,7 @@ impl Director {
     /// Starts `ipvsd run`, and waits until it answers.
     pub(crate) fn start_daemon(&mut self, more: &[&str]) {
         // Room for two minutes of requests: so long a connection that has ended stays in the table.
-        let mut words = vec![env!("CARGO_BIN_EXE_ipvsd"), "run", "--fresh", "--capacity", "131072"];
+        let mut words = vec![env!("CARGO_BIN_EXE_ipvsd"), "run", "--capacity", "131072"];
         words.extend(more);
         self.daemon = Some(Program::start(self.command(&words), self.file("ipvsd.log")));
         wait_for("the daemon's answer", || self.ipvsadm(&["-Ln"]).is_some());

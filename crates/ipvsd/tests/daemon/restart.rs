@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -121,6 +122,12 @@ fn the_program_stays_until_it_is_detached() {
         assert!(namespace.has_xdp());
     }
     assert!(rules().contains("sport 8080"), "left by one that was killed");
+    // It need not forward to be pinned.
+    let running = Running::start(&namespace, &["--pin", bpf.path()]);
+    assert_eq!(running.said.matches("took the place").count(), 2, "{}", running.said);
+    assert_eq!(bpf.pins(), pins);
+    running.end(Signal::KILL);
+    assert!(namespace.has_xdp());
     // Without pins: the program of the last run is replaced all the same, and ends with this one.
     let running = Running::start(&namespace, &["--fast-path", "on", "--pin", "off"]);
     assert_eq!(running.said.matches("took the place").count(), 2, "{}", running.said);
@@ -255,17 +262,18 @@ fn what_was_acknowledged_is_there() {
     let mut commands = 0;
     for round in 0..6u64 {
         let running = Running::start(&namespace, &[]);
-        let over = AtomicBool::new(false);
+        let (over, begun) = (AtomicBool::new(false), Barrier::new(usize::from(CLIENTS) + 1));
         let results: Vec<_> = std::thread::scope(|scope| {
             let clients: Vec<_> = made
                 .iter()
                 .enumerate()
                 .map(|(number, made)| {
-                    let (socket, over) = (namespace.socket(), &over);
+                    let (socket, over, begun) = (namespace.socket(), &over, &begun);
                     scope.spawn(move || {
                         let mut client = ControlClient::connect(&socket).unwrap();
                         let first = number as u16 * 100 + 1;
                         assert_eq!(there(&mut client, first), *made, "the last round's");
+                        begun.wait();
                         let mut random = (round + 1) * 1_000_003 + number as u64 * 7919 + 1;
                         let (mut made, mut count) = (made.clone(), 0);
                         loop {
@@ -280,6 +288,7 @@ fn what_was_acknowledged_is_there() {
                     })
                 })
                 .collect();
+            begun.wait();
             std::thread::sleep(Duration::from_millis(40 + round * 35));
             over.store(true, Ordering::SeqCst);
             running.end(Signal::KILL);
@@ -293,7 +302,7 @@ fn what_was_acknowledged_is_there() {
             made[number] = there;
             commands += count;
         }
-        running.end(if round % 2 == 0 { Signal::TERM } else { Signal::KILL });
+        running.end(if round.is_multiple_of(2) { Signal::TERM } else { Signal::KILL });
     }
     assert!(commands > 100, "{commands} commands in all are no storm");
 }

@@ -84,6 +84,7 @@ impl Pair {
             xdp_mode: XdpMode::Native,
             frames_per_queue: 256,
             fast_path: Some(FastPathOptions {
+                forward: true,
                 capacity: CAPACITY,
                 hash_key: config.hash_key(),
                 destinations: 64,

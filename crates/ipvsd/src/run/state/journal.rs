@@ -335,7 +335,7 @@ mod tests {
             journal.save(&mut director).unwrap();
             if journal.is_renewing() {
                 steps += 1;
-                if round % 2 == 0 && journal.go_on(&director).unwrap() {
+                if round.is_multiple_of(2) && journal.go_on(&director).unwrap() {
                     renewals += 1;
                     let bytes = fs::read(&path).unwrap();
                     assert_eq!(services(&mut restored(&bytes)), services(&mut director));
