@@ -33,7 +33,7 @@ def stop():
 def start():
     global daemon
     stop()
-    daemon = subprocess.Popen(["ipvsd", "run", "--capacity", "4096", "--interface", "c0", "--interface", "r0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    daemon = subprocess.Popen(["ipvsd", "run", "--fresh", "--capacity", "4096", "--interface", "c0", "--interface", "r0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(200):
         if subprocess.run(["ipvsadm", "-Ln"], capture_output=True).returncode == 0:
             return

@@ -78,7 +78,7 @@ class Daemon(Director):
         self.folder = tempfile.mkdtemp(prefix="ipvsd-packets-")
         os.environ["IPVSD_SOCKET"] = self.folder + "/socket"
         self.log = open(self.folder + "/log", "w+")
-        command = ["ipvsd", "run", "--capacity", "65536", "--interface", "c0", "--interface", "r0"]
+        command = ["ipvsd", "run", "--fresh", "--capacity", "65536", "--interface", "c0", "--interface", "r0"]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
         end = time.monotonic() + 30
         while run("ipvsadm", "-Ln").returncode:

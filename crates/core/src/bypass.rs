@@ -27,7 +27,7 @@ use crate::sysctl::Sysctl;
 use crate::verdict::{Reason, Verdict};
 
 /// The destination of connections that have none.
-const NONE: DestinationIndex = DestinationIndex(u32::MAX);
+pub(crate) const NONE: DestinationIndex = DestinationIndex(u32::MAX);
 
 impl Director {
     /// What becomes of a packet that may start a connection, but for which its service has no destination: it goes past

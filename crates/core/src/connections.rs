@@ -2,12 +2,12 @@
 //! of persistence engines stand for.
 
 pub(crate) use ipvs_flow::flag;
-use ipvs_flow::{EntryIndex, EntryRef, InsertError, NewConnection, Tick, Wheel, nanos, ticks};
+use ipvs_flow::{Connection, EntryIndex, EntryRef, InsertError, NewConnection, Tick, Wheel, nanos, ticks};
 
 use std::time::Duration;
 
 use crate::destination::{Bound, DestinationIndex, Destinations};
-use crate::explain::{Copies, Journal};
+use crate::explain::Copies;
 use crate::half_open::HalfOpen;
 use crate::helper::Sessions;
 use crate::memory::{ConnectionTable, Lines, TableMemory};
@@ -51,6 +51,28 @@ impl Connections {
         Ok(index)
     }
 
+    /// Enters what another table held, as it was there, and starts its timer. `hooked`: lookups shall find it.
+    pub(crate) fn take_over(&mut self, old: &Connection, hooked: bool) -> Result<EntryIndex, InsertError> {
+        let new = NewConnection {
+            key: old.key,
+            destination: old.destination,
+            destination_port: old.destination_port,
+            flags: old.flags,
+            state: old.state,
+            timeout: old.timeout,
+        };
+        let index = match hooked {
+            true => self.table.insert(&new, old.last_seen)?,
+            false => self.table.insert_unhooked(&new, old.last_seen)?,
+        };
+        self.sessions.waiting += u32::from(new.flags & flag::WAITS != 0);
+        if let Some(entry) = self.table.entry(index) {
+            entry.set_packets_in(old.packets_in);
+        }
+        self.wheel.schedule(index, old.last_seen.after(old.timeout));
+        Ok(index)
+    }
+
     /// Restarts the timer with `timeout` ticks. The wheel is told only when the end comes nearer; else it finds out
     /// from the entry when it gets there.
     pub(crate) fn restart(&mut self, index: EntryIndex, now: Tick, timeout: u32) {
@@ -76,7 +98,6 @@ impl Connections {
             Lines::Real(memory) => Lines::Trial(Copies::of(memory)),
             trial => trial,
         });
-        self.control.before.begin();
         self.half_open.begin_trial();
         self.template_data.begin_trial();
         self.sessions.begin_trial();
@@ -89,11 +110,6 @@ impl Connections {
             Lines::Trial(copies) => Lines::Real(copies.into_original()),
             real => real,
         });
-        for (index, word) in self.control.before.end() {
-            if let Some(place) = self.control.words.get_mut(index as usize) {
-                *place = word;
-            }
-        }
         self.half_open.end_trial();
         self.template_data.end_trial();
         self.sessions.end_trial();
@@ -137,7 +153,7 @@ impl Connections {
             if !now.reached(entry.deadline()) {
                 return Some(entry.deadline());
             }
-            if controlled(control, sessions, &entry, index) > 0 {
+            if controlled(table, control, sessions, &entry, index) > 0 {
                 entry.set_timeout(ticks(POSTPONEMENT));
                 entry.touch(now);
                 return Some(entry.deadline());
@@ -154,35 +170,35 @@ impl Connections {
         Some(self.visited + Duration::from_nanos(nanos(wait)))
     }
 
-    /// Makes room to note who controls whom, before the first service that needs it gets a packet: a persistent one, or one
-    /// with a helper.
+    /// Is told before the first service that needs to know who controls whom gets a packet: a persistent one, or one with a helper.
     pub(crate) fn expect_control(&mut self) {
-        let capacity = self.table.capacity() as usize;
-        if self.control.words.len() < capacity {
-            self.control.words = vec![0; capacity];
-        }
+        self.control.used = true;
     }
 
     /// Whether there may be templates, or data connections.
     pub(crate) fn has_control(&self) -> bool {
-        !self.control.words.is_empty()
+        self.control.used
     }
 
     /// Puts a connection under the control of the template that it was made by.
     pub(crate) fn put_under(&mut self, connection: EntryIndex, template: EntryIndex) {
-        self.control.set(connection, template);
+        self.control.set(&self.table, connection, template);
     }
 
     /// Puts a data connection under its control connection, which has a session.
     pub(crate) fn put_under_connection(&mut self, data: EntryIndex, control: EntryIndex) {
         self.expect_control();
-        self.control.set_controller(data, control);
+        self.control.set_controller(&self.table, data, control);
         self.sessions.enter(control, data);
     }
 
     /// The template or control connection that controls a connection.
     pub(crate) fn controller_of(&self, connection: EntryIndex) -> Option<EntryIndex> {
-        if self.table.entry(connection)?.is_template() { None } else { self.control.controller(connection) }
+        if self.table.entry(connection)?.is_template() {
+            None
+        } else {
+            self.control.controller(&self.table, connection)
+        }
     }
 
     /// The template that controls a connection.
@@ -194,7 +210,7 @@ impl Connections {
     /// How many connections the template or control connection `index` controls.
     pub(crate) fn controlled(&self, index: EntryIndex) -> u32 {
         let Self { table, control, sessions, .. } = self;
-        table.entry(index).map_or(0, |entry| controlled(control, sessions, &entry, index))
+        table.entry(index).map_or(0, |entry| controlled(table, control, sessions, &entry, index))
     }
 
     /// The first packet of an expected connection has come.
@@ -211,7 +227,7 @@ impl Connections {
 /// Takes a connection or template out, with what is counted of it.
 fn release(
     table: &ConnectionTable,
-    control: &mut Control,
+    control: &Control,
     template_data: &mut TemplateData,
     half_open: &mut HalfOpen,
     sessions: &mut Sessions,
@@ -228,17 +244,17 @@ fn release(
     if table.remove(index) {
         half_open.leave(index);
         if bound == Bound::Template {
-            control.forget(index);
+            control.forget(table, index);
             template_data.forget(index);
-        } else if let Some(controller) = control.controller(index) {
-            control.forget(index);
+        } else if let Some(controller) = control.controller(table, index) {
+            control.forget(table, index);
             match table.entry(controller) {
-                Some(entry) if entry.is_template() => control.leave(controller),
+                Some(entry) if entry.is_template() => control.leave(table, controller),
                 _ => sessions.leave(controller, index),
             }
         }
         if flags & flag::HELPED != 0 {
-            sessions.close(index).into_iter().for_each(|data| control.forget(data));
+            sessions.close(index).into_iter().for_each(|data| control.forget(table, data));
         }
         if flags & flag::WAITS != 0 {
             sessions.waiting = sessions.waiting.saturating_sub(1);
@@ -248,9 +264,15 @@ fn release(
 }
 
 /// How many connections an entry controls.
-fn controlled(control: &Control, sessions: &Sessions, entry: &EntryRef<'_>, index: EntryIndex) -> u32 {
+fn controlled(
+    table: &ConnectionTable,
+    control: &Control,
+    sessions: &Sessions,
+    entry: &EntryRef<'_>,
+    index: EntryIndex,
+) -> u32 {
     if entry.is_template() {
-        control.count(index)
+        control.count(table, index)
     } else if entry.flags() & flag::HELPED != 0 {
         sessions.data_connections(index)
     } else {
@@ -258,51 +280,52 @@ fn controlled(control: &Control, sessions: &Sessions, entry: &EntryRef<'_>, inde
     }
 }
 
-/// Who controls whom, beside the table: by entry, of a connection the index of its template or control connection plus one, of
-/// a template the number of its connections. Empty while no service was ever persistent or had a helper.
+/// Who controls whom, in the words beside the table: of a connection the index of its template or control connection plus one,
+/// of a template the number of its connections. All 0 while no service was ever persistent or had a helper.
 #[derive(Debug, Default)]
 struct Control {
-    words: Vec<u32>,
-    before: Journal<u32>,
+    used: bool,
 }
 
 impl Control {
     /// Puts a connection that nobody controls under a template.
-    fn set(&mut self, connection: EntryIndex, template: EntryIndex) {
-        self.set_controller(connection, template);
-        self.change(template, |count| count + 1);
+    fn set(&self, table: &ConnectionTable, connection: EntryIndex, template: EntryIndex) {
+        self.set_controller(table, connection, template);
+        table.set_beside(template, self.count(table, template).saturating_add(1));
     }
 
-    fn set_controller(&mut self, connection: EntryIndex, controller: EntryIndex) {
-        self.change(connection, |_| controller.0 + 1);
+    fn set_controller(&self, table: &ConnectionTable, connection: EntryIndex, controller: EntryIndex) {
+        table.set_beside(connection, controller.0 + 1);
     }
 
     /// Nobody controls a connection any more, or a template no connection.
-    fn forget(&mut self, index: EntryIndex) {
-        self.change(index, |_| 0);
+    fn forget(&self, table: &ConnectionTable, index: EntryIndex) {
+        if self.used {
+            table.set_beside(index, 0);
+        }
     }
 
     /// One connection of a template less.
-    fn leave(&mut self, template: EntryIndex) {
-        self.change(template, |count| count.saturating_sub(1));
-    }
-
-    fn change(&mut self, index: EntryIndex, change: impl FnOnce(u32) -> u32) {
-        let Some(word) = self.words.get_mut(index.0 as usize) else { return };
-        let old = *word;
-        self.before.keep(index.0, || old);
-        *word = change(old);
+    fn leave(&self, table: &ConnectionTable, template: EntryIndex) {
+        table.set_beside(template, self.count(table, template).saturating_sub(1));
     }
 
     /// Who controls a connection.
-    fn controller(&self, connection: EntryIndex) -> Option<EntryIndex> {
-        self.words.get(connection.0 as usize)?.checked_sub(1).map(EntryIndex)
+    fn controller(&self, table: &ConnectionTable, connection: EntryIndex) -> Option<EntryIndex> {
+        table.beside(connection).filter(|_| self.used)?.checked_sub(1).map(EntryIndex)
     }
 
     /// How many connections a template controls.
-    fn count(&self, template: EntryIndex) -> u32 {
-        self.words.get(template.0 as usize).copied().unwrap_or(0)
+    fn count(&self, table: &ConnectionTable, template: EntryIndex) -> u32 {
+        if self.used { table.beside(template).unwrap_or(0) } else { 0 }
     }
+}
+
+/// The entry of the template that controls the connection in an entry of a table, which may be another director's.
+pub(crate) fn template_in(table: &ConnectionTable, connection: EntryIndex) -> Option<EntryIndex> {
+    let is_template = table.entry(connection)?.is_template();
+    let controller = table.beside(connection).filter(|_| !is_template)?.checked_sub(1).map(EntryIndex)?;
+    table.entry(controller)?.is_template().then_some(controller)
 }
 
 /// The tick of an instant.

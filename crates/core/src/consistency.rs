@@ -8,8 +8,9 @@ use etherparse::PacketBuilder;
 use ipvs_flow::EntryIndex;
 use proptest::prelude::*;
 
-use crate::command::{Command, ServiceConfig, ServiceFlags, ServiceId};
+use crate::command::{Command, DestinationInfo, Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo};
 use crate::connections::flag;
+use crate::director::{Config, Director};
 use crate::packet::Packet;
 use crate::scheduler::testing::{Bench, TestHost, ip, server, settings, weight};
 use crate::sysctl::Sysctl;
@@ -44,6 +45,8 @@ enum Step {
     DeleteService(u16),
     Set(Sysctl, i64),
     Pass(u64),
+    /// The director ends, and another one goes on where it ended.
+    Restart,
 }
 
 type End = ([u8; 4], u16);
@@ -84,6 +87,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => service().prop_map(Step::DeleteService),
         2 => (sysctl, 0..4i64).prop_map(|(sysctl, value)| Step::Set(sysctl, value)),
         3 => prop::sample::select(vec![0, 1, 7, 61, 200]).prop_map(Step::Pass),
+        1 => Just(Step::Restart),
     ]
 }
 
@@ -159,6 +163,7 @@ fn run(bench: &mut Bench, step: Step) {
         }
         Step::Set(sysctl, value) => assert!(bench.run(Command::SetSysctl(sysctl, vec![value])).is_ok()),
         Step::Pass(seconds) => bench.pass(seconds),
+        Step::Restart => restart(bench),
     }
 }
 
@@ -184,8 +189,59 @@ fn receive(bench: &mut Bench, mut bytes: Vec<u8>) {
     bench.director.receive(bench.now, &TestHost, &mut Packet::new(&mut bytes, 0, len));
 }
 
+/// Replaces the director by one that begins where it ended, and compares what they show.
+pub(crate) fn restart(bench: &mut Bench) {
+    let before = shown(bench);
+    let settings: Vec<_> =
+        Sysctl::ALL.iter().map(|it| (*it, bench.director.sysctls.get(*it).to_vec())).collect();
+    let config = Config { seed: 77, capacity: bench.director.capacity(), ..bench.director.config };
+    let mut old = std::mem::replace(&mut bench.director, Director::new(config, bench.now).unwrap());
+    let (entries, engines) = (old.connections.table.len(), old.connections.template_data.templates().count());
+    for (sysctl, values) in settings {
+        bench.run(Command::SetSysctl(sysctl, values)).unwrap();
+    }
+    let (mut saves, mut cursor) = (Vec::new(), Some(0));
+    while let Some(place) = cursor {
+        let (piece, next) = old.saved_from(place);
+        saves.extend(piece);
+        cursor = next;
+    }
+    let _ = old.take_counted();
+    old.restore_counters(|_| None);
+    let counters: HashMap<_, _> = old.take_counted().into_iter().collect();
+    let restored = bench.director.restore(bench.now, saves);
+    assert_eq!(restored.refused, 0);
+    let adopted = bench.director.adopt(bench.now, old.connections.table.into_memory().into_real()).unwrap();
+    assert_eq!((adopted.no_room, adopted.unknown as usize), (0, engines));
+    assert_eq!(bench.director.connections.table.len() as usize, entries as usize - engines);
+    bench.director.restore_counters(|of| counters.get(&of).copied());
+    let after = shown(bench);
+    assert_eq!(before.0, after.0);
+    for (mut before, mut after) in before.1.into_iter().zip(after.1) {
+        // Those of persistence engines do not come back; rates begin anew.
+        (before.persistent, before.stats.rates) = (0, after.stats.rates);
+        after.persistent = 0;
+        assert_eq!(before, after);
+    }
+}
+
+/// All services and destinations.
+fn shown(bench: &mut Bench) -> (Vec<ServiceInfo>, Vec<DestinationInfo>) {
+    let Ok(Reply::Services { items: mut services, .. }) =
+        bench.run(Command::ListServices { cursor: 0, limit: 100 })
+    else {
+        panic!()
+    };
+    let mut destinations = Vec::new();
+    for service in &mut services {
+        service.stats.rates = crate::Rates::default();
+        destinations.extend(bench.listed(service.id));
+    }
+    (services, destinations)
+}
+
 /// Counts the table's entries again.
-fn check(bench: &Bench) {
+pub(crate) fn check(bench: &Bench) {
     let director = &bench.director;
     let connections = &director.connections;
     let mut counts: HashMap<u32, [u32; 3]> = HashMap::new();

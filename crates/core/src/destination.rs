@@ -134,6 +134,10 @@ pub(crate) struct Destinations {
     mixed: usize,
     /// Those whose availability has changed since it was asked for.
     changed: BTreeSet<DestinationIndex>,
+    /// Those of which something else than counts has changed since it was kept.
+    unsaved: BTreeSet<DestinationIndex>,
+    /// Those whose counters have changed since they were kept.
+    counted: Vec<DestinationIndex>,
     last_serial: u64,
     last_created: u64,
     before: Journal<Load>,
@@ -185,6 +189,7 @@ impl Destinations {
         service_id: ServiceId,
     ) -> Result<DestinationIndex, Error> {
         let index = u32::try_from(self.slab.vacant_key()).map_err(|_| Error::OutOfMemory)?;
+        self.unsaved.insert(DestinationIndex(index));
         self.last_created += 1;
         self.slab.insert(Destination {
             id,
@@ -218,11 +223,18 @@ impl Destinations {
     ) {
         self.last_serial += 1;
         let Some(destination) = self.slab.get_mut(index.0 as usize) else { return };
-        self.changed.insert(index);
-        destination.service = Some(service);
         destination.service_serial = service_serial;
         destination.service_id = service_id;
         destination.serial = self.last_serial;
+        self.unsaved.insert(index);
+        self.enter(index, service);
+    }
+
+    /// Makes a destination that knows its service and its place available.
+    fn enter(&mut self, index: DestinationIndex, service: ServiceIndex) {
+        let Some(destination) = self.slab.get_mut(index.0 as usize) else { return };
+        self.changed.insert(index);
+        destination.service = Some(service);
         destination.available = true;
         self.mixed += usize::from(destination.is_mixed());
         self.by_id.insert((service, destination.id), index);
@@ -239,6 +251,7 @@ impl Destinations {
     pub(crate) fn detach(&mut self, index: DestinationIndex) {
         let Some(destination) = self.slab.get_mut(index.0 as usize) else { return };
         self.changed.insert(index);
+        self.unsaved.insert(index);
         if let Some(key) = real_server(destination) {
             self.real_servers.remove(&(key, index));
         }
@@ -259,6 +272,7 @@ impl Destinations {
     /// Gives an available destination new settings.
     pub(crate) fn configure(&mut self, index: DestinationIndex, config: DestinationConfig) {
         let Some(destination) = self.slab.get_mut(index.0 as usize) else { return };
+        self.unsaved.insert(index);
         let before = real_server(destination);
         destination.config = config;
         if config.weight != 0 {
@@ -270,6 +284,7 @@ impl Destinations {
             before.map(|key| self.real_servers.remove(&(key, index)));
             after.map(|key| self.real_servers.insert((key, index)));
         }
+        self.note_counted(index);
     }
 
     /// Frees a destination to which nothing refers.
@@ -325,6 +340,7 @@ impl Destinations {
         let upper = destination.config.upper_threshold;
         if upper != 0 && destination.total() == upper {
             destination.overloaded = true;
+            self.note_counted(index);
         }
     }
 
@@ -341,6 +357,7 @@ impl Destinations {
         *counter = counter.saturating_sub(1);
         if bound != Bound::Template && destination.total().checked_add(1) == Some(destination.lower_limit()) {
             destination.overloaded = false;
+            self.note_counted(index);
         }
     }
 
@@ -368,11 +385,78 @@ impl Destinations {
     ) -> Option<ServiceIndex> {
         let destination = self.slab.get_mut(index.0 as usize)?;
         count(&mut destination.stats.counters);
+        if !destination.stats.changed {
+            destination.stats.changed = true;
+            self.counted.push(index);
+        }
         if !destination.stats.listed && destination.available {
             destination.stats.listed = true;
             self.estimated.push(index);
         }
         destination.service
+    }
+
+    /// Notes that counters or the overload mark of a destination have changed.
+    pub(crate) fn note_counted(&mut self, index: DestinationIndex) {
+        if let Some(destination) = self.slab.get_mut(index.0 as usize)
+            && !std::mem::replace(&mut destination.stats.changed, true)
+        {
+            self.counted.push(index);
+        }
+    }
+
+    /// Those whose counters have changed since the last call.
+    pub(crate) fn take_counted(&mut self) -> Vec<DestinationIndex> {
+        let counted = std::mem::take(&mut self.counted);
+        for index in &counted {
+            if let Some(destination) = self.slab.get_mut(index.0 as usize) {
+                destination.stats.changed = false;
+            }
+        }
+        counted
+    }
+
+    /// Those of which something else than counts has changed since the last call; those that are gone among them.
+    pub(crate) fn take_unsaved(&mut self) -> BTreeSet<DestinationIndex> {
+        std::mem::take(&mut self.unsaved)
+    }
+
+    /// Whether a helper of its service expects connections at ports of any number.
+    pub(crate) fn set_all_ports(&mut self, index: DestinationIndex, all_ports: bool) {
+        if let Some(destination) = self.get_mut(index) {
+            destination.all_ports = all_ports;
+            self.unsaved.insert(index);
+        }
+    }
+
+    /// Whether something has changed that [`Destinations::take_unsaved`] tells.
+    pub(crate) fn is_unsaved(&self) -> bool {
+        !self.unsaved.is_empty()
+    }
+
+    /// The destinations at `from` and behind, at most `limit` places on.
+    pub(crate) fn next_from(&self, from: u32, limit: u32) -> impl Iterator<Item = (u32, &Destination)> {
+        let end = from.saturating_add(limit).min(self.extent());
+        (from..end).filter_map(|index| Some((index, self.slab.get(index as usize)?)))
+    }
+
+    /// No destination has this index or a greater one.
+    pub(crate) fn extent(&self) -> u32 {
+        u32::try_from(self.slab.capacity()).unwrap_or(u32::MAX)
+    }
+
+    /// Puts in destinations of a former run, each at its index; none is available yet, see [`Destinations::readmit`].
+    pub(crate) fn restore(&mut self, all: Vec<(u32, Destination)>) {
+        for (_, destination) in &all {
+            self.last_serial = self.last_serial.max(destination.serial);
+            self.last_created = self.last_created.max(destination.created);
+        }
+        self.slab = all.into_iter().map(|(index, destination)| (index as usize, destination)).collect();
+    }
+
+    /// Makes a restored destination available again, at its place in its service.
+    pub(crate) fn readmit(&mut self, index: DestinationIndex, service: ServiceIndex) {
+        self.enter(index, service);
     }
 
     /// Has the availability of a destination told anew.

@@ -1,6 +1,6 @@
 //! The director: the whole engine behind four calls.
 
-use ipvs_flow::MemoryError;
+use ipvs_flow::{Layout, MemoryError};
 
 use crate::connections::Connections;
 use crate::defence::Defence;
@@ -41,6 +41,8 @@ pub struct Config {
     /// takes, as their host would. If not, somebody else moves them between hosts, and such packets pass: the kernel
     /// of a host that has just lost an address says nothing, and clients try again until its next host answers.
     pub refuses_for_virtual: bool,
+    /// Whose connections they are: [`Director::adopt`] takes those with the same number alone.
+    pub label: u64,
     /// Most half-open connections of one service: then a new connection takes the place of the oldest. 0: no limit, as
     /// in the kernel.
     pub half_open_quota: u32,
@@ -56,6 +58,7 @@ impl Default for Config {
             seed: 0,
             sync_qlen_max: 4096,
             refuses_for_virtual: true,
+            label: 0,
             half_open_quota: 0,
             maglev_size: MaglevSize::default(),
         }
@@ -127,7 +130,12 @@ impl Director {
     /// # Errors
     /// If the connection table cannot have this capacity, or not in this memory.
     pub fn in_memory(config: Config, now: Instant, memory: TableMemory) -> Result<Self, MemoryError> {
+        let lines = Layout::for_capacity(config.capacity)?.lines_with_words_beside();
+        if memory.len() < lines as usize {
+            return Err(MemoryError::TooShort(lines));
+        }
         let table = ConnectionTable::over(Lines::Real(memory), config.capacity, config.hash_key())?;
+        table.set_label(config.label);
         Ok(Self {
             config,
             timeouts: StateTimeouts::default(),
@@ -228,6 +236,7 @@ impl Director {
             self.services.count(service, &count);
         }
         count(&mut self.total.counters);
+        self.total.changed = true;
     }
 
     /// Counts a packet of `bytes` from a client.

@@ -24,6 +24,8 @@ pub(crate) struct Estimated {
     averages: [i64; 5],
     /// Whether it is in its owner's list of those that the estimator visits.
     pub(crate) listed: bool,
+    /// Whether it is in its owner's list of those that have changed since they were kept last.
+    pub(crate) changed: bool,
 }
 
 /// Bits by which averages are scaled, in the order of [`Counters::to_array`].
@@ -47,6 +49,16 @@ impl Estimated {
     pub(crate) fn zero(&mut self) {
         self.base = self.counters;
         self.averages = [0; 5];
+    }
+
+    /// Counters and what zeroing remembers, to be kept over a restart.
+    pub(crate) fn kept(&self) -> (Counters, Counters) {
+        (self.counters, self.base)
+    }
+
+    /// Goes on from what was kept. Rates start from 0.
+    pub(crate) fn resume(&mut self, counters: Counters, base: Counters) {
+        (self.counters, self.base, self.last, self.averages) = (counters, base, counters, [0; 5]);
     }
 
     /// Estimates once for each of `periods` that have passed (all but the first without traffic). Returns whether

@@ -24,7 +24,7 @@ use crate::stats::Counters;
 const MOST_TURNS: u32 = 8;
 
 /// Mark of connections that are the director's until [`Director::release`].
-const WITHHELD: u8 = u8::MAX;
+pub(crate) const WITHHELD: u8 = u8::MAX;
 
 /// Connections whose packets must not be forwarded by the fast path yet.
 #[derive(Debug, Default)]
@@ -55,6 +55,12 @@ impl Unsettled {
 pub trait FastPath: Debug {
     /// What it counted at a destination since the last call (no connections: those the director makes).
     fn take(&mut self, destination: u32) -> Counters;
+
+    /// Its running counters at a destination as of the last [`FastPath::take`]: packets in, bytes in, packets out, bytes
+    /// out.
+    fn taken(&self, _destination: u32) -> [u64; 4] {
+        [0; 4]
+    }
 
     /// From now on it forwards no packet to the destination, until the destination is offered again.
     fn revoke(&mut self, destination: u32);

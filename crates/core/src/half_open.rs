@@ -182,6 +182,14 @@ impl Director {
         }
     }
 
+    /// Puts a connection of a former run among the half-open ones, if it is one, as the newest.
+    pub(crate) fn reenter_handshake(&mut self, entry: EntryIndex, protocol: u8, state: u8) {
+        if is_half_open(protocol, state) {
+            let queue = self.queue_of(entry);
+            self.connections.half_open.enter(entry, queue);
+        }
+    }
+
     fn queue_of(&self, entry: EntryIndex) -> QueueIndex {
         let destination = self.connections.destination_of(entry);
         let destination = destination.and_then(|index| self.destinations.get(index));

@@ -8,6 +8,7 @@
 //! The oracle for every rule is kernel IPVS (see `docs/compatibility.md` for the known differences).
 #![forbid(unsafe_code)]
 
+mod adopt;
 mod bypass;
 mod command;
 mod connections;
@@ -42,7 +43,9 @@ mod persistence_engine;
 mod protocol;
 mod random;
 mod receive;
+mod restore;
 mod room;
+mod saved;
 mod schedule;
 mod schedule_icmp;
 mod scheduler;
@@ -61,6 +64,7 @@ mod tunnel_errors;
 mod unowned;
 mod verdict;
 
+pub use adopt::Adopted;
 pub use command::{
     Command, ConnectionFlags, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, DropCount,
     EngineData, ForwardingMethod, Info, MarkTarget, Reply, ServiceConfig, ServiceFlags, ServiceId,
@@ -78,6 +82,8 @@ pub use ipvs_flow::MemoryError;
 pub use marks::{MOST_MARK_RULES, MOST_PORT_RANGES, MarkRule, PortRange};
 pub use memory::TableMemory;
 pub use packet::{Hook, Packet};
+pub use restore::Restored;
+pub use saved::{Counted, Saved, SavedCounters, SavedDestination, SavedService};
 pub use scheduler::MaglevSize;
 pub use stats::{Counters, Rates, Stats};
 pub use sync_daemon::{SyncDaemonConfig, SyncRole};

@@ -11,7 +11,7 @@ use crate::explain::Copies;
 pub enum TableMemory {
     /// On the heap.
     Heap(Box<[Line]>),
-    /// Mapped from elsewhere; all zero.
+    /// Mapped from elsewhere; all zero for a new table. As many lines as [`Layout::lines_with_words_beside`] says.
     Shared(Box<dyn AsRef<[Line]> + Send + Sync>),
 }
 
@@ -25,6 +25,17 @@ pub(crate) enum Lines {
     Real(TableMemory),
     /// Copies, in a trial.
     Trial(Copies),
+}
+
+#[cfg(test)]
+impl Lines {
+    /// The memory, of a director that is gone.
+    pub(crate) fn into_real(self) -> TableMemory {
+        match self {
+            Self::Real(memory) => memory,
+            Self::Trial(copies) => copies.into_original(),
+        }
+    }
 }
 
 impl Memory for Lines {
@@ -43,7 +54,7 @@ impl TableMemory {
     /// # Errors
     /// If no table has this capacity.
     pub fn heap(capacity: u32) -> Result<Self, MemoryError> {
-        let lines = Layout::for_capacity(capacity)?.lines();
+        let lines = Layout::for_capacity(capacity)?.lines_with_words_beside();
         Ok(Self::Heap((0..lines).map(|_| Line::zeroed()).collect()))
     }
 }

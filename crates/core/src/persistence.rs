@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipvs_flow::{Address, EntryIndex, InsertError, Key, NewConnection, ticks};
 
 use crate::command::ServiceId;
-use crate::connections::tick;
+use crate::connections::{flag, tick};
 use crate::destination::{Bound, DestinationIndex};
 use crate::director::Director;
 use crate::explain::describe;
@@ -130,7 +130,8 @@ impl Director {
                 key,
                 destination: index.0,
                 destination_port,
-                flags: u16::from(destination.config.forwarding.0),
+                flags: u16::from(destination.config.forwarding.0)
+                    | if caller.is_some() { flag::OF_ENGINE } else { 0 },
                 state: NONE,
                 timeout,
             },

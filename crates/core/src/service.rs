@@ -167,6 +167,10 @@ pub(crate) struct Services {
     with_engine: u32,
     /// When the schedulers with upkeep want theirs.
     upkeeps: BTreeSet<(Instant, ServiceIndex)>,
+    /// Those of which something else than counters has changed since it was kept.
+    unsaved: BTreeSet<ServiceIndex>,
+    /// Those whose counters have changed since they were kept, with their serials.
+    counted: Vec<(ServiceIndex, u64)>,
     last_serial: u64,
 }
 
@@ -213,17 +217,82 @@ impl Services {
         let index = ServiceIndex(u32::try_from(self.slab.vacant_key()).map_err(|_| Error::OutOfMemory)?);
         self.last_serial += 1;
         service.serial = self.last_serial;
+        self.unsaved.insert(index);
+        self.register(index, &service);
+        self.slab.insert(service);
+        Ok(index)
+    }
+
+    fn register(&mut self, index: ServiceIndex, service: &Service) {
         self.by_id.insert(service.id, index);
         self.ordered.insert(order(&service.id, service.serial), index);
         self.ipv4 += u32::from(!service.id.is_ipv6());
         self.with_engine += u32::from(service.persistence_engine.is_some());
-        self.slab.insert(service);
-        Ok(index)
+    }
+
+    /// Puts in services of a former run, each at its index.
+    pub(crate) fn restore(&mut self, all: Vec<(u32, Service)>) {
+        for (index, service) in &all {
+            self.last_serial = self.last_serial.max(service.serial);
+            self.register(ServiceIndex(*index), service);
+        }
+        self.slab = all.into_iter().map(|(index, service)| (index as usize, service)).collect();
+    }
+
+    /// Notes that something else than counters of a service has changed.
+    pub(crate) fn note_unsaved(&mut self, index: ServiceIndex) {
+        self.unsaved.insert(index);
+    }
+
+    /// Those of which something else than counters has changed since the last call; those that are gone among them.
+    pub(crate) fn take_unsaved(&mut self) -> BTreeSet<ServiceIndex> {
+        std::mem::take(&mut self.unsaved)
+    }
+
+    /// Whether something has changed that [`Services::take_unsaved`] tells.
+    pub(crate) fn is_unsaved(&self) -> bool {
+        !self.unsaved.is_empty()
+    }
+
+    /// The services at `from` and behind, at most `limit` places on.
+    pub(crate) fn next_from(&self, from: u32, limit: u32) -> impl Iterator<Item = (u32, &Service)> {
+        let end = from.saturating_add(limit).min(self.extent());
+        (from..end).filter_map(|index| Some((index, self.slab.get(index as usize)?)))
+    }
+
+    /// No service has this index or a greater one.
+    pub(crate) fn extent(&self) -> u32 {
+        u32::try_from(self.slab.capacity()).unwrap_or(u32::MAX)
+    }
+
+    /// Notes that the counters of a service have changed.
+    pub(crate) fn note_counted(&mut self, index: ServiceIndex) {
+        if let Some(service) = self.slab.get_mut(index.0 as usize)
+            && !std::mem::replace(&mut service.stats.changed, true)
+        {
+            self.counted.push((index, service.serial));
+        }
+    }
+
+    /// Those whose counters have changed since the last call.
+    pub(crate) fn take_counted(&mut self) -> Vec<ServiceIndex> {
+        let slab = &mut self.slab;
+        let counted = std::mem::take(&mut self.counted).into_iter();
+        let mut counted: Vec<_> = counted
+            .filter_map(|(index, serial)| {
+                let service = slab.get_mut(index.0 as usize).filter(|it| it.serial == serial)?;
+                service.stats.changed = false;
+                Some(index)
+            })
+            .collect();
+        counted.dedup();
+        counted
     }
 
     /// Takes a service out.
     pub(crate) fn remove(&mut self, index: ServiceIndex) -> Option<Service> {
         let service = self.slab.try_remove(index.0 as usize)?;
+        self.unsaved.insert(index);
         self.by_id.remove(&service.id);
         if let Some(due) = service.upkeep {
             self.upkeeps.remove(&(due, index));
@@ -301,6 +370,10 @@ impl Services {
     pub(crate) fn count(&mut self, index: ServiceIndex, count: impl FnOnce(&mut Counters)) {
         let Some(service) = self.slab.get_mut(index.0 as usize) else { return };
         count(&mut service.stats.counters);
+        if !service.stats.changed {
+            service.stats.changed = true;
+            self.counted.push((index, service.serial));
+        }
         if !service.stats.listed {
             service.stats.listed = true;
             self.estimated.push((index, service.serial));

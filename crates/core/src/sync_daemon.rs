@@ -67,6 +67,8 @@ const MASTER_MTU: u32 = 1500;
 pub(crate) struct SyncDaemons {
     master: Option<SyncDaemonConfig>,
     backup: Option<SyncDaemonConfig>,
+    /// Something has changed since it was kept.
+    unsaved: bool,
 }
 
 impl SyncDaemons {
@@ -79,6 +81,32 @@ impl SyncDaemons {
     /// Whether the backup runs.
     pub(crate) const fn has_backup(&self) -> bool {
         self.backup.is_some()
+    }
+
+    /// Whether something has changed that [`SyncDaemons::take_unsaved`] tells.
+    pub(crate) const fn is_unsaved(&self) -> bool {
+        self.unsaved
+    }
+
+    /// Whether something has changed since the last call.
+    pub(crate) fn take_unsaved(&mut self) -> bool {
+        std::mem::take(&mut self.unsaved)
+    }
+
+    /// The configuration of one, if it runs.
+    pub(crate) const fn get(&self, role: SyncRole) -> Option<&SyncDaemonConfig> {
+        match role {
+            SyncRole::Master => self.master.as_ref(),
+            SyncRole::Backup => self.backup.as_ref(),
+        }
+    }
+
+    /// Starts or stops one as a former run had it.
+    pub(crate) fn restore(&mut self, role: SyncRole, config: Option<SyncDaemonConfig>) {
+        match role {
+            SyncRole::Master => self.master = config,
+            SyncRole::Backup => self.backup = config,
+        }
     }
 
     /// Starts or stops the backup without a host.
@@ -142,6 +170,7 @@ impl SyncDaemons {
             config.ttl = 1;
         }
         *slot = Some(config);
+        self.unsaved = true;
         Ok(())
     }
 
@@ -155,6 +184,7 @@ impl SyncDaemons {
             Some(SyncRole::Backup) => &mut self.backup,
             None => return Err(Error::InvalidSyncRole),
         };
+        self.unsaved |= slot.is_some();
         slot.take().map(drop).ok_or(Error::NoSyncDaemon)
     }
 }

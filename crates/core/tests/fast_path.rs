@@ -11,7 +11,7 @@ use ipvs_core::{
     Command, Config, Counters, DestinationChange, DestinationId, Director, FastPath, ForwardingMethod, Reply,
     ServiceFlags, ServiceId, TableMemory,
 };
-use ipvs_flow::{Line, Table, Tick};
+use ipvs_flow::{Layout, Line, Table, Tick};
 use rig::{Family, Rig};
 
 #[derive(Debug, Default)]
@@ -150,7 +150,8 @@ fn a_connection_is_left_to_it_when_no_packet_can_be_overtaken() {
     rig.destination(service, family.server(1), ForwardingMethod::MASQUERADE, 1);
     let packet = rig::udp((family.client(), 4000), (family.vip(), 80), b"x", 64);
     // The first entry's mark.
-    let mark = || lines.as_ref()[lines.as_ref().len() - CAPACITY as usize].to_words()[10] >> 24;
+    let first = (Layout::for_capacity(CAPACITY).unwrap().lines() - CAPACITY) as usize;
+    let mark = || lines.as_ref()[first].to_words()[10] >> 24;
     let turn = |rig: &mut Rig, packets: u32| {
         for _ in 0..packets {
             rig.receive(&packet);

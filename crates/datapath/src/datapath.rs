@@ -13,12 +13,14 @@ use ipvs_wire::icmp_error::{ErrorKind, icmp_error};
 use crate::counter::Counter;
 use crate::engine::Engine;
 use crate::fast_path::exits;
-use crate::fast_path::{FastPath, Shared};
+use crate::fast_path::{FastPath, Previous, Shared};
 use crate::input::{self, Input};
 use crate::interests::Interests;
 use crate::netfilter::Netfilter;
 use crate::network::{Event, Network};
+use crate::open::Unattached;
 use crate::output::Output;
+use crate::pins::Pins;
 use crate::program::{Endpoint, Program, ProgramCounters};
 use crate::reassembly::{LONGEST_ERROR, Reassembly};
 use crate::syn_filter::Switch;
@@ -55,7 +57,8 @@ pub struct Attached {
     pub queues: usize,
 }
 
-/// Packets in and out of this host's interfaces, for one director. Dropping it leaves nothing behind.
+/// Packets in and out of this host's interfaces, for one director. Dropping it leaves nothing behind, but with [`Options::keep`]
+/// the XDP program and what it forwards by.
 #[derive(Debug)]
 pub struct Datapath {
     pub(crate) program: Program,
@@ -73,6 +76,11 @@ pub struct Datapath {
     pub(crate) events: Vec<Event>,
     /// Frames that refilling leaves for sending.
     pub(crate) reserve: usize,
+    pub(crate) previous: Option<Previous>,
+    pub(crate) pins: Option<Pins>,
+    /// Links and maps outlive this.
+    pub(crate) keep: bool,
+    pub(crate) unattached: Option<Unattached>,
 }
 
 impl Datapath {
@@ -82,7 +90,51 @@ impl Datapath {
     /// # Errors
     /// [`OpenError`] names what is missing and the remedy. Nothing is left behind.
     pub fn open(options: &Options) -> Result<Self, OpenError> {
-        open::open(options)
+        let mut datapath = Self::prepare(options)?;
+        datapath.attach()?;
+        Ok(datapath)
+    }
+
+    /// As [`Datapath::open`], but does not attach yet: no packets come, and the program of a former run goes on.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn prepare(options: &Options) -> Result<Self, OpenError> {
+        open::prepare(options)
+    }
+
+    /// Attaches the program, in the place of that of a former run where [`Options::pins`] has its links. From here on packets
+    /// come.
+    ///
+    /// # Errors
+    /// [`OpenError::Attach`] and others.
+    pub fn attach(&mut self) -> Result<(), OpenError> {
+        open::attach(self)
+    }
+
+    /// What a former run left in [`Options::pins`]; once.
+    pub fn take_previous(&mut self) -> Option<Previous> {
+        self.previous.take()
+    }
+
+    /// The kernel's number of the counters of this run, if it forwards in the program, as [`Previous::counters_id`] will be for the
+    /// next one.
+    pub fn counters_id(&self) -> Option<u32> {
+        let info = self.fast_path.as_ref()?.maps.traffic.info();
+        Some(info.ok()?.id())
+    }
+
+    /// Lets the next run find what this one has instead of what the former left; without [`Options::keep`] nothing at all. Call
+    /// it when everything was taken over and the program is attached.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn settle_pins(&self) -> io::Result<()> {
+        match (&self.pins, &self.fast_path) {
+            (Some(pins), Some(fast_path)) if self.keep => pins.keep_maps(&fast_path.maps),
+            (Some(pins), _) => pins.remove(),
+            (None, _) => Ok(()),
+        }
     }
 
     /// The interfaces attached to.

@@ -37,6 +37,9 @@ pub enum OpenError {
         "no Ethernet interface is up in this network namespace: bring one up or name it with --interface"
     )]
     NoInterface,
+    /// Nothing can be pinned.
+    #[error("{0}: with --pin off the XDP program ends with the daemon")]
+    Pins(#[from] crate::PinsError),
     /// No connection table can be so large.
     #[error("{0}: choose another with --capacity")]
     Capacity(#[from] ipvs_flow::CapacityError),

@@ -98,7 +98,7 @@ impl HostPort {
         message.attributes =
             vec![AddressAttribute::Local(ADDRESS.into()), AddressAttribute::Address(ADDRESS.into())];
         self.requests.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)?;
-        self.remove_old_rules();
+        remove_rules(&mut self.requests);
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut message = RouteMessage::default();
             message.header = RouteHeader {
@@ -117,20 +117,6 @@ impl HostPort {
             }
         }
         Ok(())
-    }
-
-    fn remove_old_rules(&mut self) {
-        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let mut message = RuleMessage::default();
-            message.header.family = family;
-            for rule in self.requests.dump(RouteNetlinkMessage::GetRule(message)).unwrap_or_default() {
-                let RouteNetlinkMessage::NewRule(rule) = rule else { continue };
-                if rule.attributes.contains(&RuleAttribute::Table(TABLE)) {
-                    tracing::info!("removing a routing rule that an earlier run left");
-                    let _ = self.requests.change(RouteNetlinkMessage::DelRule(rule), 0);
-                }
-            }
-        }
     }
 
     /// Leads the answers of these real servers, which are on this host, to the port; and those of no others.
@@ -200,6 +186,29 @@ impl Drop for HostPort {
     fn drop(&mut self) {
         // The routes go with the device.
         self.set_servers(&BTreeSet::new());
+    }
+}
+
+/// Removes the rules of a daemon that is gone from the calling thread's network namespace; its device went with it.
+///
+/// # Errors
+/// If rtnetlink fails.
+pub fn remove_leftovers() -> io::Result<()> {
+    remove_rules(&mut Requests::open()?);
+    Ok(())
+}
+
+fn remove_rules(requests: &mut Requests) {
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut message = RuleMessage::default();
+        message.header.family = family;
+        for rule in requests.dump(RouteNetlinkMessage::GetRule(message)).unwrap_or_default() {
+            let RouteNetlinkMessage::NewRule(rule) = rule else { continue };
+            if rule.attributes.contains(&RuleAttribute::Table(TABLE)) {
+                tracing::info!("removing a routing rule that an earlier run left");
+                let _ = requests.change(RouteNetlinkMessage::DelRule(rule), 0);
+            }
+        }
     }
 }
 

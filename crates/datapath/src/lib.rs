@@ -6,7 +6,7 @@
 //! [descriptors](Datapath::descriptors) and calls [`Datapath::turn`].
 //!
 //! `unsafe` stands only in `xsk` (memory and rings shared with the kernel), `tun` (an ioctl) and
-//! `fast_path::shared_memory` (memory of BPF maps).
+//! `shared_memory` (memory of BPF maps and files) and `namespace` (a socket option).
 #![deny(unsafe_code)]
 
 mod arp;
@@ -22,6 +22,8 @@ mod host_port;
 mod input;
 mod interests;
 mod multicast;
+#[allow(unsafe_code)]
+mod namespace;
 mod ndp;
 mod netfilter;
 mod netlink;
@@ -29,10 +31,13 @@ mod network;
 mod open;
 mod options;
 mod output;
+mod pins;
 mod program;
 mod queued;
 mod reassembly;
 mod segment;
+#[allow(unsafe_code)]
+mod shared_memory;
 mod syn_filter;
 mod trial;
 #[allow(unsafe_code)]
@@ -45,8 +50,12 @@ pub use counter::Counter;
 pub use datapath::{Attached, Datapath, Turn};
 pub use engine::Engine;
 pub use error::OpenError;
-pub use fast_path::{FastPathOptions, Shared};
+pub use fast_path::{FastPathOptions, Previous, Shared};
+pub use host_port::remove_leftovers;
+pub use namespace::cookie as namespace_cookie;
 pub use options::{Options, XdpMode};
+pub use pins::{Pins, PinsError};
 pub use program::ProgramCounters;
+pub use shared_memory::{Cells, Shareable, SharedMemory};
 pub use syn_filter::SynFilter;
 pub use trial::Trial;

@@ -1,6 +1,7 @@
 //! Opening the datapath: from options to sockets and an attached program.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -14,23 +15,41 @@ use crate::netfilter::Netfilter;
 use crate::netlink::Links;
 use crate::network::Network;
 use crate::output::{FRAME_ROOM, Output, Port};
+use crate::pins::PinnedLink;
 use crate::program::Program;
 use crate::reassembly::Reassembly;
 use crate::syn_filter::Switch;
 use crate::waiting::Queue;
 use crate::xsk::{FRAME_SIZE, Flags, Sizes, Socket, Umem};
-use crate::{OpenError, Options, SynFilter};
+use crate::{OpenError, Options, Pins, SynFilter, XdpMode};
 use ipvs_flow::Layout;
 use ipvs_flow::steady::TIMEOUTS;
+
+/// How long a queue may be another socket's, in all: that of a daemon that has just ended.
+const LEAVING: Duration = Duration::from_secs(5);
+/// How often it is looked whether it still is.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Most queues of one interface that get a socket.
 const MOST_QUEUES: u32 = 64;
 
-/// See [`Datapath::open`].
-pub(crate) fn open(options: &Options) -> Result<Datapath, OpenError> {
+/// See [`Datapath::prepare`].
+pub(crate) fn prepare(options: &Options) -> Result<Datapath, OpenError> {
     let network =
         Network::open().map_err(|source| OpenError::Netlink { what: "read links and addresses", source })?;
     let interfaces = choose(network.links(), &options.interfaces)?;
+    let keep = options.pins.as_ref().filter(|_| options.keep && options.fast_path.is_some());
+    if let Some(pins) = keep {
+        pins.make()?;
+    }
+    let previous = match &options.pins {
+        Some(pins) => pins.previous().unwrap_or_else(|error| {
+            let folder = pins.folder().display();
+            tracing::warn!(%folder, %error, "cannot take over the connections of the last run");
+            None
+        }),
+        None => None,
+    };
     let layout = match &options.fast_path {
         Some(fast_path) => Some((fast_path, Layout::for_capacity(fast_path.capacity)?)),
         None => None,
@@ -69,7 +88,7 @@ pub(crate) fn open(options: &Options) -> Result<Datapath, OpenError> {
     let sizes = Sizes { receive: per_queue, transmit: per_queue };
     let (ports, multi_buffer) = open_ports(&umem, &interfaces, sizes)?;
     for port in &ports {
-        let result = program.set_sockets(port.interface, &port.sockets);
+        let result = program.set_sockets(port.interface, &port.sockets, keep.is_some());
         result.map_err(|error| OpenError::Load { reason: error.to_string() })?;
     }
 
@@ -101,16 +120,63 @@ pub(crate) fn open(options: &Options) -> Result<Datapath, OpenError> {
         reassembly: Reassembly::default(),
         events: Vec::new(),
         reserve: frames as usize / 4,
+        previous,
+        pins: options.pins.clone(),
+        keep: keep.is_some(),
+        unattached: Some(Unattached { interfaces, mode: options.xdp_mode, multi_buffer }),
     };
     datapath.flush();
-    // Attached last: from here on packets come.
+    Ok(datapath)
+}
+
+/// What is needed to attach.
+#[derive(Debug)]
+pub(crate) struct Unattached {
+    interfaces: Vec<(u32, String)>,
+    mode: XdpMode,
+    multi_buffer: bool,
+}
+
+/// See [`Datapath::attach`].
+pub(crate) fn attach(datapath: &mut Datapath) -> Result<(), OpenError> {
+    let Some(Unattached { interfaces, mode, multi_buffer }) = datapath.unattached.take() else {
+        return Ok(());
+    };
+    let mut links = datapath.pins.as_ref().map_or_else(Vec::new, Pins::links);
     for (index, name) in interfaces {
-        let mode = datapath.program.attach(index, &name, options.xdp_mode, multi_buffer)?;
+        let place = links
+            .iter()
+            .position(|link| link.interface == index && (mode == XdpMode::Auto || mode == link.mode));
+        let former = place.map(|place| links.swap_remove(place));
+        let replaced = former.as_ref().is_some_and(|link| {
+            let replaced = datapath.program.replace(link, multi_buffer);
+            if !replaced || !datapath.keep {
+                unpin(link);
+            }
+            replaced
+        });
+        let mode = match former.filter(|_| replaced) {
+            Some(link) => link.mode,
+            None => {
+                // In another mode than is wanted: the kernel has one program per interface.
+                links.extract_if(.., |link| link.interface == index).for_each(|link| unpin(&link));
+                let (mode, link) = datapath.program.attach(index, &name, mode, multi_buffer)?;
+                if let Some(pins) = datapath.pins.as_ref().filter(|_| datapath.keep)
+                    && let Err(error) = datapath.program.keep(link, pins, index, mode)
+                {
+                    tracing::warn!(interface = name, %error, "cannot pin the XDP program: it will end with the daemon");
+                }
+                mode
+            }
+        };
         let ports = &datapath.output.ports;
         let queues = ports.iter().find(|port| port.interface == index).map_or(0, |port| port.sockets.len());
-        tracing::info!(interface = name, ?mode, queues, "attached");
+        let what = if replaced { "took the place of the XDP program of the last run" } else { "attached" };
+        tracing::info!(interface = name, ?mode, queues, "{what}");
         datapath.attached.push(Attached { name, index, mode, queues });
     }
+    // Interfaces that are no longer ours, or have gone.
+    links.iter().for_each(unpin);
     datapath.tell_ports();
     datapath.renew_exits();
     if let Some(fast_path) = &datapath.fast_path {
@@ -121,7 +187,14 @@ pub(crate) fn open(options: &Options) -> Result<Datapath, OpenError> {
             );
         }
     }
-    Ok(datapath)
+    Ok(())
+}
+
+/// Takes the pin off a link. What nobody holds then is detached.
+fn unpin(link: &PinnedLink) {
+    if let Err(error) = fs::remove_file(&link.path) {
+        tracing::warn!(path = %link.path.display(), %error, "cannot detach the XDP program of the last run");
+    }
 }
 
 /// The interfaces to attach to, with their names.
@@ -174,11 +247,17 @@ fn open_ports(
 ) -> Result<(Vec<Port>, bool), OpenError> {
     let mut ports: Vec<Port> = Vec::new();
     let mut multi_buffer = true;
+    let start = Instant::now();
     for (interface, name) in interfaces {
         let mut sockets: Vec<Socket> = Vec::new();
         for queue in 0..MOST_QUEUES {
             let first = ports.first().and_then(|port| port.sockets.first()).or(sockets.first());
             let mut result = Socket::open(umem, first, *interface, queue, sizes, Flags { multi_buffer });
+            // The kernel takes a socket off its queue some time after the process has ended that had it.
+            while is_busy(&result) && start.elapsed() < LEAVING {
+                std::thread::sleep(LOOK_AGAIN);
+                result = Socket::open(umem, first, *interface, queue, sizes, Flags { multi_buffer });
+            }
             if first.is_none() && result.is_err() {
                 // Before Linux 6.6 frames have one buffer.
                 let flags = Flags { multi_buffer: false };
@@ -195,6 +274,10 @@ fn open_ports(
         ports.push(Port { interface: *interface, sockets, transmit: 0 });
     }
     Ok((ports, multi_buffer))
+}
+
+fn is_busy(result: &io::Result<Socket>) -> bool {
+    matches!(result, Err(error) if error.kind() == io::ErrorKind::ResourceBusy)
 }
 
 fn refused(name: &str, queue: u32, source: io::Error) -> OpenError {

@@ -1,6 +1,6 @@
 //! How the datapath is set up.
 
-use crate::{FastPathOptions, SynFilter};
+use crate::{FastPathOptions, Pins, SynFilter};
 
 /// How the XDP program is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +34,10 @@ pub struct Options {
     /// Whether the XDP program drops the first segment of each new TCP connection, whose repetition it hands over: against
     /// SYN floods. It takes 16 MiB of memory unless it is off.
     pub syn_filter: SynFilter,
+    /// Where links and maps of a former run are looked for, and whether those of this one outlive it.
+    pub pins: Option<Pins>,
+    /// Whether they do; only with [`Options::fast_path`].
+    pub keep: bool,
     /// Name of the TUN device that leads into the host's own network stack.
     pub host_port: String,
 }
@@ -48,6 +52,8 @@ impl Default for Options {
             frames_per_queue: 4096,
             fast_path: None,
             syn_filter: SynFilter::Auto,
+            pins: None,
+            keep: false,
             host_port: "ipvsd0".into(),
         }
     }

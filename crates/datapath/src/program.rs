@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, XskMap};
+use aya::programs::links::FdLink;
+use aya::programs::xdp::{XdpLink, XdpLinkId};
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 
@@ -13,8 +15,9 @@ use ipvs_flow::steady::TIMEOUTS;
 
 use crate::fast_path::{SharedMaps, traffic_entries};
 use crate::netlink::HardwareAddress;
+use crate::pins::PinnedLink;
 use crate::syn_filter::Stage;
-use crate::{FastPathOptions, OpenError, XdpMode};
+use crate::{FastPathOptions, OpenError, Pins, XdpMode};
 
 /// Built by `cargo xtask build-xdp` from `crates/xdp` and committed, so that stable Rust builds everything.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("bpf/ipvsd.o");
@@ -26,6 +29,9 @@ const FRAGS: &str = "ipvsd_frags";
 
 /// Flag of a virtual address: the daemon stands in for it.
 const ANSWERED: u32 = 1;
+
+/// In what the program knows of an interface: how many queues' packets wait for a daemon, above the first position.
+const AWAITED_SHIFT: u32 = 16;
 
 /// Bits of the setting that says which lookups for any port are worth making.
 const ANY_PORT_VIRTUALS: u32 = 1;
@@ -93,7 +99,14 @@ pub struct ProgramCounters {
     pub dropped_strays: u64,
 }
 
-/// The loaded program. Dropping it detaches it everywhere.
+/// An attachment of the program, until it is kept or the program is dropped.
+#[derive(Debug)]
+pub(crate) struct Link {
+    program: &'static str,
+    id: XdpLinkId,
+}
+
+/// The loaded program. Dropping it detaches it everywhere but where it is [kept](Program::keep).
 pub(crate) struct Program {
     virtuals: HashMap<MapData, EndpointKey, u32>,
     virtual_addresses: HashMap<MapData, AddressKey, u32>,
@@ -132,7 +145,7 @@ impl Program {
         if let (Some((options, layout)), Some(constants)) = (fast_path, &constants) {
             loader
                 .override_global("CONSTANTS", constants, true)
-                .map_max_entries("connections", layout.lines())
+                .map_max_entries("connections", layout.lines_with_words_beside())
                 .map_max_entries("ways", options.destinations)
                 .map_max_entries("traffic", traffic_entries(options));
         }
@@ -162,18 +175,21 @@ impl Program {
         })
     }
 
-    /// Makes the sockets of an interface's queues, in order, known to the program.
+    /// Makes the sockets of an interface's queues, in order, known to the program. `awaited`: when they are gone, what is for the
+    /// daemon is dropped, for there will be another one, and not left to the host, which would refuse it.
     pub(crate) fn set_sockets<'a>(
         &mut self,
         interface: u32,
         sockets: impl IntoIterator<Item = &'a (impl AsFd + 'a)>,
+        awaited: bool,
     ) -> Result<(), MapError> {
-        self.interfaces.insert(interface, self.next_socket, 0)?;
+        let first = self.next_socket;
         for socket in sockets {
             self.sockets.set(self.next_socket, socket.as_fd().as_raw_fd(), 0)?;
             self.next_socket += 1;
         }
-        Ok(())
+        let awaited = if awaited { self.next_socket - first } else { 0 };
+        self.interfaces.insert(interface, first | awaited << AWAITED_SHIFT, 0)
     }
 
     /// The maps whose memory the program shares with the daemon; once.
@@ -204,7 +220,7 @@ impl Program {
         self.timeouts.set(0, timeouts, 0)
     }
 
-    /// Attaches to an interface. Returns in which mode.
+    /// Attaches to an interface. Returns in which mode, and what keeps it attached.
     ///
     /// Native mode takes the program for single buffers first: a driver that knows its peer's offloads (veth) then
     /// keeps packets of segmentation offload away; with large MTUs only the other program is taken.
@@ -214,7 +230,7 @@ impl Program {
         name: &str,
         mode: XdpMode,
         multi_buffer: bool,
-    ) -> Result<XdpMode, OpenError> {
+    ) -> Result<(XdpMode, Link), OpenError> {
         use aya::programs::XdpMode::{Driver, Skb};
         let attempts = [
             (XdpMode::Native, PLAIN, Driver),
@@ -229,7 +245,7 @@ impl Program {
                 continue;
             }
             match self.try_attach(program, interface, aya_mode) {
-                Ok(()) => return Ok(kind),
+                Ok(id) => return Ok((kind, Link { program, id })),
                 Err(ProgramError::LoadError { io_error, verifier_log }) => {
                     tracing::debug!(%verifier_log, "the verifier's log");
                     if io_error.kind() == std::io::ErrorKind::PermissionDenied
@@ -266,13 +282,56 @@ impl Program {
         program: &str,
         interface: u32,
         mode: aya::programs::XdpMode,
-    ) -> Result<(), ProgramError> {
+    ) -> Result<XdpLinkId, ProgramError> {
         let program = self.ebpf.program_mut(program).ok_or(ProgramError::NotLoaded)?;
         let program: &mut Xdp = program.try_into()?;
         if program.fd().is_err() {
             program.load()?;
         }
-        program.attach_to_if_index(interface, mode).map(drop)
+        program.attach_to_if_index(interface, mode)
+    }
+
+    /// Takes the place of the program that a link keeps attached, in one step, so no packet is without a program. The pin
+    /// stays. `false`: the kernel does not let us.
+    pub(crate) fn replace(&mut self, link: &PinnedLink, multi_buffer: bool) -> bool {
+        let order = if link.mode == XdpMode::Generic { [FRAGS, PLAIN] } else { [PLAIN, FRAGS] };
+        order.into_iter().filter(|name| *name == PLAIN || multi_buffer).any(|name| {
+            let result = self.try_replace(name, link);
+            if let Err(error) = &result {
+                let (path, error) = (link.path.display(), reason(&**error));
+                tracing::debug!(name, %path, error, "could not replace the program of a link");
+            }
+            result.is_ok()
+        })
+    }
+
+    fn try_replace(
+        &mut self,
+        name: &str,
+        link: &PinnedLink,
+    ) -> Result<XdpLinkId, Box<dyn std::error::Error>> {
+        let program: &mut Xdp = self.ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
+        if program.fd().is_err() {
+            program.load()?;
+        }
+        let link = XdpLink::try_from(link.open()?)?;
+        Ok(program.attach_to_link(link)?)
+    }
+
+    /// Has the link of this program outlive the daemon.
+    pub(crate) fn keep(
+        &mut self,
+        link: Link,
+        pins: &Pins,
+        interface: u32,
+        mode: XdpMode,
+    ) -> std::io::Result<()> {
+        let failed = std::io::Error::other::<ProgramError>;
+        let program = self.ebpf.program_mut(link.program).ok_or(ProgramError::NotLoaded).map_err(failed)?;
+        let program: &mut Xdp = program.try_into().map_err(failed)?;
+        let link = program.take_link(link.id).map_err(failed)?;
+        let link = FdLink::try_from(link).map_err(std::io::Error::other)?;
+        pins.keep_link(link, interface, mode)
     }
 
     /// The program for frames in one buffer.

@@ -203,6 +203,11 @@ impl<'t> EntryRef<'t> {
         set(self.line.word::<13>(), now.0);
     }
 
+    /// Sets the number of packets from the client: of a connection that another table held.
+    pub fn set_packets_in(&self, packets: u32) {
+        set(self.line.word::<14>(), packets);
+    }
+
     /// Counts a packet from the client and returns how many there were, this one included, modulo 2^32.
     #[inline(always)]
     pub fn count_packet_in(&self) -> u32 {

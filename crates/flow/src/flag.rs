@@ -16,3 +16,5 @@ pub const NO_CLIENT_PORT: u16 = 0x0800;
 pub const WAITS: u16 = NO_CLIENT_PORT | ANY_SERVER_PORT;
 /// Any of those of helpers.
 pub const CONCERN_HELPERS: u16 = HELPED | WAITS;
+/// Ours: of a template, that a persistence engine has part in it.
+pub const OF_ENGINE: u16 = 0x8000;

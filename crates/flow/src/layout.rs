@@ -70,6 +70,11 @@ impl Layout {
         self.entries_start() + self.capacity
     }
 
+    /// Lines of memory with one more word per connection behind the table, see [`crate::Table::beside`].
+    pub const fn lines_with_words_beside(self) -> u32 {
+        self.lines() + self.capacity.div_ceil(crate::line::WORDS as u32)
+    }
+
     /// 32-bit words of memory that the table needs.
     pub const fn words(self) -> u64 {
         self.lines() as u64 * crate::line::WORDS as u64

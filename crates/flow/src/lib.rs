@@ -32,6 +32,7 @@ extern crate alloc;
 
 mod address;
 mod allocation;
+mod beside;
 mod chain;
 mod entry;
 pub mod flag;

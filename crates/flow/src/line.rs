@@ -48,6 +48,11 @@ impl Line {
         &self.words[..N]
     }
 
+    /// Word `number` of the line.
+    pub(crate) fn get(&self, number: u32) -> Option<&AtomicU32> {
+        self.words.get(number as usize)
+    }
+
     /// The slots of a hash line.
     #[inline(always)]
     pub(crate) fn slots(&self) -> &[AtomicU32] {

@@ -43,6 +43,9 @@ pub enum MemoryError {
     /// The memory holds no table of this version.
     #[error("the memory holds no connection table, or one of another version")]
     NoTable,
+    /// The table has another label than that of its owner.
+    #[error("the memory holds the connections of another director")]
+    Foreign,
 }
 
 #[cfg(feature = "alloc")]
@@ -200,9 +203,26 @@ impl<M: Memory> Table<M> {
         &self.memory
     }
 
-    /// The memory, of a table that ends.
+    /// The memory, without the table.
     pub fn into_memory(self) -> M {
         self.memory
+    }
+
+    /// A number that says whose table it is; 0 until it is set.
+    pub fn label(&self) -> u64 {
+        let word = |number: usize| {
+            let word = self.memory.line(0).and_then(|header| header.first::<8>().get(number));
+            u64::from(word.map_or(0, |word| word.load(Ordering::Relaxed)))
+        };
+        word(6) | word(7) << 32
+    }
+
+    /// Sets what [`Table::label`] tells.
+    pub fn set_label(&self, label: u64) {
+        if let Some(header) = self.memory.line(0) {
+            header.word::<6>().store(label as u32, Ordering::Relaxed);
+            header.word::<7>().store((label >> 32) as u32, Ordering::Relaxed);
+        }
     }
 
     /// Most connections that the table holds.

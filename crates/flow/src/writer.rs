@@ -73,6 +73,17 @@ impl<M: Memory> Table<M> {
         Ok(EntryIndex(index))
     }
 
+    /// Enters a connection that no lookup shall find, as [`Table::unhook`] leaves it.
+    ///
+    /// # Errors
+    /// [`InsertError::TableFull`].
+    pub fn insert_unhooked(&self, new: &NewConnection, now: Tick) -> Result<EntryIndex, InsertError> {
+        let taken = self.allocation().and_then(|allocation| allocation.take_entry());
+        let (index, line) = taken.ok_or(InsertError::TableFull)?;
+        entry::write(line, new, now);
+        Ok(EntryIndex(index))
+    }
+
     /// Removes the connection in an entry. `false`: there is none (or another thread is just changing its client port).
     pub fn remove(&self, index: EntryIndex) -> bool {
         let Some(line) = self.entry_line(index) else { return false };

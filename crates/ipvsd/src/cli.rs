@@ -8,7 +8,7 @@ use ipvs_core::MaglevSize;
 use ipvsd::logging::LogFormat;
 use ipvsd::run;
 
-use crate::{exec, explain, lab, mark, show, sysctl};
+use crate::{exec, explain, lab, mark, show, stop, sysctl};
 
 /// IPVS, the Linux Virtual Server's transport-layer load balancer, outside the kernel.
 #[derive(Debug, Parser)]
@@ -32,6 +32,7 @@ pub(crate) enum Command {
     Lab(lab::Arguments),
     Mark(mark::Arguments),
     Show(show::Arguments),
+    Stop(stop::Arguments),
     Sysctl(sysctl::Arguments),
     /// Print the version
     Version,
@@ -40,11 +41,15 @@ pub(crate) enum Command {
 /// Run the director of a network namespace, until SIGTERM or SIGINT.
 ///
 /// Attaches an XDP program to the interfaces. It hands over what concerns a virtual service (or comes from a server of
-/// a masquerading one) and leaves everything else to the kernel. On SIGTERM and SIGINT the program is detached.
-/// On SIGUSR1, and at the end, the counters are logged, dropped packets by their reasons among them.
+/// a masquerading one) and leaves everything else to the kernel. On SIGUSR1, and at the end, the counters are logged, dropped packets by their reasons among them.
 ///
 /// Virtual services are set by `ipvsadm`; it finds the daemon by its socket. A virtual address need not be an address
 /// of the host: the daemon answers ARP and neighbour discovery for it.
+///
+/// However the daemon ends, the next one in this network namespace and with this socket goes on where it ended: services,
+/// statistics and settings are kept beside the socket, connections there too if that is in memory (as /run is). With
+/// --fast-path on the XDP program stays attached and goes on with established connections meanwhile; new ones wait. `ipvsd stop
+/// --detach` ends everything.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 EXAMPLES
@@ -52,6 +57,8 @@ EXAMPLES
   ipvsd run --interface eth0 --interface eth1    these
   ipvsd run --netns blue --socket /run/blue.sock inside a namespace of `ip netns`
   IPVSD_SOCKET=/run/blue.sock ipvsadm -Ln        and the client of that one
+  ipvsd stop && ipvsd run                        another version: nothing is lost
+  ipvsd stop --detach                            the end: nothing is left
 
 EXIT CODES
   0  ended by SIGTERM or SIGINT
@@ -134,6 +141,19 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = 4096)]
     table_size: u32,
 
+    /// Whether XDP program and connections outlive the daemon, or a BPF filesystem for them to be pinned in
+    ///
+    /// `on`: they are pinned in /sys/fs/bpf (mounted if need be; not from within `ip netns exec`, whose mounts end with it: use
+    /// --netns). While no daemon runs, packets for it are dropped, and come again. `off`: program and connections end with the
+    /// daemon. `auto`: as `on` with --fast-path on; without, connections are kept in a file beside the socket if that is in memory,
+    /// and the host sees packets while no daemon runs: answers of masqueraded servers then end their connections.
+    #[arg(long, value_name = "auto|on|off|DIR", default_value = "auto", value_parser = pinning)]
+    pin: run::Pinning,
+
+    /// Begin without the services, statistics, connections and settings of the last run
+    #[arg(long)]
+    fresh: bool,
+
     /// How log lines look; IPVSD_LOG chooses what is logged (error, warn, info, debug, trace)
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log: LogFormat,
@@ -177,6 +197,16 @@ enum SynFilter {
     On,
 }
 
+fn pinning(word: &str) -> Result<run::Pinning, String> {
+    match word {
+        "auto" => Ok(run::Pinning::Auto),
+        "on" => Ok(run::Pinning::On),
+        "off" => Ok(run::Pinning::Off),
+        directory if directory.starts_with('/') => Ok(run::Pinning::In(directory.into())),
+        _ => Err("say auto, on, off, or the absolute path of a BPF filesystem".into()),
+    }
+}
+
 impl Run {
     /// How log lines look.
     pub(crate) const fn log(&self) -> LogFormat {
@@ -194,6 +224,8 @@ impl Run {
             maglev_size: MaglevSize::of_index(self.mh_table_index).unwrap_or_default(),
             shown_table_size: self.table_size,
             fast_path: self.fast_path == Switch::On,
+            pinning: self.pin,
+            fresh: self.fresh,
             datapath: ipvs_datapath::Options {
                 interfaces: self.interfaces,
                 xdp_mode: match self.xdp {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use ipvs_lab::{Bulk, Error, Flood, Mode, Options, Protocol, Report, Tunnel};
+use ipvs_lab::{Bulk, Error, Flood, Kills, Mode, Options, Protocol, Report, Tunnel};
 
 /// Try a director between a client and servers, all in namespaces made for it.
 ///
@@ -22,6 +22,7 @@ EXAMPLES
   ipvsd lab --at-once 10000 --concurrency 100           10 000 connections open at once, two requests on each
   ipvsd lab --syn-flood --half-open-quota 20000         requests in the midst of a SYN flood
   ipvsd lab --client-on-director                        requests of the director's own
+  ipvsd lab --kill-daemon 10 --fast-path on             connections in use outlive the daemon
   ipvsd lab --keep                                      leaves it up and prints commands to play with it
 
 EXIT CODES
@@ -75,8 +76,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "BYTES", conflicts_with_all = ["udp", "requests", "concurrency"])]
     bulk: Option<u64>,
 
-    /// Connections at once with --bulk
-    #[arg(long, value_name = "N", default_value_t = 64, requires = "bulk")]
+    /// Connections at once with --bulk, or in use with --kill-daemon
+    #[arg(long, value_name = "N", default_value_t = 64)]
     connections: usize,
 
     /// Instead of requests: that many connections open at once, with a request on each, and one more on each when all are open
@@ -91,6 +92,17 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "RATE", num_args = 0..=1, default_missing_value = "full")]
     #[arg(value_parser = flood, conflicts_with_all = ["udp", "ipv6", "bulk", "direct"])]
     syn_flood: Option<Flood>,
+
+    /// Kill the daemon so many times while --connections are in use, each time at a random moment, and start another one
+    ///
+    /// Fails if a connection is lost, a new one refused, a counter goes backwards. The daemon is run with --pin on. With --fast-path on
+    /// requests are answered while no daemon runs; else they wait for the next one.
+    #[arg(long, value_name = "ROUNDS", conflicts_with_all = ["udp", "bulk", "syn_flood", "direct", "keep"])]
+    kill_daemon: Option<usize>,
+
+    /// Another version of ipvsd to be every second daemon with --kill-daemon
+    #[arg(long, value_name = "PATH", requires = "kill_daemon")]
+    upgrade_to: Option<PathBuf>,
 
     /// Most half-open connections of the service, for the daemon [default: the daemon's]
     #[arg(long, value_name = "N")]
@@ -215,6 +227,12 @@ impl Arguments {
             bulk: self.bulk.map(|bytes| Bulk { bytes, connections: self.connections }),
             at_once: self.at_once,
             flood: self.syn_flood,
+            kills: self.kill_daemon.map(|rounds| Kills {
+                rounds,
+                connections: self.connections,
+                at_once: self.fast_path.as_deref() != Some("on"),
+                other: self.upgrade_to.clone(),
+            }),
             half_open_quota: self.half_open_quota,
             capacity: self.capacity,
             keep: self.keep,

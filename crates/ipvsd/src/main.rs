@@ -8,6 +8,7 @@ mod explain;
 mod lab;
 mod mark;
 mod show;
+mod stop;
 mod sysctl;
 
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         cli::Command::Lab(arguments) => lab::lab(&arguments),
         cli::Command::Mark(arguments) => mark::mark(&arguments),
         cli::Command::Show(arguments) => show::show(&arguments),
+        cli::Command::Stop(arguments) => stop::stop(&arguments),
         cli::Command::Sysctl(arguments) => sysctl::sysctl(&arguments),
         cli::Command::Version => {
             println!("ipvsd {}", env!("CARGO_PKG_VERSION"));

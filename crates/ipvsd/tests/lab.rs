@@ -424,3 +424,19 @@ fn an_unknown_scheduler_is_an_error_with_the_command_that_failed() {
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.contains("Scheduler or persistence engine not found"), "{message}");
 }
+
+/// Connections in use outlive daemons that are killed at random moments: the XDP program forwards meanwhile, or drops what
+/// then comes again.
+#[test]
+fn connections_outlive_the_daemon() {
+    for (mode, fast_path) in [("nat", "on"), ("dr", "on"), ("nat", "off")] {
+        let arguments =
+            ["--mode", mode, "--fast-path", fast_path, "--kill-daemon", "3", "--connections", "60"];
+        let report = good(&[&arguments[..], &["--capacity", "4096"]].concat());
+        let killed = &report["killed"];
+        assert_eq!((&killed["rounds"], &killed["lost"]), (&3.into(), &0.into()), "{killed}");
+        if fast_path == "on" {
+            assert!(killed["without_daemon"].as_u64() > Some(0), "{killed}");
+        }
+    }
+}

@@ -72,6 +72,11 @@ impl Control {
         }
     }
 
+    /// All counters of the services and their destinations, in the order of the listing.
+    pub(crate) fn counters(&self) -> Result<Vec<u64>, Error> {
+        Ok(numbers(&self.run(&["-Ln".into(), "--stats".into(), "--exact".into()])?))
+    }
+
     /// How many connections the director has, active and inactive ones.
     pub(crate) fn connections(&self) -> Result<Held, Error> {
         Ok(held(&self.run(&["-Ln".into()])?))
@@ -126,6 +131,12 @@ fn counted(listing: &str) -> u64 {
     destinations.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
 }
 
+/// The numbers of a `--stats` listing.
+fn numbers(listing: &str) -> Vec<u64> {
+    let lines = listing.lines().skip(3).map(|line| line.strip_prefix("  -> ").unwrap_or(line));
+    lines.flat_map(|line| line.split_whitespace().filter_map(|word| word.parse().ok())).collect()
+}
+
 /// The connections of all destinations in a plain listing: its last two columns.
 fn held(listing: &str) -> Held {
     let destinations = listing.lines().filter_map(|line| line.strip_prefix("  -> "));
@@ -152,6 +163,8 @@ mod tests {
             -> 10.77.1.11:8080                   137      685      685    44662    48224\n  \
             -> 10.77.1.12:8080                   110      550      550    35860    38720\n";
         assert_eq!(counted(listing), 247);
+        let first = [300, 1500, 1500, 97_800, 105_600];
+        assert_eq!((numbers(listing)[..5].to_vec(), numbers(listing).len()), (first.to_vec(), 15));
     }
 
     #[test]

@@ -34,6 +34,7 @@ impl Daemon {
     /// Must be called from a thread that outlives the daemon: the kernel ends the daemon with that thread.
     pub(crate) fn start(
         options: &Options,
+        ipvsd: &Path,
         namespace: &str,
         socket: PathBuf,
         log: PathBuf,
@@ -50,15 +51,18 @@ impl Daemon {
         if let Some(when) = &options.syn_filter {
             arguments.extend(["--syn-filter".into(), when.clone()]);
         }
+        // What is pinned would outlive the lab; here somebody takes it off.
+        let pin = if options.kills.is_some() { "on" } else { "off" };
+        arguments.extend(["--pin".into(), pin.into()]);
         for (option, value) in
             [("--half-open-quota", options.half_open_quota), ("--capacity", options.capacity)]
         {
             arguments.extend(value.into_iter().flat_map(|value| [option.to_owned(), value.to_string()]));
         }
-        let line = format!("{} {}", options.ipvsd.display(), arguments.join(" "));
+        let line = format!("{} {}", ipvsd.display(), arguments.join(" "));
         let failed = |error: io::Error| Error::setup(format!("start {line}"), error);
-        let output = File::create(&log).map_err(failed)?;
-        let mut command = Command::new(&options.ipvsd);
+        let output = File::options().create(true).append(true).open(&log).map_err(failed)?;
+        let mut command = Command::new(ipvsd);
         command.args(&arguments).stdin(Stdio::null());
         command.stdout(output.try_clone().map_err(failed)?).stderr(output);
         let child = child::spawn(&mut command).map_err(failed)?;
@@ -108,6 +112,13 @@ impl Daemon {
     /// Stops the daemon by SIGTERM; an error if it does not end by itself and in order.
     pub(crate) fn stop(mut self) -> Result<(), Error> {
         self.end()
+    }
+
+    /// Kills the daemon.
+    pub(crate) fn kill(mut self) -> Result<(), Error> {
+        let failed = |error| Error::setup("kill the daemon", error);
+        self.child.kill().map_err(failed)?;
+        self.child.wait().map(drop).map_err(failed)
     }
 
     fn end(&mut self) -> Result<(), Error> {

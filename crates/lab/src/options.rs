@@ -57,6 +57,19 @@ pub struct Flood {
     pub rate: Option<u64>,
 }
 
+/// A daemon that is killed again and again while connections are in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kills {
+    /// How often.
+    pub rounds: usize,
+    /// Connections that are there before, and are in use all the time.
+    pub connections: usize,
+    /// The next daemon is started at once; else requests without a daemon are waited for.
+    pub at_once: bool,
+    /// Every other daemon is started with this executable.
+    pub other: Option<PathBuf>,
+}
+
 /// Everything that describes one run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -84,6 +97,8 @@ pub struct Options {
     pub at_once: Option<usize>,
     /// A SYN flood beside the requests (TCP over IPv4 only).
     pub flood: Option<Flood>,
+    /// The daemon is killed instead of sending requests (TCP only).
+    pub kills: Option<Kills>,
     /// Value for the daemon's `--half-open-quota`; none leaves the daemon's default.
     pub half_open_quota: Option<u32>,
     /// Value for the daemon's `--capacity`; none leaves the daemon's default.
@@ -115,6 +130,8 @@ const LARGEST_DATAGRAM: usize = 65000;
 
 /// Each of the connections that are open at once has a source port of its own.
 const MAX_AT_ONCE: usize = 60_000;
+/// Most connections in use all the time: each takes a thread of its server.
+const MOST_STEADY: usize = 20_000;
 
 /// Source ports above are those of connections from before the flood.
 const MAX_REQUESTS_IN_FLOOD: usize = 60_000;
@@ -186,6 +203,17 @@ impl Options {
                  --syn-flood"
                     .into(),
             );
+        }
+        if let Some(kills) = &self.kills {
+            if self.protocol == Protocol::Udp || self.bulk.is_some() || self.flood.is_some() || self.direct {
+                return refuse(
+                    "killing the daemon is for TCP connections through it: leave out --udp, --bulk, --syn-flood and --direct"
+                        .into(),
+                );
+            }
+            if kills.rounds == 0 || kills.connections == 0 || kills.connections > MOST_STEADY {
+                return refuse(format!("at least 1 round and 1 to {MOST_STEADY} connections, please"));
+            }
         }
         if !self.direct {
             for (path, option) in [(&self.ipvsd, "--ipvsd"), (&self.ipvsadm, "--ipvsadm")] {

@@ -41,6 +41,8 @@ pub struct Report {
     pub at_once: Option<AtOnce>,
     /// A SYN flood, if that was asked for.
     pub flood: Option<Flooded>,
+    /// A daemon that was killed again and again, if that was asked for.
+    pub killed: Option<Killed>,
     /// The director's `ipvsadm -Ln --stats`; empty without a director.
     pub statistics: String,
 }
@@ -148,6 +150,37 @@ pub struct Flooded {
     pub daemon_memory: u64,
 }
 
+/// What came of killing the daemon again and again.
+#[derive(Debug, Default, Serialize)]
+pub struct Killed {
+    /// How often it was killed, and another one took its place.
+    pub rounds: usize,
+    /// Connections in use all the time.
+    pub connections: usize,
+    /// How many of them were lost.
+    pub lost: usize,
+    /// Why, with how often.
+    pub reasons: Vec<Failure>,
+    /// Requests answered on them.
+    pub requests: u64,
+    /// How many of these while no daemon ran.
+    pub without_daemon: u64,
+    /// The longest time in milliseconds from a daemon's end until the next one was ready.
+    pub longest_outage_ms: u64,
+    /// Why new connections, one tried with each new daemon, failed.
+    pub refused: Vec<String>,
+    /// How often a listing had a smaller counter than the one before.
+    pub backwards: usize,
+    /// Connections in use that a listing lacked, at most.
+    pub forgotten: usize,
+}
+
+impl Killed {
+    fn is_good(&self) -> bool {
+        self.lost == 0 && self.refused.is_empty() && self.backwards == 0 && self.forgotten == 0
+    }
+}
+
 impl Report {
     /// Whether all requests succeeded, shares that can be exact are exact, and the director counted connections right.
     #[must_use]
@@ -159,6 +192,7 @@ impl Report {
         self.failed == 0
             && self.at_once.as_ref().is_none_or(all_known)
             && self.flood.as_ref().is_none_or(|flood| flood.lost == 0)
+            && self.killed.as_ref().is_none_or(Killed::is_good)
             && (!self.expected_exact
                 || self.servers.iter().all(|server| server.expected == Some(server.served)))
     }
@@ -201,6 +235,9 @@ impl Report {
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
+        if let Some(killed) = &self.killed {
+            return self.write_killed(killed, text);
+        }
         let width = self.servers.iter().map(|server| server.address.len()).max().unwrap_or(0).max(7);
         writeln!(text, "{:<width$}  {:>6}  {:>8}  {:>9}", "server", "weight", "served", "expected")?;
         for server in &self.servers {
@@ -279,6 +316,33 @@ impl Report {
             writeln!(text, "\nThe shares are not what {} gives exactly.", self.scheduler)?;
         }
         Ok(())
+    }
+}
+
+impl Report {
+    fn write_killed(&self, killed: &Killed, text: &mut String) -> std::fmt::Result {
+        writeln!(
+            text,
+            "daemon killed {} times: {} of {} connections in use lost; {} requests answered on them, {} of these while no \
+             daemon ran\nlongest time without daemon {} ms; new connections refused {}; counters went backwards {} times; \
+             connections forgotten {}",
+            killed.rounds,
+            killed.lost,
+            killed.connections,
+            killed.requests,
+            killed.without_daemon,
+            killed.longest_outage_ms,
+            killed.refused.len(),
+            killed.backwards,
+            killed.forgotten
+        )?;
+        for failure in &killed.reasons {
+            writeln!(text, "  {} x {}", failure.count, failure.reason)?;
+        }
+        for reason in &killed.refused {
+            writeln!(text, "  new connection: {reason}")?;
+        }
+        write!(text, "\n# ipvsadm -Ln --stats\n{}", self.statistics)
     }
 }
 

@@ -1,6 +1,8 @@
 //! One run from the first namespace to the report.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::cleanup::RunDirectory;
@@ -9,10 +11,10 @@ use crate::client::{self, Sample};
 use crate::control::Control;
 use crate::daemon::Daemon;
 use crate::interrupt::Interrupt;
-use crate::options::{Options, Protocol};
+use crate::options::{Kills, Options, Protocol};
 use crate::report::{AtOnce, Failure, Flooded, Latency, Report, Server, Transfers};
 use crate::topology::Topology;
-use crate::{Error, expectation, server};
+use crate::{Error, expectation, kills, server};
 
 /// Room for files that are no connections: namespaces, netlink, listeners, event loops.
 const OTHER_FILES: u64 = 1000;
@@ -40,6 +42,11 @@ pub fn run(options: &Options, progress: &mut dyn Write, show: &mut dyn FnMut(&Re
     let mut lab =
         Lab { options, directory: &directory, topology: &topology, interrupt: &interrupt, progress };
     let mut director = if options.direct { None } else { Some(lab.start_director()?) };
+    if let Some(kills) = &options.kills
+        && let Some((daemon, control)) = director.take()
+    {
+        return lab.kill(kills, daemon, &control, show);
+    }
     let memory_before = director.as_ref().map_or(0, |(daemon, _)| daemon.peak_memory());
     let outcome = lab.load(director.as_ref().map(|(_, control)| control)).and_then(|mut report| {
         if let Some((daemon, control)) = &mut director {
@@ -69,17 +76,49 @@ struct Lab<'a> {
 }
 
 impl Lab<'_> {
+    /// Kills the daemon again and again.
+    fn kill(
+        &mut self,
+        kills: &Kills,
+        daemon: Daemon,
+        control: &Control,
+        show: &mut dyn FnMut(&Report),
+    ) -> Result<(), Error> {
+        let mut daemon = Some(daemon);
+        let other = kills.other.as_deref().unwrap_or(&self.options.ipvsd);
+        let executables = [&*self.options.ipvsd, other];
+        let outcome = kills::run(self.topology, kills, &mut daemon, control, self.interrupt, &mut |number| {
+            self.start_daemon(executables.get(number).copied().unwrap_or(other))
+        });
+        let statistics = control.statistics(0);
+        let stopped = daemon.map_or(Ok(()), Daemon::stop);
+        // Pins would outlive the lab.
+        let detached = self.detach();
+        let report = Report { killed: Some(outcome?), statistics: statistics?, ..self.report() };
+        show(&report);
+        stopped.and(detached)
+    }
+
+    fn detach(&self) -> Result<(), Error> {
+        let (socket, ipvsd) = (self.directory.file("ipvsd.sock"), &self.options.ipvsd);
+        let failed = |error| Error::setup("end what outlives the daemon", error);
+        let mut command = Command::new(ipvsd);
+        command.args(["stop", "--detach", "--netns", self.topology.director.namespace.name(), "--socket"]);
+        let output = command.arg(socket).stdin(Stdio::null()).output().map_err(failed)?;
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if output.status.success() { Ok(()) } else { Err(failed(io::Error::other(said))) }
+    }
+
+    fn start_daemon(&self, ipvsd: &Path) -> Result<Daemon, Error> {
+        let (socket, log) = (self.directory.file("ipvsd.sock"), self.directory.file("ipvsd.log"));
+        let namespace = self.topology.director.namespace.name();
+        Daemon::start(self.options, ipvsd, namespace, socket, log, self.interrupt)
+    }
+
     /// Starts the daemon and sets up the service.
     fn start_director(&mut self) -> Result<(Daemon, Control), Error> {
         let socket = self.directory.file("ipvsd.sock");
-        let namespace = self.topology.director.namespace.name();
-        let daemon = Daemon::start(
-            self.options,
-            namespace,
-            socket.clone(),
-            self.directory.file("ipvsd.log"),
-            self.interrupt,
-        )?;
+        let daemon = self.start_daemon(&self.options.ipvsd)?;
         self.say(&format!("# {}", daemon.command()));
         let control = Control::new(&self.options.ipvsadm, &socket, self.interrupt);
         for arguments in Control::plan(self.topology, self.options) {
@@ -89,8 +128,8 @@ impl Lab<'_> {
         Ok((daemon, control))
     }
 
-    /// Sends the requests or bulk transfers. `control` is the director's, if there is one.
-    fn load(&mut self, control: Option<&Control>) -> Result<Report, Error> {
+    /// A report of nothing yet.
+    fn report(&self) -> Report {
         let Options { weights, scheduler, protocol, .. } = self.options;
         let servers =
             self.topology.servers.iter().zip(weights).enumerate().map(|(index, (host, weight))| Server {
@@ -100,7 +139,7 @@ impl Lab<'_> {
                 served: 0,
                 expected: None,
             });
-        let mut report = Report {
+        Report {
             requests: 0,
             failed: 0,
             failures: Vec::new(),
@@ -115,8 +154,15 @@ impl Lab<'_> {
             bulk: None,
             at_once: None,
             flood: None,
+            killed: None,
             statistics: String::new(),
-        };
+        }
+    }
+
+    /// Sends the requests or bulk transfers. `control` is the director's, if there is one.
+    fn load(&mut self, control: Option<&Control>) -> Result<Report, Error> {
+        let Options { weights, scheduler, protocol, .. } = self.options;
+        let mut report = self.report();
         let start = Instant::now();
         let (samples, open) = match (self.options.bulk, self.options.flood) {
             _ if let Some(count) = self.options.at_once => {

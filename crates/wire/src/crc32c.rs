@@ -24,6 +24,11 @@ pub fn checksum(sctp: &[u8]) -> Result<[u8; 4], Malformed> {
     Ok(digest.finalize().to_le_bytes())
 }
 
+/// The CRC32c of any bytes.
+pub fn of(bytes: &[u8]) -> u32 {
+    CRC.checksum(bytes)
+}
+
 /// Whether an SCTP packet's checksum is right; false if the common header is not all there.
 pub fn verify(sctp: &[u8]) -> bool {
     checksum(sctp).is_ok_and(|checksum| bytes::array(sctp, CHECKSUM) == Some(checksum))

@@ -26,7 +26,7 @@ mod transport;
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 
 use crate::classify::{HOST, JUDGED};
-use crate::maps::{Counter, INTERFACES, SOCKETS, count};
+use crate::maps::{AWAITED_SHIFT, Counter, INTERFACES, SOCKETS, count};
 
 /// For drivers and modes that deliver each frame in one buffer (native mode).
 #[xdp]
@@ -55,14 +55,16 @@ fn run(context: &XdpContext) -> u32 {
     }
     let interface = context.ingress_ifindex() as u32;
     // SAFETY: the value is a plain u32, written by the daemon before the program is attached.
-    let Some(base) = (unsafe { INTERFACES.get(interface) }) else {
+    let Some(known) = (unsafe { INTERFACES.get(interface) }) else {
         count(Counter::NoSocket);
         return xdp_action::XDP_PASS;
     };
-    // XDP_PASS when the queue has no socket: the host then treats the packet as if ipvsd were not there.
-    let action = SOCKETS
-        .redirect(*base + context.rx_queue_index(), u64::from(xdp_action::XDP_PASS))
-        .unwrap_or_else(|action| action);
+    let (base, awaited) = (*known & (1 << AWAITED_SHIFT) - 1, *known >> AWAITED_SHIFT);
+    let queue = context.rx_queue_index();
+    // XDP_PASS when the queue never had a socket: the host then treats the packet as if ipvsd were not there. Where a daemon is
+    // awaited the host must not see it, for it would refuse what belongs to a connection: it comes again.
+    let without = if queue < awaited { xdp_action::XDP_DROP } else { xdp_action::XDP_PASS };
+    let action = SOCKETS.redirect(base + queue, u64::from(without)).unwrap_or_else(|action| action);
     count(if action == xdp_action::XDP_REDIRECT { Counter::Redirected } else { Counter::NoSocket });
     action
 }

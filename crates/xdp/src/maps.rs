@@ -72,6 +72,9 @@ pub static SERVER_ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(E
 #[map(name = "settings")]
 pub static SETTINGS: Array<u32> = Array::with_max_entries(3, 0);
 
+/// In the value of `INTERFACES`: above the position the number of queues whose packets are dropped while there is no daemon.
+pub const AWAITED_SHIFT: u32 = 16;
+
 /// Interface index to the first of its queues' positions in `SOCKETS`.
 #[map(name = "interfaces")]
 pub static INTERFACES: HashMap<u32, u32> = HashMap::with_max_entries(256, BPF_F_NO_PREALLOC);

@@ -44,6 +44,7 @@ impl Director {
             destination.last_weight = config.weight;
             destination.all_ports = all_ports;
         }
+        self.destinations.note_counted(index);
         self.destinations.attach(index, service_index, serial, service);
         self.destinations.configure(index, config);
         self.renew_interests(index);
@@ -173,7 +174,7 @@ impl Director {
 
 /// What a destination needs to see: packets to its service, also when that is gone, and by its method answers, or errors from
 /// within the tunnel.
-fn interests(destination: &Destination) -> Vec<Interest> {
+pub(crate) fn interests(destination: &Destination) -> Vec<Interest> {
     let DestinationId { address, port } = destination.id;
     let (service, all_ports) = (&destination.service_id, destination.all_ports);
     let mut interests = match destination.config.forwarding {

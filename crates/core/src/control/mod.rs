@@ -11,6 +11,9 @@ mod settings;
 mod tests;
 mod timeouts;
 
+pub(crate) use destinations::interests as destination_interests;
+pub(crate) use services::bound as readied;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::command::{Command, Reply, ServiceId};

@@ -87,6 +87,7 @@ impl Director {
         }
         self.services.set_engine(index, persistence_engine);
         self.set_helper(index, helper);
+        self.services.note_unsaved(index);
         if changes {
             self.services.start_upkeep(index, now);
         }
@@ -119,6 +120,7 @@ impl Director {
                     self.zero_service(index);
                 }
                 self.total.zero();
+                self.total.changed = true;
             }
         }
         Ok(Reply::Done)
@@ -128,11 +130,13 @@ impl Director {
     fn zero_service(&mut self, index: ServiceIndex) {
         let Some(service) = self.services.get_mut(index) else { return };
         service.stats.zero();
-        for destination in &service.destinations {
-            if let Some(destination) = self.destinations.get_mut(*destination) {
+        for &index in &service.destinations {
+            if let Some(destination) = self.destinations.get_mut(index) {
                 destination.stats.zero();
             }
+            self.destinations.note_counted(index);
         }
+        self.services.note_counted(index);
     }
 
     /// Deletes a service; its destinations go to the trash.
@@ -160,15 +164,13 @@ impl Director {
         self.interests.hold(new);
         self.interests.release(old);
         for index in destinations {
-            if let Some(destination) = self.destinations.get_mut(index) {
-                destination.all_ports = after;
-            }
+            self.destinations.set_all_ports(index, after);
             self.renew_interests(index);
         }
     }
 
     /// A seed for one scheduler, different each time.
-    fn next_seed(&mut self) -> u64 {
+    pub(crate) fn next_seed(&mut self) -> u64 {
         self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.seed
     }
@@ -185,7 +187,7 @@ fn check(id: &ServiceId, config: &ServiceConfig) -> Result<Option<Engine>, Error
 }
 
 /// Readies a scheduler for a service with the destinations that it has.
-fn bound(
+pub(crate) fn bound(
     service: &Service,
     destinations: &Destinations,
     sysctls: &Sysctls,

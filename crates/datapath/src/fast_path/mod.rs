@@ -4,8 +4,7 @@
 //! memory. The daemon's thread writes table and ways, the program counts and notes when a connection's latest packet came.
 
 pub(crate) mod exits;
-#[allow(unsafe_code)]
-mod shared_memory;
+mod previous;
 mod traffic;
 mod ways;
 
@@ -18,18 +17,21 @@ use ipvs_flow::{Layout, Line};
 
 use crate::netlink::XdpFeatures;
 use crate::network::Network;
-pub(crate) use shared_memory::SharedMemory;
+use crate::shared_memory::SharedMemory;
+pub use previous::Previous;
 pub(crate) use traffic::Counters;
-use traffic::Traffic;
+use traffic::{Traffic, packets};
 use ways::Ways;
 
-/// Whether and how the XDP program forwards packets of established connections.
+/// What of the connection table the XDP program shares, to forward packets of established connections.
 #[derive(Clone, Copy, Debug)]
 pub struct FastPathOptions {
     /// Most connections at a time: of the director's configuration.
     pub capacity: u32,
     /// The key of the connection table's hash: of the director's configuration.
     pub hash_key: [u64; 2],
+    /// It forwards; else it only shares the table, so that this can outlive the daemon.
+    pub forward: bool,
     /// Destinations to which it can forward; those with a greater index are the daemon's.
     pub destinations: u32,
 }
@@ -45,7 +47,7 @@ impl FastPathOptions {
         bytes[..8].copy_from_slice(&a);
         bytes[8..16].copy_from_slice(&b);
         let [c, d, e, f] = layout.to_words();
-        let words = [c, d, e, f, 1, self.destinations];
+        let words = [c, d, e, f, u32::from(self.forward), self.destinations];
         for (place, word) in bytes[16..].chunks_exact_mut(4).zip(words) {
             place.copy_from_slice(&word.to_ne_bytes());
         }
@@ -81,13 +83,14 @@ pub(crate) struct FastPath {
     pub(crate) features: Option<XdpFeatures>,
     shared: Option<Shared>,
     /// Programs are loaded later, by the descriptors of these.
-    _maps: SharedMaps,
+    pub(crate) maps: SharedMaps,
 }
 
 impl FastPath {
     /// Maps the memory of the program's maps.
     pub(crate) fn new(options: &FastPathOptions, layout: Layout, maps: SharedMaps) -> io::Result<Self> {
-        let connections = SharedMemory::<Line>::map(&maps.connections, layout.lines())?;
+        let lines = layout.lines_with_words_beside();
+        let connections = SharedMemory::<Line>::map(&maps.connections, lines)?;
         let ways = Arc::new(SharedMemory::<Line>::map(&maps.ways, options.destinations)?);
         let counters = traffic_entries(options);
         let traffic = Arc::new(SharedMemory::<Counters>::map(&maps.traffic, counters)?);
@@ -101,7 +104,7 @@ impl FastPath {
             generation: 0,
             features: XdpFeatures::open().ok(),
             shared: Some(shared),
-            _maps: maps,
+            maps,
         })
     }
 
@@ -119,7 +122,7 @@ impl FastPath {
 
     /// Packets that the program forwarded.
     pub(crate) fn forwarded(&self) -> u64 {
-        self.traffic.as_ref().as_ref().iter().map(Counters::packets).fold(0, u64::wrapping_add)
+        self.traffic.as_ref().as_ref().iter().map(packets).fold(0, u64::wrapping_add)
     }
 
     /// Keeps the neighbours of ways in use known to the kernel, which does not see what is sent; returns when to do that
@@ -128,13 +131,17 @@ impl FastPath {
         let destinations = self.ways.capacity();
         self.ways.confirm(now, network, |index| {
             let lines = self.traffic.as_ref().as_ref().iter().skip(index as usize).step_by(destinations);
-            lines.map(Counters::packets).fold(0, u64::wrapping_add)
+            lines.map(packets).fold(0, u64::wrapping_add)
         })
     }
 }
 
 /// Lines of counters: one for each destination on each processor.
 pub(crate) fn traffic_entries(options: &FastPathOptions) -> u32 {
-    let processors = aya::util::nr_cpus().ok().and_then(|number| u32::try_from(number).ok()).unwrap_or(1);
-    options.destinations.saturating_mul(processors)
+    options.destinations.saturating_mul(processors())
+}
+
+/// Processors that there may be; this does not change while the host runs.
+fn processors() -> u32 {
+    aya::util::nr_cpus().ok().and_then(|number| u32::try_from(number).ok()).unwrap_or(1)
 }

@@ -9,9 +9,9 @@ use ipvs_core::{DestinationChange, Instant};
 use ipvs_flow::way::{self, Way};
 use ipvs_flow::{Address, Line};
 
-use super::SharedMemory;
 use crate::netlink::{HardwareAddress, Neighbour};
 use crate::network::{self, Hop, Network};
+use crate::shared_memory::SharedMemory;
 
 /// How often ways in use are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);

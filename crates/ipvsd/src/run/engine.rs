@@ -15,6 +15,7 @@ use super::memory::Memory;
 use super::poller::{Poller, Readiness};
 use super::report::{self, ReportSignal};
 use super::settings_file::{self, SettingsFile};
+use super::state::State;
 
 /// Token of what ends the loop.
 const STOP: u64 = 0;
@@ -40,6 +41,7 @@ pub struct Engine<F> {
     memory: Memory,
     report: Option<ReportSignal>,
     settings: Option<SettingsFile>,
+    state: Option<State>,
 }
 
 impl<F: Front> Engine<F> {
@@ -65,6 +67,7 @@ impl<F: Front> Engine<F> {
             memory: Memory::default(),
             report: None,
             settings: None,
+            state: None,
         })
     }
 
@@ -82,6 +85,11 @@ impl<F: Front> Engine<F> {
     /// Saves in `file` what is set from now on.
     pub fn save_settings_in(&mut self, file: SettingsFile) {
         self.settings = Some(file);
+    }
+
+    /// Keeps in `state` what is to outlive the daemon.
+    pub fn keep_state_in(&mut self, state: State) {
+        self.state = Some(state);
     }
 
     /// Works until `stop` is readable.
@@ -113,6 +121,10 @@ impl<F: Front> Engine<F> {
                 if self.report.is_some() {
                     report::log(&mut self.director, &self.front);
                 }
+                if let Some(state) = &mut self.state {
+                    self.director.collect();
+                    state.count(&mut self.director);
+                }
                 return self.poller.remove(&stop).map_err(failed);
             }
             more = self.turn(now());
@@ -128,8 +140,19 @@ impl<F: Front> Engine<F> {
 
     /// Does a bounded piece of everything; returns whether there is more.
     fn turn(&mut self, now: Instant) -> bool {
-        let Self { director, front, control, poller, due, limitations, fullness, memory, settings, .. } =
-            self;
+        let Self {
+            director,
+            front,
+            control,
+            poller,
+            due,
+            limitations,
+            fullness,
+            memory,
+            settings,
+            state,
+            ..
+        } = self;
         *due = front.turn(now, director);
         director.settle();
         if director.poll_timeout().is_some_and(|due| due <= now) {
@@ -137,7 +160,15 @@ impl<F: Front> Engine<F> {
             director.poll(now);
             fullness.look(now, director, director.capacity());
         }
+        // What a client is shown below is never more than what is kept.
+        let mut renewing = false;
+        if let Some(state) = state {
+            state.count(director);
+            state.save(now, director);
+            renewing = state.go_on(now, director);
+        }
         let execute = &mut |command: Command| -> Result<Reply, Error> {
+            let zeroes = matches!(command, Command::Zero(_));
             let limits = limitation::of(&command);
             if matches!(command, Command::SetSysctl(..)) {
                 memory.tell(now, director);
@@ -158,6 +189,12 @@ impl<F: Front> Engine<F> {
                     file.save(what, now, front.host(), director);
                 }
             }
+            if let Some(state) = state {
+                state.save(now, director);
+                if zeroes {
+                    state.count(director);
+                }
+            }
             // Before the client learns that it is done, so that its next packet meets the new state.
             follow(director, front);
             outcome
@@ -165,12 +202,12 @@ impl<F: Front> Engine<F> {
         let busy = control.turn(now, poller, execute);
         // Polling and packets may end what a deleted destination still needed.
         follow(director, front);
-        busy || self.due == Due::Now || self.director.is_unsettled()
+        busy || renewing || self.due == Due::Now || self.director.is_unsettled()
     }
 }
 
 /// Tells the datapath what has changed of the director.
-fn follow(director: &mut Director, front: &mut impl Front) {
+pub(super) fn follow(director: &mut Director, front: &mut impl Front) {
     let changes = director.take_interest_changes();
     if !changes.is_empty() {
         front.apply_interest(&changes);

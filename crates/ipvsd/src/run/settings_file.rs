@@ -5,18 +5,16 @@
 //! `timeout_udp`, and each rule that marks packets as `mark`, in their order; empty lines and lines that begin with `#` are skipped. Only what was ever set is in it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use ipvs_abi::mark;
 use ipvs_abi::sysctl::{format, parse};
 use ipvs_core::{Command, Director, Host, Instant, Reply, Sysctl, Timeouts};
-use rustix::fs::OFlags;
-use rustix::process::geteuid;
 use tracing::{info, warn};
+
+use super::private_file::{create, open, remove, with_ending};
 
 /// Names of the timeouts.
 const TIMEOUTS: [&str; 3] = ["timeout_tcp", "timeout_tcp_fin", "timeout_udp"];
@@ -60,6 +58,14 @@ impl SettingsFile {
     /// That of the daemon with its control socket at `socket`: the same name and `.settings`.
     pub fn beside(socket: &Path) -> Self {
         Self { path: with_ending(socket, ".settings"), lines: BTreeMap::new(), marks: Vec::new() }
+    }
+
+    /// Removes what a former run set.
+    pub fn forget(&mut self) {
+        if let Err(error) = remove(&self.path) {
+            let path = self.path.display();
+            warn!(%path, %error, "cannot remove the settings of the last run");
+        }
     }
 
     /// Sets in `director` what the file says. A file that makes no sense is logged and moved aside, and nothing of it is
@@ -136,12 +142,7 @@ impl SettingsFile {
     /// Replaces the file as a whole, so that nobody ever reads half of it.
     fn write(&self) -> io::Result<()> {
         let new = with_ending(&self.path, ".new");
-        // What a daemon that was killed left, and never through a link of somebody else.
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        let mut file = create(&new)?;
         let lines = self.lines.iter().map(|(name, value)| format!("{name} = {value}\n"));
         let marks = self.marks.iter().map(|rule| format!("{MARK} = {rule}\n"));
         file.write_all((TITLE.to_owned() + &lines.chain(marks).collect::<String>()).as_bytes())?;
@@ -149,24 +150,12 @@ impl SettingsFile {
     }
 }
 
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(ending);
-    name.into()
-}
-
 /// Most bytes of a file: more than all settings and the longest rules take.
 const MOST: u64 = 1024 * 1024;
 
 /// Reads a file that only we can have written: where others may make files, one of theirs is not obeyed.
 fn read(path: &Path) -> io::Result<String> {
-    let file =
-        fs::OpenOptions::new().read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.uid() != geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
-        let text = "the file is another user's, or others may write it";
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
-    }
+    let file = open(path, false)?;
     let mut text = Vec::new();
     file.take(MOST).read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
@@ -210,7 +199,28 @@ fn command(line: &str) -> Result<Command, &'static str> {
 }
 
 #[cfg(test)]
+pub(super) mod testing {
+    /// No host in particular.
+    pub(in crate::run) struct Nowhere;
+
+    impl ipvs_core::Host for Nowhere {
+        fn address_kind(&self, _address: std::net::IpAddr) -> ipvs_core::AddressKind {
+            ipvs_core::AddressKind::Unicast
+        }
+
+        fn path_mtu(&self, _address: std::net::IpAddr) -> Option<u32> {
+            None
+        }
+
+        fn source_address(&self, _towards: std::net::IpAddr) -> Option<std::net::IpAddr> {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
+    use super::testing::Nowhere;
     use super::*;
 
     #[test]
@@ -235,22 +245,6 @@ mod tests {
             (1, "\u{fffd}\u{fffd}"),
         ] {
             assert_eq!(commands(bad).map_err(|(line, _)| line), Err(line), "{bad:?}");
-        }
-    }
-
-    struct Nowhere;
-
-    impl Host for Nowhere {
-        fn address_kind(&self, _address: std::net::IpAddr) -> ipvs_core::AddressKind {
-            ipvs_core::AddressKind::Unicast
-        }
-
-        fn path_mtu(&self, _address: std::net::IpAddr) -> Option<u32> {
-            None
-        }
-
-        fn source_address(&self, _towards: std::net::IpAddr) -> Option<std::net::IpAddr> {
-            None
         }
     }
 

@@ -67,10 +67,12 @@ fn both_ports(test: &str, path: Path) {
     // Without the rule the port is nobody's.
     assert!(director.ipvsd(&[&["mark", "del"], rule.as_slice()].concat()).is_some());
     assert_eq!(director.ipvsd(&[&["mark", "del"], rule.as_slice()].concat()), None, "twice");
-    // The rule for the network came back with the next daemon; services do not.
+    // The rule for the network is there with the next daemon too, and so is the service.
     path.end_daemon(&mut director);
     director.start_daemon(&[]);
     let listed = director.ipvsd(&["mark", "list"]).unwrap();
     assert_eq!(listed.lines().count(), 2, "{listed}");
     assert!(listed.contains("10.83.0.0/24"), "{listed}");
+    let listed = director.ipvsadm(&["-Sn"]).unwrap();
+    assert_eq!(listed.lines().count(), 3, "{listed}");
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::{Sample, explain, http};
+use super::{Sample, explain, http, steady};
 use crate::Error;
 use crate::interrupt::Interrupt;
 use crate::message::Exchange;
@@ -57,7 +57,8 @@ pub(crate) fn run(
     flood: Flood,
     interrupt: &Interrupt,
 ) -> Result<(Vec<Sample>, Outcome), Error> {
-    let established = establish(topology)?;
+    let established =
+        steady::establish(topology, FIRST_PORT, ESTABLISHED, STALL)?.into_iter().map(Ok).collect();
     let (stop, syns) = (AtomicBool::new(false), AtomicU64::new(0));
     let start = Instant::now();
     std::thread::scope(|scope| {
@@ -76,7 +77,7 @@ pub(crate) fn run(
 }
 
 /// What a thread gave; its panic is passed on.
-fn joined<T>(outcome: std::thread::Result<T>) -> T {
+pub(super) fn joined<T>(outcome: std::thread::Result<T>) -> T {
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
@@ -88,7 +89,7 @@ fn use_all(mut connections: Vec<Established>, to: SocketAddr, stop: &AtomicBool)
         let begin = Instant::now();
         for connection in &mut connections {
             if let Ok(exchange) = connection
-                && let Err(error) = ask(exchange, to)
+                && let Err(error) = http::ask(exchange, to)
             {
                 *connection = Err(error);
             }
@@ -98,37 +99,6 @@ fn use_all(mut connections: Vec<Established>, to: SocketAddr, stop: &AtomicBool)
         }
     }
     connections.into_iter().filter_map(|it| it.err().map(|error| explain(&error, STALL))).collect()
-}
-
-/// The connections from before, opened all at once: with the filter of first SYNs each takes a second.
-fn establish(topology: &Topology) -> Result<Vec<Established>, Error> {
-    let open = |port| -> io::Result<Exchange> {
-        let from = SocketAddr::new(topology.client.address, port);
-        let mut exchange = http::connect(from, topology.service, STALL)?;
-        ask(&mut exchange, topology.service)?;
-        Ok(exchange)
-    };
-    std::thread::scope(|scope| {
-        let open_in_namespace = |port| topology.client.namespace.run(|| open(port));
-        let opening: Vec<_> = (FIRST_PORT..)
-            .take(ESTABLISHED)
-            .map(|port| scope.spawn(move || open_in_namespace(port)))
-            .collect();
-        opening
-            .into_iter()
-            .map(|thread| {
-                let exchange = joined(thread.join())?;
-                exchange.map(Ok).map_err(|error| Error::setup("open connections before the flood", error))
-            })
-            .collect()
-    })
-}
-
-/// A request on a connection that stays open.
-fn ask(exchange: &mut Exchange, to: SocketAddr) -> io::Result<()> {
-    exchange.write(http::request(to, false).as_bytes())?;
-    let head = http::response(exchange)?;
-    exchange.body(head.length, |_| {})
 }
 
 /// Sends SYNs until it is told to stop.

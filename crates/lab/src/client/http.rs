@@ -49,8 +49,15 @@ pub(super) fn name(head: Head, body: &[u8]) -> io::Result<String> {
     }
 }
 
+/// Asks for `/` on a connection that stays open.
+pub(super) fn ask(exchange: &mut Exchange, to: SocketAddr) -> io::Result<()> {
+    exchange.write(request(to, false).as_bytes())?;
+    let head = response(exchange)?;
+    exchange.body(head.length, |_| {})
+}
+
 /// Asks for `/` on a new connection: the name of the server.
-pub(super) fn get_name(from: SocketAddr, to: SocketAddr) -> io::Result<String> {
+pub(crate) fn get_name(from: SocketAddr, to: SocketAddr) -> io::Result<String> {
     let mut exchange = connect(from, to, LIMIT)?;
     exchange.write(request(to, true).as_bytes())?;
     let head = response(&mut exchange)?;

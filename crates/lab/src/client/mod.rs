@@ -4,6 +4,7 @@ pub(crate) mod bulk;
 pub(crate) mod crowd;
 pub(crate) mod flood;
 mod http;
+pub(crate) mod steady;
 mod udp;
 
 use std::net::{IpAddr, SocketAddr};
@@ -97,7 +98,7 @@ fn source(index: usize, address: IpAddr) -> SocketAddr {
     SocketAddr::new(address, port)
 }
 
-fn explain(error: &std::io::Error, limit: Duration) -> String {
+pub(crate) fn explain(error: &std::io::Error, limit: Duration) -> String {
     match error.kind() {
         std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {
             format!("no answer within {} seconds", limit.as_secs())

@@ -107,7 +107,7 @@ impl Daemon {
         let log = place.folder.join("ipvsd.log");
         let file = std::fs::File::create(&log)?;
         let child = Command::new(place.binaries.join("ipvsd"))
-            .args(["run", "--netns", &place.director, "--interface", "ve0", "--socket"])
+            .args(["run", "--netns", &place.director, "--interface", "ve0", "--fresh", "--socket"])
             .arg(place.socket())
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)

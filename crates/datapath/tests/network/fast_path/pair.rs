@@ -90,6 +90,7 @@ impl Pair {
             frames_per_queue: 256,
             syn_filter,
             fast_path: Some(FastPathOptions {
+                forward: true,
                 capacity: CAPACITY,
                 hash_key: config.hash_key(),
                 destinations: 64,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ipvs_core::{Config, Director, Instant, TableMemory};
-use ipvs_flow::Line;
+use ipvs_flow::{Layout, Line};
 
 /// Most connections.
 pub(super) const CAPACITY: u32 = 512;
@@ -48,10 +48,11 @@ impl Watched {
 
     /// All words, the ticks of entries' latest packets aside (word 13), which differ by the time between two runs.
     pub(super) fn words(&self) -> Vec<[u32; 16]> {
-        let entries = self.as_ref().len() - CAPACITY as usize;
+        let end = Layout::for_capacity(CAPACITY).unwrap().lines() as usize;
+        let entries = end - CAPACITY as usize..end;
         let words = |(number, line): (usize, &Line)| {
             let mut words = line.to_words();
-            if number >= entries {
+            if entries.contains(&number) {
                 words[13] = 0;
             }
             words

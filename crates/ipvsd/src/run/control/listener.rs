@@ -88,7 +88,7 @@ impl Listener {
 }
 
 /// Refuses if somebody listens at `path`.
-fn refuse_if_used(path: &Path) -> Result<(), Failure> {
+pub(in crate::run) fn refuse_if_used(path: &Path) -> Result<(), Failure> {
     let probe = || -> rustix::io::Result<OwnedFd> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;

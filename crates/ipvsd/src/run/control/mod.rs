@@ -6,4 +6,5 @@ mod listener;
 mod server;
 
 pub(super) use credentials::peer_process;
+pub(super) use listener::refuse_if_used;
 pub use server::{Control, Limits};

@@ -1,29 +1,34 @@
-//! The memory of a BPF array map, in the daemon's own address space.
+//! Memory that outlives the process, or that others have too: of a BPF array map, or of a file.
 
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
 use std::{io, slice};
 
 use aya::maps::MapData;
 use ipvs_flow::Line;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-use super::Counters;
-
 /// What may lie in shared memory.
 ///
 /// # Safety
 /// Only for types of 64 bytes that are made of atomics alone, so that any content is valid and others may change it.
-pub(crate) unsafe trait Shareable {}
+pub unsafe trait Shareable {}
+
+/// Eight counters in a cache line.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Cells(pub [AtomicU64; 8]);
 
 // SAFETY: sixteen AtomicU32.
 unsafe impl Shareable for Line {}
 // SAFETY: eight AtomicU64.
-unsafe impl Shareable for Counters {}
+unsafe impl Shareable for Cells {}
 
-/// The values of a map, from 0 on.
+/// Values of 64 bytes, from the first of a map or a file on.
 #[derive(Debug)]
-pub(crate) struct SharedMemory<T> {
+pub struct SharedMemory<T> {
     memory: NonNull<T>,
     len: usize,
 }
@@ -39,6 +44,22 @@ impl<T: Shareable> SharedMemory<T> {
     /// # Errors
     /// What mmap(2) says.
     pub(crate) fn map(map: &MapData, len: u32) -> io::Result<Self> {
+        Self::of(map.fd().as_fd(), len)
+    }
+
+    /// Maps the first `len` values of a file. Nobody may make it shorter while it is mapped: the process would be killed
+    /// (SIGBUS) when it looks there.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] if it is shorter; else what mmap(2) says.
+    pub fn of_file(file: &File, len: u32) -> io::Result<Self> {
+        if file.metadata()?.len() < u64::from(len) * size_of::<T>() as u64 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Self::of(file.as_fd(), len)
+    }
+
+    fn of(fd: BorrowedFd<'_>, len: u32) -> io::Result<Self> {
         const { assert!(size_of::<T>() == 64 && align_of::<T>() <= 4096) };
         let len = len as usize;
         // SAFETY: a fresh mapping at an address that the kernel chooses.
@@ -48,7 +69,7 @@ impl<T: Shareable> SharedMemory<T> {
                 len * size_of::<T>(),
                 ProtFlags::READ | ProtFlags::WRITE,
                 MapFlags::SHARED,
-                map.fd().as_fd(),
+                fd,
                 0,
             )
         }?;
@@ -60,7 +81,7 @@ impl<T: Shareable> SharedMemory<T> {
 impl<T: Shareable> AsRef<[T]> for SharedMemory<T> {
     #[inline]
     fn as_ref(&self) -> &[T] {
-        // SAFETY: the mapping has `len` values (the kernel refuses to map more than the map has), lives as long as
+        // SAFETY: the mapping has `len` values (the kernel refuses to map more than a map has, `of_file` looks), lives as long as
         // `self`, and by `Shareable` any bytes are values that may change under a shared reference.
         unsafe { slice::from_raw_parts(self.memory.as_ptr(), self.len) }
     }

@@ -1,0 +1,153 @@
+//! Taking over the connections of a director that is gone, from the table that it left.
+//!
+//! The table may have been left at any instruction. What was being written then is passed over: an entry whose version is odd is
+//! a connection that was just beginning or ending. Everything else is entered into the table of this director, so
+//! hash chains, free lists, timers and counts are made anew, whatever state the old ones are in.
+
+use core::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use ipvs_flow::{Connection, EntryIndex, Key, MemoryError};
+
+use crate::bypass;
+use crate::command::ForwardingMethod;
+use crate::connections::{flag, template_in, tick};
+use crate::destination::{Bound, DestinationIndex};
+use crate::director::Director;
+use crate::fast_path::WITHHELD;
+use crate::interest::Interest;
+use crate::memory::{ConnectionTable, Lines, TableMemory};
+use crate::time::Instant;
+
+/// What came of [`Director::adopt`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Adopted {
+    /// Connections taken over.
+    pub connections: u32,
+    /// Persistence templates taken over.
+    pub templates: u32,
+    /// Connections and templates for which there was no room.
+    pub no_room: u32,
+    /// Those of destinations that are not there, and templates of persistence engines, whose data were elsewhere.
+    pub unknown: u32,
+}
+
+impl Director {
+    /// Takes over the connections in the table that lies in `old`. A fast path of the former run may still forward by it. Call it
+    /// behind [`Director::restore`], which makes their destinations.
+    ///
+    /// # Errors
+    /// If `old` holds no table of this version, or one with another [`crate::Config::label`]; then nothing was taken over.
+    pub fn adopt(&mut self, now: Instant, old: TableMemory) -> Result<Adopted, MemoryError> {
+        let old = ConnectionTable::attach(Lines::Real(old))?;
+        if old.label() != self.config.label {
+            return Err(MemoryError::Foreign);
+        }
+        let mut adopted = Adopted::default();
+        // By old entry the new one plus one, for templates alone.
+        let mut templates = vec![0; old.extent() as usize];
+        let mut controlled = Vec::new();
+        let mut half_open = Vec::new();
+        let mut former = BTreeSet::new();
+        for index in old.entries_from(0) {
+            let Some((connection, unsettled)) =
+                old.entry(index).and_then(|entry| Some((entry.snapshot()?, entry.unsettled())))
+            else {
+                continue;
+            };
+            let destination = DestinationIndex(connection.destination);
+            let method = ForwardingMethod((connection.flags & flag::METHOD) as u8);
+            match self.destinations.get(destination) {
+                Some(it) if it.config.forwarding != method && !connection.key.template => {
+                    former.insert((destination, method.0));
+                }
+                Some(_) => {}
+                None if destination == bypass::NONE => {}
+                None => {
+                    adopted.unknown += 1;
+                    continue;
+                }
+            }
+            if connection.flags & flag::OF_ENGINE != 0 {
+                adopted.unknown += 1;
+                continue;
+            }
+            let hooked = !looks_unhooked(&connection) || old.find_in(&connection.key) == Some(index);
+            let Ok(new) = self.connections.take_over(&connection, hooked) else {
+                adopted.no_room += 1;
+                continue;
+            };
+            self.destinations.bind(destination, bound(&connection));
+            let Key { template, protocol, .. } = connection.key;
+            if template {
+                adopted.templates += 1;
+                self.connections.expect_control();
+                if let Some(place) = templates.get_mut(index.0 as usize) {
+                    *place = new.0 + 1;
+                }
+                continue;
+            }
+            adopted.connections += 1;
+            if unsettled == WITHHELD
+                && let Some(entry) = self.connections.table.entry(new)
+            {
+                entry.set_unsettled(WITHHELD);
+            }
+            if let Some(template) = template_in(&old, index) {
+                controlled.push((new, template));
+            }
+            half_open.push((
+                Reverse(tick(now).0.wrapping_sub(connection.last_seen.0)),
+                new,
+                protocol,
+                connection.state,
+            ));
+        }
+        for (connection, template) in controlled {
+            let new = templates.get(template.0 as usize).and_then(|new: &u32| new.checked_sub(1));
+            if let Some(new) = new {
+                self.connections.put_under(connection, EntryIndex(new));
+            }
+        }
+        half_open.sort_unstable();
+        for (_, entry, protocol, state) in half_open {
+            self.reenter_handshake(entry, protocol, state);
+        }
+        for (destination, method) in former {
+            self.hold_former_method(destination, ForwardingMethod(method));
+        }
+        Ok(adopted)
+    }
+
+    /// Connections keep the method that they were made with: their servers' answers are needed until they have ended.
+    fn hold_former_method(&mut self, index: DestinationIndex, method: ForwardingMethod) {
+        let Some(destination) = self.destinations.get_mut(index) else { return };
+        if method != ForwardingMethod::MASQUERADE {
+            return;
+        }
+        let id = destination.id;
+        for interest in
+            Interest::of_server(&destination.service_id, destination.all_ports, id.address, id.port)
+        {
+            if !destination.interests.contains(&interest) {
+                destination.interests.push(interest);
+                self.interests.hold(interest);
+            }
+        }
+        self.lingering.push(index);
+    }
+}
+
+/// As [`ipvs_flow::Table::unhook`] leaves a template; one for port 65535 at a server's port 65535 looks the same.
+fn looks_unhooked(connection: &Connection) -> bool {
+    let Key { template, virtual_port, .. } = connection.key;
+    template && virtual_port == u16::MAX && connection.destination_port == u16::MAX
+}
+
+fn bound(connection: &Connection) -> Bound {
+    match connection.flags & flag::INACTIVE {
+        _ if connection.key.template => Bound::Template,
+        0 => Bound::Active,
+        _ => Bound::Inactive,
+    }
+}

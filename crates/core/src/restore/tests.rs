@@ -1,0 +1,180 @@
+//! A director that begins where another one ended is told apart by nothing that commands show.
+
+use proptest::prelude::*;
+
+use crate::command::{Command, DestinationInfo, Reply, ServiceConfig, ServiceId, ServiceInfo};
+use crate::destination::DestinationIndex;
+use crate::saved::{Counted, Saved};
+use crate::scheduler::testing::{Bench, limits, server, service, settings, weight};
+use crate::stats::Counters;
+use crate::{Config, Director, MarkTarget, MemoryError, ServiceFlags, TableMemory};
+
+/// Services in their order with their destinations in theirs.
+fn shown(bench: &mut Bench) -> Vec<(ServiceInfo, Vec<DestinationInfo>)> {
+    match bench.run(Command::ListServices { cursor: 0, limit: 100 }) {
+        Ok(Reply::Services { items, next: None }) => {
+            items.into_iter().map(|it| (it.clone(), bench.listed(it.id))).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn everything(bench: &Bench) -> Vec<Saved> {
+    let (mut saves, mut cursor) = (Vec::new(), Some(0));
+    while let Some(place) = cursor {
+        let (piece, next) = bench.director.saved_from(place);
+        saves.extend(piece);
+        cursor = next;
+    }
+    saves
+}
+
+fn restored(saves: Vec<Saved>) -> Bench {
+    let mut bench = Bench::new();
+    assert_eq!(bench.director.restore(bench.now, saves).refused, 0);
+    bench
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    AddService(u8, u8),
+    EditService(u8, u8),
+    DeleteService(u8),
+    Flush,
+    Add(u8, u8, i32),
+    Edit(u8, u8, i32),
+    Delete(u8, u8),
+    Pass(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..4u8, 0..16u8).prop_map(|(s, k)| Step::AddService(s, k)),
+        1 => (0..4u8, 0..16u8).prop_map(|(s, k)| Step::EditService(s, k)),
+        1 => (0..4u8).prop_map(Step::DeleteService),
+        1 => Just(Step::Flush),
+        8 => (0..4u8, 1..6u8, 0..4i32).prop_map(|(s, i, w)| Step::Add(s, i, w)),
+        2 => (0..4u8, 1..6u8, 0..4i32).prop_map(|(s, i, w)| Step::Edit(s, i, w)),
+        3 => (0..4u8, 1..6u8).prop_map(|(s, i)| Step::Delete(s, i)),
+        1 => prop::sample::select(vec![1, 61, 200, 400]).prop_map(Step::Pass),
+    ]
+}
+
+fn id(number: u8) -> ServiceId {
+    match number {
+        3 => ServiceId::Mark { ipv6: false, mark: 9 },
+        number => service(&format!("10.9.0.{number}")),
+    }
+}
+
+fn config(kind: u8) -> ServiceConfig {
+    let names = [
+        "rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf", "dh", "sh", "mh", "lblc", "lblcr", "twos", "none",
+    ];
+    ServiceConfig {
+        flags: if kind.is_multiple_of(3) { ServiceFlags::PERSISTENT } else { 0 }
+            | u32::from(kind) << 3 & 0x18,
+        timeout: u32::from(kind) * 100,
+        persistence_engine: kind.is_multiple_of(6).then(|| "sip".to_owned()),
+        target: MarkTarget { port: kind.into(), ..MarkTarget::default() },
+        ..settings(names[usize::from(kind) % names.len()])
+    }
+}
+
+fn run(bench: &mut Bench, step: Step) {
+    // What is refused changes nothing.
+    let _ = match step {
+        Step::AddService(s, k) => bench.run(Command::AddService(id(s), config(k))),
+        Step::EditService(s, k) => bench.run(Command::EditService(id(s), config(k))),
+        Step::DeleteService(s) => bench.run(Command::DeleteService(id(s))),
+        Step::Flush => bench.run(Command::Flush),
+        Step::Add(s, i, w) => bench.add(id(s), i, weight(w)),
+        Step::Edit(s, i, w) => bench.edit(id(s), i, weight(w)),
+        Step::Delete(s, i) => bench.delete(id(s), i),
+        Step::Pass(seconds) => {
+            bench.pass(seconds);
+            Ok(Reply::Done)
+        }
+    };
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    /// After each command, by the records of all changes so far and by those of everything.
+    #[test]
+    fn shows_the_same(steps in prop::collection::vec(step(), 1..60)) {
+        let mut bench = Bench::new();
+        let mut log = Vec::new();
+        for step in steps {
+            run(&mut bench, step);
+            log.extend(bench.director.take_saves());
+            let expected = shown(&mut bench);
+            for saves in [log.clone(), everything(&bench)] {
+                let mut other = restored(saves);
+                prop_assert_eq!(&shown(&mut other), &expected);
+                let indices = |bench: &Bench| bench.director.destinations.indices();
+                prop_assert_eq!(indices(&other), indices(&bench));
+                let sorted = |bench: &Bench| {
+                    let mut interests = bench.director.interests();
+                    interests.sort_unstable();
+                    interests
+                };
+                prop_assert_eq!(sorted(&other), sorted(&bench));
+                prop_assert_eq!(other.director.trash.len(), bench.director.trash.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn counters_go_on_and_the_trash_gives_back() {
+    let (mut bench, id) = Bench::with("rr", &[1, 1]);
+    bench.edit(id, 1, limits(4, 2)).unwrap();
+    let index = DestinationIndex(0);
+    bench.director.count(index, |counters| counters.packets_in += 5);
+    bench.run(Command::Zero(None)).unwrap();
+    bench.director.count(index, |counters| counters.packets_in += 7);
+    bench.delete(id, 2).unwrap();
+    let counted = bench.director.take_counted();
+    assert!(bench.director.take_counted().is_empty(), "told once");
+    let mut other = restored(everything(&bench));
+    other.director.restore_counters(|of| counted.iter().find(|it| it.0 == of).map(|it| it.1));
+    assert_eq!(other.director.stats().counters.packets_in, 7);
+    assert_eq!(other.listed(id)[0].stats.counters.packets_in, 7);
+    assert_eq!(other.info(id).stats.counters.packets_in, 7);
+    other.director.count_missed(0, Counters { packets_in: 3, ..Counters::default() });
+    assert_eq!(other.director.stats().counters.packets_in, 10);
+    let told: Vec<Counted> = other.director.take_counted().into_iter().map(|it| it.0).collect();
+    assert!(told.contains(&Counted::Total) && told.contains(&Counted::Service(0, 1)), "{told:?}");
+    // The one in the trash comes back at its place, and nobody else gets that.
+    other.add(id, 9, weight(1)).unwrap();
+    other.add(id, 2, weight(1)).unwrap();
+    assert_eq!(other.director.destinations.find(other.find(id), server(2)), Some(DestinationIndex(1)));
+}
+
+#[test]
+fn a_record_of_another_version_is_refused_alone() {
+    let (bench, _) = Bench::with("rr", &[1]);
+    let mut saves = everything(&bench);
+    for saved in &mut saves {
+        if let Saved::Service(service) = saved {
+            service.config.scheduler = "no-such".into();
+        }
+    }
+    let mut other = Bench::new();
+    let restored = other.director.restore(other.now, saves);
+    assert_eq!((restored.services, restored.refused, restored.in_trash), (0, 1, 1));
+    assert!(shown(&mut other).is_empty());
+}
+
+/// Connections are taken from a table of this version with this label alone.
+#[test]
+fn another_table_is_refused() {
+    let refusal = |memory| Bench::new().director.adopt(crate::Instant::default(), memory).err();
+    let capacity = Bench::new().director.capacity();
+    assert_eq!(refusal(TableMemory::heap(capacity).unwrap()), Some(MemoryError::NoTable));
+    let config = Config { capacity, label: 7, ..Config::default() };
+    let other = Director::new(config, crate::Instant::default()).unwrap();
+    assert_eq!(refusal(other.connections.table.into_memory().into_real()), Some(MemoryError::Foreign));
+}
