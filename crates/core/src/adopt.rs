@@ -45,7 +45,7 @@ impl Director {
         }
         let mut adopted = Adopted::default();
         // By old entry the new one plus one, for templates alone.
-        let mut templates = vec![0; old.extent() as usize];
+        let mut templates = vec![0; old.extent().min(old.capacity()) as usize];
         let mut controlled = Vec::new();
         let mut half_open = Vec::new();
         let mut former = BTreeSet::new();

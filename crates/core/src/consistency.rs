@@ -5,13 +5,15 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use etherparse::PacketBuilder;
-use ipvs_flow::EntryIndex;
+use ipvs_flow::{EntryIndex, Line};
 use proptest::prelude::*;
 
 use crate::command::{Command, DestinationInfo, Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo};
 use crate::connections::flag;
 use crate::director::{Config, Director};
+use crate::memory::TableMemory;
 use crate::packet::Packet;
+use crate::saved::Saved;
 use crate::scheduler::testing::{Bench, TestHost, ip, server, settings, weight};
 use crate::sysctl::Sysctl;
 
@@ -200,12 +202,7 @@ pub(crate) fn restart(bench: &mut Bench) {
     for (sysctl, values) in settings {
         bench.run(Command::SetSysctl(sysctl, values)).unwrap();
     }
-    let (mut saves, mut cursor) = (Vec::new(), Some(0));
-    while let Some(place) = cursor {
-        let (piece, next) = old.saved_from(place);
-        saves.extend(piece);
-        cursor = next;
-    }
+    let (saves, held) = (saved(&old), controlled(&old));
     let _ = old.take_counted();
     old.restore_counters(|_| None);
     let counters: HashMap<_, _> = old.take_counted().into_iter().collect();
@@ -214,6 +211,7 @@ pub(crate) fn restart(bench: &mut Bench) {
     let adopted = bench.director.adopt(bench.now, old.connections.table.into_memory().into_real()).unwrap();
     assert_eq!((adopted.no_room, adopted.unknown as usize), (0, engines));
     assert_eq!(bench.director.connections.table.len() as usize, entries as usize - engines);
+    assert_eq!(controlled(&bench.director), held);
     bench.director.restore_counters(|of| counters.get(&of).copied());
     let after = shown(bench);
     assert_eq!(before.0, after.0);
@@ -223,6 +221,30 @@ pub(crate) fn restart(bench: &mut Bench) {
         after.persistent = 0;
         assert_eq!(before, after);
     }
+}
+
+/// How many connections each template controls, less those of persistence engines, which do not come back.
+fn controlled(director: &Director) -> Vec<(String, u32)> {
+    let table = &director.connections.table;
+    let templates = table.entries_from(0).filter_map(|index| {
+        let entry = table.entry(index)?;
+        let shown = entry.is_template() && entry.flags() & flag::OF_ENGINE == 0;
+        shown.then(|| (format!("{:?}", entry.key()), director.connections.controlled(index)))
+    });
+    let mut templates: Vec<_> = templates.collect();
+    templates.sort();
+    templates
+}
+
+/// The records of everything.
+fn saved(director: &Director) -> Vec<Saved> {
+    let (mut saves, mut cursor) = (Vec::new(), Some(0));
+    while let Some(place) = cursor {
+        let (piece, next) = director.saved_from(place);
+        saves.extend(piece);
+        cursor = next;
+    }
+    saves
 }
 
 /// All services and destinations.
@@ -316,6 +338,41 @@ proptest! {
         prop_assert!(bench.director.connections.table.is_empty());
         prop_assert_eq!(bench.director.connections.template_data.templates().count(), 0);
         prop_assert_eq!(bench.director.connections.sessions.all().count(), 0);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    /// Whatever is in the table that a director left, the next one is whole: its counts are what its table holds.
+    #[test]
+    fn a_damaged_table_does_no_harm(
+        steps in prop::collection::vec(step(), 20..80),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), 0..16_usize, any::<u32>(), any::<bool>()), 0..60),
+    ) {
+        let mut bench = Bench::new();
+        for (port, i) in [(80, 1), (80, 2), (0, 1), (21, 3)] {
+            run(&mut bench, Step::Edit(port, ServiceFlags::PERSISTENT, 60, false));
+            run(&mut bench, Step::Add(port, i));
+        }
+        for step in steps {
+            run(&mut bench, step);
+        }
+        let config = bench.director.config;
+        let saves = saved(&bench.director);
+        let old = std::mem::replace(&mut bench.director, Director::new(config, bench.now).unwrap());
+        let TableMemory::Heap(lines) = old.connections.table.into_memory() else { panic!() };
+        let mut words: Vec<_> = lines.iter().map(Line::to_words).collect();
+        for (line, word, value, small) in damage {
+            let line = line.get_mut(&mut words);
+            line[word] = if small { value % 80 } else { value };
+        }
+        let memory = TableMemory::Heap(words.into_iter().map(Line::from_words).collect());
+        bench.director.restore(bench.now, saves);
+        let _ = bench.director.adopt(bench.now, memory);
+        check(&bench);
+        bench.pass(400);
+        check(&bench);
     }
 }
 

@@ -29,6 +29,11 @@ impl Line {
         Line { words: core::array::from_fn(|_| AtomicU32::new(0)) }
     }
 
+    /// A line of these words: for tests and tools.
+    pub fn from_words(words: [u32; WORDS]) -> Self {
+        Line { words: words.map(AtomicU32::new) }
+    }
+
     /// Word `N` of the line.
     #[inline(always)]
     pub(crate) fn word<const N: usize>(&self) -> &AtomicU32 {

@@ -2,7 +2,7 @@
 //!
 //! One thread owns everything (see [`Engine`]). At the start it enters its network namespace, claims it, opens the
 //! datapath and then the control socket: who can connect finds a daemon that works. At the end it goes back the same
-//! way, so that the socket file is gone, and the XDP programs are detached unless they are to outlive it ([`state`]).
+//! way, so that the socket file is gone, and the XDP programs are detached unless they are to outlive it (`state`).
 
 mod buffer_pages;
 mod clock;
