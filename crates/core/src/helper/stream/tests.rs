@@ -130,8 +130,9 @@ fn transfer(text: &[u8], ways: Ways, seed: u64) {
             (acknowledged, acknowledged + 1)
         } else if !late.is_empty() && random.chance(30) {
             late.swap_remove(random.below(late.len()))
-        } else if sent > acknowledged && random.chance(50) {
-            let from = acknowledged + random.below(sent - acknowledged);
+        } else if sent > acknowledged && (sent - acknowledged > 8 * ways.most || random.chance(50)) {
+            // Again, from where nothing was acknowledged or from anywhere.
+            let from = acknowledged + if random.chance(50) { 0 } else { random.below(sent - acknowledged) };
             (from, (from + 1 + random.below(ways.most)).min(end))
         } else {
             // When all was sent, what is missing first: else this takes too many steps.
