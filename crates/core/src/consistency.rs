@@ -361,7 +361,7 @@ proptest! {
         let config = bench.director.config;
         let saves = saved(&bench.director);
         let old = std::mem::replace(&mut bench.director, Director::new(config, bench.now).unwrap());
-        let TableMemory::Heap(lines) = old.connections.table.into_memory() else { panic!() };
+        let TableMemory::Heap(lines) = old.connections.table.into_memory().into_real() else { panic!() };
         let mut words: Vec<_> = lines.iter().map(Line::to_words).collect();
         for (line, word, value, small) in damage {
             let line = line.get_mut(&mut words);
