@@ -12,15 +12,7 @@ use crate::persistence::is_assured;
 use crate::template_data::TemplateData;
 use crate::time::Instant;
 
-/// Connection flags: the kernel's bits (spec section 2.6), as far as they are kept in the table's 16.
-pub(crate) mod flag {
-    /// Forwarding method.
-    pub(crate) const METHOD: u16 = 0x0007;
-    /// The server's packets do not pass here.
-    pub(crate) const NO_OUTPUT: u16 = 0x0080;
-    /// Counted as inactive.
-    pub(crate) const INACTIVE: u16 = 0x0100;
-}
+pub(crate) use ipvs_flow::flag;
 
 /// The connection table with its expiry.
 #[derive(Debug)]
@@ -55,15 +47,33 @@ impl Connections {
         Ok(index)
     }
 
-    /// Restarts the timer with `timeout` ticks. The wheel is told only when the end comes nearer; else it finds out
-    /// from the entry when it gets there.
+    /// Restarts the timer with `timeout` ticks.
     pub(crate) fn restart(&mut self, index: EntryIndex, now: Tick, timeout: u32) {
+        let state = self.table.entry(index).map_or(0, |entry| entry.state());
+        self.restart_in(index, now, state, |_| timeout);
+    }
+
+    /// Restarts the timer of a connection that came to `state`, with what `timeout_of` (ticks) says of its state. The wheel is
+    /// told only when the end comes nearer; else it finds out from the entry when it gets there.
+    pub(crate) fn restart_in(
+        &mut self,
+        index: EntryIndex,
+        now: Tick,
+        state: u8,
+        timeout_of: impl Fn(u8) -> u32,
+    ) {
         let Some(entry) = self.table.entry(index) else { return };
-        let shorter = timeout < entry.timeout();
-        entry.set_timeout(timeout);
+        let shorter = entry.follow_state(state, timeout_of);
         entry.touch(now);
         if shorter {
-            self.wheel.schedule(index, now.after(timeout));
+            self.wheel.schedule(index, entry.deadline());
+        }
+    }
+
+    /// The end of a connection may have come nearer without a call of [`Connections::restart`].
+    pub(crate) fn reschedule(&mut self, index: EntryIndex) {
+        if let Some(entry) = self.table.entry(index) {
+            self.wheel.schedule(index, entry.deadline());
         }
     }
 
@@ -160,7 +170,8 @@ fn release(
 ) {
     let Some(entry) = table.entry(index) else { return };
     let destination = DestinationIndex(entry.destination());
-    let bound = match entry.flags() & flag::INACTIVE {
+    // The last change of state by a fast path came before this.
+    let bound = match entry.close() & flag::INACTIVE {
         _ if entry.is_template() => Bound::Template,
         0 => Bound::Active,
         _ => Bound::Inactive,

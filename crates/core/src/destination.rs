@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::estimator::Estimated;
 use crate::fast_path::DestinationChange;
 use crate::interest::Interest;
+use crate::load::{LoadPlace, SharedLines};
 use crate::service::ServiceIndex;
 use crate::stats::Counters;
 
@@ -49,14 +50,10 @@ pub(crate) struct Destination {
     pub(crate) created: u64,
     /// Place in the service's list: the list is sorted by it, the greatest first.
     pub(crate) serial: u64,
-    /// Active connections.
-    pub(crate) active: u32,
-    /// Inactive connections.
-    pub(crate) inactive: u32,
+    /// Its connections.
+    load: LoadPlace,
     /// Persistence templates.
     pub(crate) persistent: u32,
-    /// Connections and templates that refer to it: never freed before this is 0.
-    pub(crate) references: u32,
     /// Over its upper threshold (IP_VS_DEST_F_OVERLOAD).
     pub(crate) overloaded: bool,
     /// In its service's list, not in the trash (IP_VS_DEST_F_AVAILABLE).
@@ -69,9 +66,24 @@ pub(crate) struct Destination {
 }
 
 impl Destination {
+    /// Active connections.
+    pub(crate) fn active(&self) -> u32 {
+        self.load.get().active()
+    }
+
+    /// Inactive connections.
+    pub(crate) fn inactive(&self) -> u32 {
+        self.load.get().inactive()
+    }
+
     /// Active plus inactive connections.
     pub(crate) fn total(&self) -> u32 {
-        self.active.saturating_add(self.inactive)
+        self.load.get().total()
+    }
+
+    /// Connections and templates that refer to it: never freed before this is 0.
+    pub(crate) fn references(&self) -> u32 {
+        self.total().saturating_add(self.persistent)
     }
 
     /// Whether a scheduler may choose it: weight above 0 and not overloaded.
@@ -106,8 +118,8 @@ impl Destination {
         DestinationInfo {
             id: self.id,
             config: self.config,
-            active: self.active,
-            inactive: self.inactive,
+            active: self.active(),
+            inactive: self.inactive(),
             persistent: self.persistent,
             stats: self.stats.shown(),
         }
@@ -118,7 +130,7 @@ impl Destination {
 type RealServer = (Option<u16>, IpAddr, u16);
 
 /// All destinations, those in the trash included.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Destinations {
     slab: Slab<Destination>,
     /// The available ones by service and identity.
@@ -131,6 +143,8 @@ pub(crate) struct Destinations {
     mixed: usize,
     /// Those whose availability has changed since it was asked for.
     changed: BTreeSet<DestinationIndex>,
+    /// Where a fast path counts connections, too.
+    shared_loads: Option<SharedLines>,
     last_serial: u64,
     last_created: u64,
 }
@@ -188,10 +202,8 @@ impl Destinations {
             service_id,
             created: self.last_created,
             serial: 0,
-            active: 0,
-            inactive: 0,
+            load: LoadPlace::new(self.shared_loads.as_ref(), index),
             persistent: 0,
-            references: 0,
             overloaded: false,
             available: false,
             interests: Vec::new(),
@@ -277,17 +289,13 @@ impl Destinations {
     /// Counts a connection or template at a destination. Reaching the upper threshold overloads it.
     pub(crate) fn bind(&mut self, index: DestinationIndex, bound: Bound) {
         let Some(destination) = self.get_mut(index) else { return };
-        destination.references += 1;
-        match bound {
-            Bound::Active => destination.active += 1,
-            Bound::Inactive => destination.inactive += 1,
-            Bound::Template => {
-                destination.persistent += 1;
-                return;
-            }
+        if bound == Bound::Template {
+            destination.persistent += 1;
+            return;
         }
+        let total = destination.load.get().enter(bound == Bound::Active);
         let upper = destination.config.upper_threshold;
-        if upper != 0 && destination.total() == upper {
+        if upper != 0 && total == upper {
             destination.overloaded = true;
         }
     }
@@ -296,32 +304,31 @@ impl Destinations {
     /// limit to one less ends the overload.
     pub(crate) fn unbind(&mut self, index: DestinationIndex, bound: Bound) {
         let Some(destination) = self.get_mut(index) else { return };
-        destination.references = destination.references.saturating_sub(1);
-        let counter = match bound {
-            Bound::Active => &mut destination.active,
-            Bound::Inactive => &mut destination.inactive,
-            Bound::Template => &mut destination.persistent,
-        };
-        *counter = counter.saturating_sub(1);
-        if bound != Bound::Template && destination.total().checked_add(1) == Some(destination.lower_limit()) {
+        if bound == Bound::Template {
+            destination.persistent = destination.persistent.saturating_sub(1);
+            return;
+        }
+        let total = destination.load.get().leave(bound == Bound::Active);
+        if total.checked_add(1) == Some(destination.lower_limit()) {
             destination.overloaded = false;
         }
     }
 
-    /// An inactive connection becomes active.
-    pub(crate) fn activate(&mut self, index: DestinationIndex) {
-        if let Some(destination) = self.get_mut(index) {
-            destination.inactive = destination.inactive.saturating_sub(1);
-            destination.active += 1;
-        }
+    /// A connection becomes active or inactive.
+    pub(crate) fn set_active(&self, index: DestinationIndex, active: bool) {
+        let Some(destination) = self.get(index) else { return };
+        let load = destination.load.get();
+        if active { load.activate() } else { load.deactivate() }
     }
 
-    /// An active connection becomes inactive.
-    pub(crate) fn deactivate(&mut self, index: DestinationIndex) {
-        if let Some(destination) = self.get_mut(index) {
-            destination.active = destination.active.saturating_sub(1);
-            destination.inactive += 1;
+    /// Counts connections in `lines` from now on, by destination index, as far as those go. For a new director.
+    pub(crate) fn share_loads(&mut self, lines: SharedLines) {
+        for (index, destination) in &mut self.slab {
+            let place = LoadPlace::new(Some(&lines), index as u32);
+            place.get().set(destination.total(), destination.active());
+            destination.load = place;
         }
+        self.shared_loads = Some(lines);
     }
 
     /// Counts at a destination and tells the estimator. Returns its service.
@@ -379,6 +386,12 @@ impl Destinations {
     #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (DestinationIndex, &Destination)> {
         self.slab.iter().map(|(index, destination)| (DestinationIndex(index as u32), destination))
+    }
+}
+
+impl std::fmt::Debug for Destinations {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Destinations").field("slab", &self.slab).finish_non_exhaustive()
     }
 }
 

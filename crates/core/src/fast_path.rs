@@ -1,5 +1,5 @@
-//! A forwarder beside the director (the XDP program), which forwards packets of established connections by the same
-//! connection table: what it counted, and to which destinations it may forward.
+//! A forwarder beside the director (the XDP program), which forwards packets of known connections by the same connection
+//! table and moves them from state to state: what it counted, whose end came nearer, and to which destinations it may forward.
 //!
 //! It forwards only to destinations that are available. A connection's destination that is not is seen by the director
 //! in the packets that then come here.
@@ -7,14 +7,15 @@
 use core::fmt::Debug;
 use std::net::IpAddr;
 
-use ipvs_flow::steady::{TIMEOUTS, UDP_TIMEOUT};
+use ipvs_flow::steady::{SECURE_TCP, TIMEOUTS, UDP_TIMEOUT};
 use ipvs_flow::tcp;
-use ipvs_flow::{EntryIndex, EntryRef};
+use ipvs_flow::{EntryIndex, EntryRef, Status};
 
 use crate::command::Command;
 use crate::connections::flag;
 use crate::destination::DestinationIndex;
 use crate::director::Director;
+use crate::load::SharedLines;
 use crate::persistence::is_assured;
 use crate::protocol::TCP;
 use crate::stats::Counters;
@@ -24,7 +25,10 @@ use crate::stats::Counters;
 const MOST_TURNS: u32 = 8;
 
 /// Mark of connections that are the director's until [`Director::release`].
-const WITHHELD: u8 = u8::MAX;
+const WITHHELD: u8 = Status::GREATEST_MARK;
+
+/// At most so many entries are taken over from the fast path in one call, so that packets never wait long.
+const EVENTS_BUDGET: u32 = 8192;
 
 /// Connections whose packets must not be forwarded by the fast path yet.
 #[derive(Debug, Default)]
@@ -48,6 +52,16 @@ pub trait FastPath: Debug {
 
     /// From now on it forwards no packet to the destination, until the destination is offered again.
     fn revoke(&mut self, destination: u32);
+
+    /// An entry whose connection may end earlier since a packet that it forwarded.
+    fn next_shortened(&mut self) -> Option<u32> {
+        None
+    }
+
+    /// Where it counts the connections of destinations; `None` if it moves none from state to state.
+    fn loads(&self) -> Option<SharedLines> {
+        None
+    }
 }
 
 /// A destination that the fast path may forward to from now on, or no longer.
@@ -62,7 +76,20 @@ pub struct DestinationChange {
 impl Director {
     /// Has a forwarder beside this director from now on.
     pub fn set_fast_path(&mut self, fast_path: Box<dyn FastPath + Send>) {
+        if let Some(loads) = fast_path.loads() {
+            self.destinations.share_loads(loads);
+        }
         self.fast_path = Some(fast_path);
+    }
+
+    /// Learns of connections that may end earlier since packets that the fast path forwarded. Their deadlines were right
+    /// before, in their entries: late is but later than they end.
+    fn follow_shortened(&mut self) {
+        let Some(fast_path) = &mut self.fast_path else { return };
+        for _ in 0..EVENTS_BUDGET {
+            let Some(entry) = fast_path.next_shortened() else { break };
+            self.connections.reschedule(EntryIndex(entry));
+        }
     }
 
     /// Takes over what the fast path counted: counters are exact as of now.
@@ -83,25 +110,27 @@ impl Director {
         changes
     }
 
-    /// Timeouts of states in ticks, by the places of `ipvs_flow::steady`.
+    /// Timeouts of states in ticks and what else decides about states, by the places of `ipvs_flow::steady`.
     pub fn state_timeouts(&self) -> [u32; TIMEOUTS] {
         let mut timeouts = [0; TIMEOUTS];
         for (timeout, state) in timeouts.iter_mut().zip(tcp::State::ALL) {
             *timeout = self.timeouts.tcp(state);
         }
         timeouts[UDP_TIMEOUT] = self.timeouts.udp();
+        timeouts[SECURE_TCP] = u32::from(self.defence.secure_tcp);
         timeouts
     }
 
     /// The daemon has sent what packets so far became. Connections that they changed are the fast path's from now on, if
     /// no more packets of theirs came since the last call (those would be overtaken), or after a few calls.
     pub fn settle(&mut self) {
+        self.follow_shortened();
         let (unsettled, table) = (&mut self.unsettled, &self.connections.table);
         let (turn, mark) = (unsettled.turn, unsettled.mark());
         unsettled.connections.retain(|&(index, since)| {
-            let pending = |entry: &EntryRef<'_>| !matches!(entry.unsettled(), 0 | WITHHELD);
+            let pending = |entry: &EntryRef<'_>| !matches!(entry.status().unsettled(), 0 | WITHHELD);
             let Some(entry) = table.entry(index).filter(pending) else { return false };
-            let wait = entry.unsettled() == mark && turn.wrapping_sub(since) < MOST_TURNS;
+            let wait = entry.status().unsettled() == mark && turn.wrapping_sub(since) < MOST_TURNS;
             if !wait {
                 entry.set_unsettled(0);
             }
@@ -121,15 +150,28 @@ impl Director {
             return;
         }
         let Some(entry) = self.connections.table.entry(index) else { return };
-        if entry.unsettled() == WITHHELD {
+        let mark = entry.status().unsettled();
+        if mark == WITHHELD {
             return;
         }
-        let already = entry.unsettled() != 0;
+        let already = mark != 0;
         if changes && !already {
             self.unsettled.connections.push((index, self.unsettled.turn));
         }
         if changes || already {
             entry.set_unsettled(self.unsettled.mark());
+        }
+    }
+
+    /// Keeps changes of a new connection's state from the fast path if they have effects that only the director sees: its
+    /// template is assured, it leaves a queue of half-open ones.
+    pub(crate) fn guard(&self, index: EntryIndex, protocol: u8, templated: bool) {
+        let queued = protocol == TCP && self.config.half_open_quota > 0;
+        if self.fast_path.is_some()
+            && (templated || queued)
+            && let Some(entry) = self.connections.table.entry(index)
+        {
+            entry.guard();
         }
     }
 
@@ -156,7 +198,7 @@ impl Director {
     /// Takes back [`Director::withhold_until_assured`]: the packet that ended the need is on its way.
     pub(crate) fn release(&mut self, index: EntryIndex) {
         let Some(entry) = self.connections.table.entry(index) else { return };
-        if entry.unsettled() == WITHHELD {
+        if entry.status().unsettled() == WITHHELD {
             entry.set_unsettled(0);
             self.unsettle(index, true);
         }
@@ -175,6 +217,7 @@ impl Director {
         ) {
             self.collect();
         }
+        self.follow_shortened();
     }
 
     /// A destination goes out of service: the last that the fast path counted belongs to it still.
@@ -229,7 +272,8 @@ mod tests {
         let new =
             NewConnection { key, destination: 0, destination_port: 3, flags: 0, state: 0, timeout: 1000 };
         let index = director.connections.insert(Tick(0), &new).unwrap();
-        let mark = |director: &Director| director.connections.table.entry(index).unwrap().unsettled();
+        let mark =
+            |director: &Director| director.connections.table.entry(index).unwrap().status().unsettled();
         director.unsettle(index, true);
         director.withhold(index);
         for _ in 0..600 {

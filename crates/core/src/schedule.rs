@@ -177,6 +177,7 @@ impl Director {
                 timeout: ticks(UNSET_TIMEOUT),
             },
         )?;
+        self.guard(entry, protocol, route.template.is_some());
         self.unsettle(entry, true);
         self.destinations.bind(route.destination, Bound::Inactive);
         if let Some(template) = route.template {

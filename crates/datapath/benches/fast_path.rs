@@ -14,8 +14,9 @@ use std::path::Path;
 use aya::maps::Array;
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
+use ipvs_flow::steady::SECURE_TCP;
 use ipvs_flow::way::{self, Way};
-use ipvs_flow::{Address, HeapTable, Key, Layout, Line, NewConnection, Tick};
+use ipvs_flow::{Address, HeapTable, Key, Layout, Line, NewConnection, RING_LINES, Tick};
 use namespace::{Namespace, join};
 
 const ROUNDS: usize = 9;
@@ -88,6 +89,8 @@ impl Setup {
             .override_global("CONSTANTS", &constants, true)
             .map_max_entries("connections", layout.lines())
             .map_max_entries("ways", DESTINATIONS)
+            .map_max_entries("loads", DESTINATIONS)
+            .map_max_entries("events", RING_LINES * processors)
             .map_max_entries("traffic", DESTINATIONS * processors)
             .load(object)
             .unwrap();
@@ -107,7 +110,9 @@ impl Setup {
         let mut ways: Array<_, [u32; 16]> = ebpf.map_mut("ways").unwrap().try_into().unwrap();
         ways.set(3, line.to_words(), 0).unwrap();
         let mut timeouts: Array<_, [u32; 16]> = ebpf.map_mut("timeouts").unwrap().try_into().unwrap();
-        timeouts.set(0, [TIMEOUT; 16], 0).unwrap();
+        let mut all = [TIMEOUT; 16];
+        all[SECURE_TCP] = 0;
+        timeouts.set(0, all, 0).unwrap();
         let mut ports: Array<_, [u8; 12]> = ebpf.map_mut("ports").unwrap().try_into().unwrap();
         for port in [&front, &back] {
             let mut value = [0; 12];

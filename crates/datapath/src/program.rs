@@ -11,7 +11,7 @@ use aya::{Ebpf, EbpfError, EbpfLoader};
 use ipvs_flow::Layout;
 use ipvs_flow::steady::TIMEOUTS;
 
-use crate::fast_path::{SharedMaps, traffic_entries};
+use crate::fast_path::{SharedMaps, event_lines, traffic_entries};
 use crate::netlink::HardwareAddress;
 use crate::{FastPathOptions, OpenError, XdpMode};
 
@@ -120,6 +120,8 @@ impl Program {
                 .override_global("CONSTANTS", constants, true)
                 .map_max_entries("connections", layout.lines())
                 .map_max_entries("ways", options.destinations)
+                .map_max_entries("loads", options.destinations)
+                .map_max_entries("events", event_lines())
                 .map_max_entries("traffic", traffic_entries(options));
         }
         let mut ebpf = loader.load(OBJECT).map_err(|error| match &error {
@@ -167,7 +169,13 @@ impl Program {
             Some(Map::Array(map)) => Ok(map),
             _ => Err(OpenError::Load { reason: format!("the object has no array map {name}") }),
         };
-        Ok(SharedMaps { connections: take("connections")?, ways: take("ways")?, traffic: take("traffic")? })
+        Ok(SharedMaps {
+            connections: take("connections")?,
+            ways: take("ways")?,
+            traffic: take("traffic")?,
+            loads: take("loads")?,
+            events: take("events")?,
+        })
     }
 
     /// Tells the program of an attached interface, and whether frames may leave by it from the program.

@@ -5,11 +5,13 @@
 #![allow(dead_code, reason = "the program's modules, of which this needs some")]
 
 mod forward;
+mod lookup;
 mod maps;
 mod packet;
 mod rewrite;
 mod route;
 mod shared;
+mod step;
 mod transport;
 
 use aya_ebpf::{

@@ -1,5 +1,5 @@
-//! The XDP program of ipvsd. A packet of an established connection that changes nothing but counters is forwarded here,
-//! by the connection table that the daemon writes. What else concerns a virtual service, or comes from a destination of
+//! The XDP program of ipvsd. A packet of a known connection is forwarded here, by the connection table that the daemon
+//! writes. What else concerns a virtual service, or comes from a destination of
 //! a masquerading service, goes to the daemon's AF_XDP socket of the receive queue; everything else goes to the host's
 //! stack untouched.
 //!
@@ -15,11 +15,13 @@ mod forward;
 mod icmp;
 mod ipv4;
 mod ipv6;
+mod lookup;
 mod maps;
 mod packet;
 mod rewrite;
 mod route;
 mod shared;
+mod step;
 mod transport;
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};

@@ -3,7 +3,7 @@
 
 use aya_ebpf::{helpers::bpf_get_smp_processor_id, macros::map, maps::Array};
 use ipvs_flow::{
-    Layout, Line, Memory, Table,
+    Layout, Line, Memory, RING_LINES, Ring, Table,
     steady::TIMEOUTS,
     way::{self, Way},
 };
@@ -41,11 +41,19 @@ static CONNECTIONS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
 #[map(name = "ways")]
 static WAYS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
 
+/// Connections of destinations, by destination index: see [`ipvs_flow::Load`].
+#[map(name = "loads")]
+static LOADS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
+
+/// A ring per processor: entries whose connections may end earlier than before.
+#[map(name = "events")]
+static EVENTS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
+
 /// What was forwarded, by processor and destination index.
 #[map(name = "traffic")]
 static TRAFFIC: Array<Traffic> = Array::with_max_entries(1, MMAPABLE);
 
-/// Timeouts of states, in ticks: see [`ipvs_flow::steady`].
+/// Timeouts of states, in ticks, and whether `secure_tcp` is on: see [`ipvs_flow::steady`].
 #[map(name = "timeouts")]
 static TIMEOUTS_MAP: Array<[u32; TIMEOUTS]> = Array::with_max_entries(1, 0);
 
@@ -84,6 +92,16 @@ impl Memory for Connections {
     }
 }
 
+/// The memory of all rings.
+pub struct Events;
+
+impl Memory for Events {
+    #[inline(always)]
+    fn line(&self, number: u32) -> Option<&Line> {
+        EVENTS.get(number)
+    }
+}
+
 /// Whether packets are forwarded here at all.
 #[inline(always)]
 pub fn forwarding() -> bool {
@@ -110,6 +128,19 @@ pub fn way(destination: u32) -> Option<Way> {
 #[inline(always)]
 pub fn timeout(place: usize) -> Option<u32> {
     TIMEOUTS_MAP.get(0)?.get(place & (TIMEOUTS - 1)).copied()
+}
+
+/// The line in which the connections of a destination are counted.
+#[inline(always)]
+pub fn load(destination: u32) -> Option<&'static Line> {
+    LOADS.get(destination)
+}
+
+/// This processor's ring to the daemon.
+#[inline(always)]
+pub fn events() -> Ring<'static, Events> {
+    // SAFETY: a plain helper call.
+    Ring::at(&Events, unsafe { bpf_get_smp_processor_id() } * RING_LINES)
 }
 
 /// The counters of a destination on this processor.

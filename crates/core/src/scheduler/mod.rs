@@ -87,8 +87,8 @@ impl<'a> View<'a> {
     /// Whether a destination has more active connections than weight while another has fewer than half of its own.
     fn is_crowded(self, destination: &Destination) -> bool {
         let weight = |it: &Destination| u64::from(it.config.weight.unsigned_abs());
-        u64::from(destination.active) > weight(destination)
-            && self.iter().any(|(_, other)| 2 * u64::from(other.active) < weight(other))
+        u64::from(destination.active()) > weight(destination)
+            && self.iter().any(|(_, other)| 2 * u64::from(other.active()) < weight(other))
     }
 
     /// The usable destination with the least `load` per weight, the first of equals.
@@ -215,7 +215,7 @@ impl Cached {
 /// The load that lc, wlc, twos and others compare: active connections count 257-fold (the kernel adds the total, not
 /// the inactive ones, to 256 times the active).
 fn overhead(destination: &Destination) -> u64 {
-    256 * u64::from(destination.active) + u64::from(destination.total())
+    256 * u64::from(destination.active()) + u64::from(destination.total())
 }
 
 /// Greatest common divisor.

@@ -1,8 +1,11 @@
 //! Forwarding in the XDP program: what the daemon shares with it.
 //!
-//! The connection table, the ways to destinations and the counters lie in array maps that both sides have in their
-//! memory. The daemon's thread writes table and ways, the program counts and notes when a connection's latest packet came.
+//! The connection table, the ways to destinations, their loads and the counters lie in array maps that both sides have in
+//! their memory. The daemon's thread writes table and ways, the program moves connections from state to state, counts and
+//! notes when a connection's latest packet came; by rings it tells of connections whose end came nearer.
 
+mod beside;
+mod events;
 pub(crate) mod exits;
 #[allow(unsafe_code)]
 mod shared_memory;
@@ -13,17 +16,19 @@ use std::io;
 use std::sync::Arc;
 
 use aya::maps::MapData;
-use ipvs_core::{DestinationChange, FastPath as Counting, Instant, TableMemory};
-use ipvs_flow::{Layout, Line};
+use ipvs_core::{DestinationChange, FastPath as ForDirector, Instant, TableMemory};
+use ipvs_flow::{Layout, Line, RING_LINES};
 
 use crate::netlink::XdpFeatures;
 use crate::network::Network;
+use beside::Beside;
+use events::Events;
 pub(crate) use shared_memory::SharedMemory;
 pub(crate) use traffic::Counters;
 use traffic::Traffic;
 use ways::Ways;
 
-/// Whether and how the XDP program forwards packets of established connections.
+/// Whether and how the XDP program forwards packets of known connections.
 #[derive(Clone, Copy, Debug)]
 pub struct FastPathOptions {
     /// Most connections at a time: of the director's configuration.
@@ -59,6 +64,8 @@ pub(crate) struct SharedMaps {
     pub(crate) connections: MapData,
     pub(crate) ways: MapData,
     pub(crate) traffic: MapData,
+    pub(crate) loads: MapData,
+    pub(crate) events: MapData,
 }
 
 /// What a director needs to share its connections with the XDP program.
@@ -66,8 +73,8 @@ pub(crate) struct SharedMaps {
 pub struct Shared {
     /// Memory for its connection table.
     pub memory: TableMemory,
-    /// What was counted without it.
-    pub fast_path: Box<dyn Counting + Send>,
+    /// What is done without it.
+    pub fast_path: Box<dyn ForDirector + Send>,
 }
 
 /// The daemon's side.
@@ -91,9 +98,14 @@ impl FastPath {
         let ways = Arc::new(SharedMemory::<Line>::map(&maps.ways, options.destinations)?);
         let counters = traffic_entries(options);
         let traffic = Arc::new(SharedMemory::<Counters>::map(&maps.traffic, counters)?);
-        let counting = Traffic::new(traffic.clone(), ways.clone(), options.destinations);
+        let beside = Beside {
+            traffic: Traffic::new(traffic.clone(), options.destinations),
+            ways: ways.clone(),
+            loads: Arc::new(SharedMemory::<Line>::map(&maps.loads, options.destinations)?),
+            events: Events::new(SharedMemory::<Line>::map(&maps.events, event_lines())?),
+        };
         let shared =
-            Shared { memory: TableMemory::Shared(Box::new(connections)), fast_path: Box::new(counting) };
+            Shared { memory: TableMemory::Shared(Box::new(connections)), fast_path: Box::new(beside) };
         let ways = Ways::new(ways);
         Ok(Self {
             ways,
@@ -135,6 +147,14 @@ impl FastPath {
 
 /// Lines of counters: one for each destination on each processor.
 pub(crate) fn traffic_entries(options: &FastPathOptions) -> u32 {
-    let processors = aya::util::nr_cpus().ok().and_then(|number| u32::try_from(number).ok()).unwrap_or(1);
-    options.destinations.saturating_mul(processors)
+    options.destinations.saturating_mul(processors())
+}
+
+/// Lines of the rings by which the program tells of entries: one on each processor.
+pub(crate) fn event_lines() -> u32 {
+    RING_LINES.saturating_mul(processors())
+}
+
+fn processors() -> u32 {
+    aya::util::nr_cpus().ok().and_then(|number| u32::try_from(number).ok()).unwrap_or(1)
 }

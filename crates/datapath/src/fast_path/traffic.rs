@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ipvs_core::{Counters as Counted, FastPath};
-use ipvs_flow::{Line, way};
+use ipvs_core::Counters as Counted;
 
 use super::SharedMemory;
 
@@ -26,28 +25,22 @@ impl Counters {
     }
 }
 
-/// The director's side of the fast path.
+/// All counters, and how much of them was taken over.
 #[derive(Debug)]
 pub(super) struct Traffic {
     counters: Arc<SharedMemory<Counters>>,
-    ways: Arc<SharedMemory<Line>>,
     /// Sums over all processors as they were taken last, by destination.
     taken: Vec<[u64; 4]>,
 }
 
 impl Traffic {
     /// Of `destinations` destinations.
-    pub(super) fn new(
-        counters: Arc<SharedMemory<Counters>>,
-        ways: Arc<SharedMemory<Line>>,
-        destinations: u32,
-    ) -> Self {
-        Self { counters, ways, taken: vec![[0; 4]; destinations as usize] }
+    pub(super) fn new(counters: Arc<SharedMemory<Counters>>, destinations: u32) -> Self {
+        Self { counters, taken: vec![[0; 4]; destinations as usize] }
     }
-}
 
-impl FastPath for Traffic {
-    fn take(&mut self, destination: u32) -> Counted {
+    /// What was counted at a destination since the last call.
+    pub(super) fn take(&mut self, destination: u32) -> Counted {
         let stride = self.taken.len();
         let Some(taken) = self.taken.get_mut(destination as usize) else { return Counted::default() };
         let mut sum = [0u64; 4];
@@ -60,11 +53,5 @@ impl FastPath for Traffic {
             std::array::from_fn(|place| sum[place].wrapping_sub(taken[place]));
         *taken = sum;
         Counted { connections: 0, packets_in, packets_out, bytes_in, bytes_out }
-    }
-
-    fn revoke(&mut self, destination: u32) {
-        if let Some(line) = (*self.ways).as_ref().get(destination as usize) {
-            way::clear(line);
-        }
     }
 }

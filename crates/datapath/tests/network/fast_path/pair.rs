@@ -7,6 +7,7 @@ use ipvs_core::{
     MarkTarget, Packet, Reply, ServiceConfig, ServiceId, TableMemory, Tunnel, Verdict,
 };
 use ipvs_datapath::{Datapath, FastPathOptions, Options, Shared, XdpMode};
+use ipvs_flow::{EntryIndex, Table};
 use ipvs_wire::{Headers, checksum};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -157,16 +158,30 @@ impl Pair {
         ));
     }
 
+    /// The frame in which a packet comes.
+    pub(super) fn frame(&self, sent: &Sent) -> Vec<u8> {
+        let mut frame = self.ingress(sent).1.to_vec();
+        frame.extend([2, 0, 0, 0, 0, 9]);
+        frame.extend(if sent.from.is_ipv4() { [8, 0] } else { [0x86, 0xdd] });
+        frame.extend(sent.packet());
+        frame
+    }
+
+    fn ingress(&self, sent: &Sent) -> (u32, [u8; 6]) {
+        let from_client = [CLIENT, CLIENT6].contains(&sent.from.ip().to_string().as_str());
+        if from_client { self.front } else { self.back }
+    }
+
+    /// Connections of the director with the program in front.
+    pub(super) fn connections(&self) -> Vec<EntryIndex> {
+        Table::attach(self.one_table.as_ref()).unwrap().entries_from(0).collect()
+    }
+
     /// Gives a packet to both; whether the program forwarded it.
     pub(super) fn send(&mut self, sent: &Sent) -> bool {
         let packet = sent.packet();
-        let from_client = [CLIENT, CLIENT6].contains(&sent.from.ip().to_string().as_str());
-        let (index, own) = if from_client { self.front } else { self.back };
-        let mut frame = own.to_vec();
-        frame.extend([2, 0, 0, 0, 0, 9]);
-        frame.extend(if sent.from.is_ipv4() { [8, 0] } else { [0x86, 0xdd] });
-        frame.extend(&packet);
-        let trial = self.datapath.try_program(index, &frame, 1).unwrap();
+        let frame = self.frame(sent);
+        let trial = self.datapath.try_program(self.ingress(sent).0, &frame, 1).unwrap();
         let now = now();
         let (verdict, bytes) = judge(&mut self.other, &self.datapath, now, &packet);
         // A hand-over is a redirect as well: to the socket, unchanged.
@@ -188,7 +203,9 @@ impl Pair {
         self.one.settle();
         self.one.settle();
         assert!(!self.one.is_unsettled());
-        assert!(self.one_table.words() == self.other_table.words(), "{sent:?}: the tables differ");
+        let (one, other) = (self.one_table.words(), self.other_table.words());
+        let differing = one.iter().zip(&other).find(|(one, other)| one != other);
+        assert_eq!(differing, None, "{sent:?}: the tables differ; forwarded by the program: {fast}");
         fast
     }
 

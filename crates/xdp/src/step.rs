@@ -1,0 +1,83 @@
+//! What a packet does to its connection's state and timeout: by the same tables and in the same memory as the daemon.
+
+use ipvs_flow::{
+    EntryIndex, EntryRef, Load, Status, Tick,
+    flag::{INACTIVE, METHOD, NO_OUTPUT},
+    steady::{SECURE_TCP, UDP_TIMEOUT, is_active_tcp, leaves_udp, next_tcp},
+    tcp::{Direction, Event},
+};
+use ipvs_wire::protocol;
+
+use crate::shared::{events, load, timeout};
+use crate::transport::Packet;
+
+const SYN: u8 = 0x02;
+
+/// What a packet does to its connection.
+#[derive(Clone, Copy)]
+pub struct Step {
+    /// The status of which that was found.
+    seen: Status,
+    /// The state that follows.
+    to: u8,
+    /// Whether state or timeout change.
+    changes: bool,
+}
+
+impl Step {
+    /// What `packet` does to the connection in `entry`; `None` if the daemon must see to it.
+    #[inline(always)]
+    pub fn of(packet: &Packet, entry: &EntryRef<'_>, seen: Status, direction: Direction) -> Option<Self> {
+        // What changed the connection goes out first.
+        if seen.unsettled() != 0 || seen.flags() & !(METHOD | NO_OUTPUT | INACTIVE) != 0 {
+            return None;
+        }
+        let from = seen.state();
+        let mut to = from;
+        let mut place = UDP_TIMEOUT;
+        if packet.protocol == protocol::TCP {
+            let event = Event::from_flags(packet.flags);
+            // May begin a connection in the place of this one, whatever flags it has beside.
+            if packet.flags & SYN != 0 && !matches!(direction, Direction::Output) {
+                return None;
+            }
+            to = next_tcp(timeout(SECURE_TCP)? != 0, direction, event, from);
+            place = usize::from(to);
+        } else if !leaves_udp(from) {
+            return None;
+        }
+        let changes = to != from;
+        // A timeout that was set takes effect with the next packet: the daemon writes it.
+        if if changes { seen.is_guarded() } else { timeout(place)? != entry.timeout() } {
+            return None;
+        }
+        Some(Self { seen, to, changes })
+    }
+
+    /// Takes the step. `None`: nothing was changed, the daemon must see to it. The last thing that may fail.
+    #[inline(always)]
+    pub fn take(self, index: EntryIndex, entry: &EntryRef<'_>, destination: u32, now: Tick) -> Option<()> {
+        if self.changes {
+            let (events, line) = (events(), load(destination)?);
+            // A daemon that was told much and looked at nothing: the packet wakes it.
+            if !events.is_roomy() {
+                return None;
+            }
+            let moved = entry.try_advance(self.seen, self.to, is_active_tcp(self.to))?;
+            match moved.activity {
+                Some(true) => Load::of(line).activate(),
+                Some(false) => Load::of(line).deactivate(),
+                None => {}
+            }
+            let shorter =
+                entry.follow_state(self.to, |state| timeout(usize::from(state)).unwrap_or_default());
+            entry.touch(now);
+            if shorter {
+                events.push(index.0);
+            }
+        } else {
+            entry.touch(now);
+        }
+        Some(())
+    }
+}
