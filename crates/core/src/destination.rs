@@ -300,6 +300,15 @@ impl Destinations {
         }
     }
 
+    /// A fast path has counted a connection: thresholds that were set meanwhile are judged.
+    pub(crate) fn judge(&mut self, index: DestinationIndex) {
+        if let Some(destination) = self.get_mut(index)
+            && destination.config.upper_threshold != 0
+        {
+            destination.judge_overload();
+        }
+    }
+
     /// Takes back [`Destinations::bind`]; `bound` says as what the connection counts now. Falling from the lower
     /// limit to one less ends the overload.
     pub(crate) fn unbind(&mut self, index: DestinationIndex, bound: Bound) {

@@ -7,10 +7,13 @@
 use core::fmt::Debug;
 use std::net::IpAddr;
 
-use ipvs_flow::steady::{SECURE_TCP, TIMEOUTS, UDP_TIMEOUT};
+use ipvs_flow::steady::{BIRTHS, SECURE_TCP, TIMEOUTS, UDP_TIMEOUT};
 use ipvs_flow::tcp;
 use ipvs_flow::{EntryIndex, EntryRef, Status};
 
+pub use ipvs_flow::event::Event as FastPathEvent;
+
+use crate::births::Choices;
 use crate::command::Command;
 use crate::connections::flag;
 use crate::destination::DestinationIndex;
@@ -26,9 +29,6 @@ const MOST_TURNS: u32 = 8;
 
 /// Mark of connections that are the director's until [`Director::release`].
 const WITHHELD: u8 = Status::GREATEST_MARK;
-
-/// At most so many entries are taken over from the fast path in one call, so that packets never wait long.
-const EVENTS_BUDGET: u32 = 8192;
 
 /// Connections whose packets must not be forwarded by the fast path yet.
 #[derive(Debug, Default)]
@@ -53,9 +53,34 @@ pub trait FastPath: Debug {
     /// From now on it forwards no packet to the destination, until the destination is offered again.
     fn revoke(&mut self, destination: u32);
 
-    /// An entry whose connection may end earlier since a packet that it forwarded.
-    fn next_shortened(&mut self) -> Option<u32> {
+    /// What happened to connections, in the order of each processor.
+    fn next_event(&mut self) -> Option<FastPathEvent> {
         None
+    }
+
+    /// From now on it begins connections of the service `service` (any number) by these choices. `false`: it does not.
+    fn publish(&mut self, _service: u32, _choices: &Choices) -> bool {
+        false
+    }
+
+    /// From now on it begins no connections of the service. Returns how many choices of a sequence were made, less whole rounds.
+    fn withdraw(&mut self, _service: u32) -> u32 {
+        0
+    }
+
+    /// Makes the next choice of a service's sequence; its place.
+    fn make_choice(&mut self, _service: u32) -> Option<u32> {
+        None
+    }
+
+    /// How many entries of the connection table it can take for connections to begin.
+    fn wanted_entries(&mut self) -> u32 {
+        0
+    }
+
+    /// Gives it an entry. `false`: it does not take it.
+    fn set_aside(&mut self, _entry: u32) -> bool {
+        false
     }
 
     /// Where it counts the connections of destinations; `None` if it moves none from state to state.
@@ -80,16 +105,6 @@ impl Director {
             self.destinations.share_loads(loads);
         }
         self.fast_path = Some(fast_path);
-    }
-
-    /// Learns of connections that may end earlier since packets that the fast path forwarded. Their deadlines were right
-    /// before, in their entries: late is but later than they end.
-    fn follow_shortened(&mut self) {
-        let Some(fast_path) = &mut self.fast_path else { return };
-        for _ in 0..EVENTS_BUDGET {
-            let Some(entry) = fast_path.next_shortened() else { break };
-            self.connections.reschedule(EntryIndex(entry));
-        }
     }
 
     /// Takes over what the fast path counted: counters are exact as of now.
@@ -118,13 +133,15 @@ impl Director {
         }
         timeouts[UDP_TIMEOUT] = self.timeouts.udp();
         timeouts[SECURE_TCP] = u32::from(self.defence.secure_tcp);
+        timeouts[BIRTHS] = u32::from(self.may_be_begun());
         timeouts
     }
 
     /// The daemon has sent what packets so far became. Connections that they changed are the fast path's from now on, if
     /// no more packets of theirs came since the last call (those would be overtaken), or after a few calls.
     pub fn settle(&mut self) {
-        self.follow_shortened();
+        self.publish_choices();
+        self.follow_fast_path();
         let (unsettled, table) = (&mut self.unsettled, &self.connections.table);
         let (turn, mark) = (unsettled.turn, unsettled.mark());
         unsettled.connections.retain(|&(index, since)| {
@@ -217,7 +234,7 @@ impl Director {
         ) {
             self.collect();
         }
-        self.follow_shortened();
+        self.follow_fast_path();
     }
 
     /// A destination goes out of service: the last that the fast path counted belongs to it still.

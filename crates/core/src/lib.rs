@@ -8,6 +8,7 @@
 //! The oracle for every rule is kernel IPVS (see `docs/compatibility.md` for the known differences).
 #![forbid(unsafe_code)]
 
+mod births;
 mod bypass;
 mod command;
 mod connections;
@@ -60,6 +61,7 @@ mod tunnel_errors;
 mod unowned;
 mod verdict;
 
+pub use births::Choices;
 pub use command::{
     Command, ConnectionFlags, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, DropCount,
     EngineData, ForwardingMethod, Info, MarkTarget, Reply, ServiceConfig, ServiceFlags, ServiceId,
@@ -68,7 +70,7 @@ pub use command::{
 pub use director::{Config, Director};
 pub use error::Error;
 pub use error_limits::ErrorLimits;
-pub use fast_path::{DestinationChange, FastPath};
+pub use fast_path::{DestinationChange, FastPath, FastPathEvent};
 pub use host::{AddressKind, Host};
 pub use interest::{Interest, InterestChange};
 pub use ipvs_flow::MemoryError;

@@ -147,6 +147,9 @@ impl Director {
 
     /// Asks the service's scheduler.
     pub(crate) fn choose(&mut self, service: ServiceIndex, flow: &Flow) -> Option<DestinationIndex> {
+        if let Some(shared) = self.shared_choice(service) {
+            return Some(shared);
+        }
         let service = self.services.get_mut(service)?;
         service.schedule(&self.destinations, &self.sysctls, flow)
     }
@@ -235,7 +238,7 @@ impl Director {
     }
 
     /// The flags of a new connection to a destination.
-    fn connection_flags(&self, index: DestinationIndex) -> u16 {
+    pub(crate) fn connection_flags(&self, index: DestinationIndex) -> u16 {
         let method = self.destinations.get(index).map_or(0, |destination| destination.config.forwarding.0);
         let output = if method == ForwardingMethod::MASQUERADE.0 { 0 } else { flag::NO_OUTPUT };
         u16::from(method) & flag::METHOD | output | flag::INACTIVE

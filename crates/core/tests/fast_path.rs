@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use ipvs_core::{
-    Command, Config, Counters, DestinationChange, DestinationId, Director, FastPath, ForwardingMethod, Reply,
-    ServiceFlags, ServiceId, TableMemory,
+    Command, Config, Counters, DestinationChange, DestinationId, Director, FastPath, FastPathEvent,
+    ForwardingMethod, Reply, ServiceFlags, ServiceId, TableMemory,
 };
 use ipvs_flow::{Line, Table, Tick};
 use rig::{Family, Rig};
@@ -34,8 +34,8 @@ impl FastPath for Beside {
         self.0.lock().unwrap().revoked.push(destination);
     }
 
-    fn next_shortened(&mut self) -> Option<u32> {
-        self.0.lock().unwrap().shortened.pop()
+    fn next_event(&mut self) -> Option<FastPathEvent> {
+        self.0.lock().unwrap().shortened.pop().map(FastPathEvent::Shortened)
     }
 }
 

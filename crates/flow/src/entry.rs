@@ -236,8 +236,9 @@ fn key_words(line: &Line) -> [u32; 10] {
     words
 }
 
-/// Fills a free entry with a connection and makes it readable. The entry must be the caller's alone.
-pub(crate) fn write(line: &Line, new: &NewConnection, now: Tick) {
+/// Fills a free entry with a connection and makes it readable. The entry must be the caller's alone. Returns its version.
+#[inline(always)]
+pub(crate) fn write(line: &Line, new: &NewConnection, now: Tick) -> u32 {
     // The version is 0 or odd; maybe another thread made it so, hence the fence of our own before the words.
     fence(Ordering::Release);
     let words = new.key.to_words();
@@ -251,15 +252,19 @@ pub(crate) fn write(line: &Line, new: &NewConnection, now: Tick) {
     line.word::<12>().store(new.timeout, Ordering::Relaxed);
     line.word::<13>().store(now.0, Ordering::Relaxed);
     line.word::<14>().store(0, Ordering::Relaxed);
-    publish(line);
+    publish(line)
 }
 
-/// Makes the words of an entry readable: the next even version, Release.
-pub(crate) fn publish(line: &Line) {
-    line.word::<15>().store(next_version(line), Ordering::Release);
+/// Makes the words of an entry readable: the next even version, Release, which it returns.
+#[inline(always)]
+pub(crate) fn publish(line: &Line) -> u32 {
+    let version = next_version(line);
+    line.word::<15>().store(version, Ordering::Release);
+    version
 }
 
 /// The next even version.
+#[inline(always)]
 fn next_version(line: &Line) -> u32 {
     let next = (line.word::<15>().load(Ordering::Relaxed) | 1).wrapping_add(1);
     if next == 0 { 2 } else { next }

@@ -5,13 +5,16 @@ use crate::{
     udp,
 };
 
-/// Timeouts by state, in ticks, as both paths share them: TCP's states by their numbers, then UDP, then [`SECURE_TCP`].
+/// Timeouts by state, in ticks, as both paths share them: TCP's states by their numbers, then UDP, then [`SECURE_TCP`]
+/// and [`BIRTHS`].
 pub const TIMEOUTS: usize = 16;
 /// Place of UDP's timeout.
 pub const UDP_TIMEOUT: usize = 11;
 
 /// Not a timeout: 1 while TCP goes by the tables of `secure_tcp`.
 pub const SECURE_TCP: usize = 12;
+/// Not a timeout: 1 while the XDP program may begin connections.
+pub const BIRTHS: usize = 13;
 
 const STATES: usize = 16;
 const EVENTS: [Event; 5] = [Event::Syn, Event::Fin, Event::Ack, Event::Rst, Event::Nothing];

@@ -8,7 +8,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ipvs_flow::{
-    Address, EntryIndex, HeapTable, InsertError, Key, Line, Load, NewConnection, RING_LINES, Ring, Tick, flag,
+    Address, EntryIndex, HeapTable, InsertError, Key, Line, Load, NewConnection, RING_LINES, Ring, Tick,
+    flag,
+    pick::{self, Pick, Rule, Slot},
 };
 use loom::{model::Builder, sync::Arc, thread};
 
@@ -305,5 +307,71 @@ fn a_ring_gives_what_was_put_in_in_order() {
         let put: Vec<u32> = other.join().unwrap();
         let rest = std::iter::from_fn(|| Ring::at(&*lines, 0).pop());
         assert_eq!(taken.into_iter().chain(rest).collect::<Vec<_>>(), put);
+    });
+}
+
+/// A connection's first packets meet, one in the daemon and one in the XDP program: it begins once.
+#[test]
+fn one_of_two_programs_begins_a_connection() {
+    model(3, 3, |table| {
+        let aside = table.set_aside().unwrap();
+        let program = {
+            let table = table.clone();
+            thread::spawn(move || table.insert_at_once::<2>(aside, &new(1), Tick(7)))
+        };
+        let daemon = insert(&table, 1).is_ok();
+        let _ = read(&table, 1);
+        assert!(program.join().unwrap() != daemon);
+        assert!(read(&table, 1));
+    });
+}
+
+/// The program begins a connection beside another of its chain, which the daemon removes.
+#[test]
+fn a_connection_begins_while_another_of_its_chain_ends() {
+    model(3, 3, |table| {
+        let aside = table.set_aside().unwrap();
+        let first = insert(&table, 1).unwrap();
+        let program = {
+            let table = table.clone();
+            thread::spawn(move || table.insert_at_once::<2>(aside, &new(2), Tick(7)))
+        };
+        assert!(table.remove(first));
+        let begun = program.join().unwrap();
+        assert_eq!((read(&table, 1), read(&table, 2)), (false, begun));
+        // What it does not manage is done by the daemon.
+        assert!(begun || insert(&table, 2).is_ok());
+        assert!(read(&table, 2));
+    });
+}
+
+/// A choice is made of the sequence that stands there, or not at all; who withdraws it knows how many were made.
+#[test]
+fn a_sequence_is_withdrawn_while_a_choice_is_made() {
+    model(1, 3, |_| {
+        let lines: Arc<Vec<Line>> = Arc::new((0..2).map(|_| Line::zeroed()).collect());
+        let (line, slots) = (&lines[0], &lines[1..]);
+        let slot = |destination| Slot { destination, port: 0, flags: 0 };
+        (0..2).for_each(|number| pick::write_slot(&slots, number, slot(number)));
+        pick::write(line, Rule::Sequence, 0, 2, 0);
+        let program = {
+            let lines = lines.clone();
+            thread::spawn(move || {
+                let pick = Pick::read(&lines[0])?;
+                let next = pick.next();
+                let slot = pick.slot(&&lines[1..], Pick::sequence_place(next))?;
+                pick.make(next).then_some(slot.destination)
+            })
+        };
+        let made = pick::withdraw(line);
+        (0..2).for_each(|number| pick::write_slot(&slots, number, slot(10 + number)));
+        pick::write(line, Rule::Sequence, 0, 2, 0);
+        let after = |line| Pick::sequence_place(Pick::read(line).unwrap().next());
+        match program.join().unwrap() {
+            Some(0) => assert_eq!((made, after(line)), (1, 0)),
+            Some(10) => assert_eq!((made, after(line)), (0, 1)),
+            None => assert_eq!((made, after(line)), (0, 0)),
+            other => panic!("{other:?}"),
+        }
     });
 }

@@ -4,6 +4,7 @@
 #![no_main]
 #![allow(dead_code, reason = "the program's modules, of which this needs some")]
 
+mod birth;
 mod forward;
 mod lookup;
 mod maps;

@@ -3,20 +3,21 @@
 
 use aya_ebpf::{
     bindings::{xdp_action, xdp_md},
-    helpers::{bpf_ktime_get_ns, generated::bpf_redirect},
+    helpers::generated::bpf_redirect,
     programs::XdpContext,
 };
 use ipvs_flow::{
-    EntryIndex, Tick,
+    EntryIndex,
     flag::{METHOD, NO_OUTPUT},
     tcp::Direction,
 };
 
+use crate::birth;
 use crate::lookup::{self, Found};
 use crate::packet::{Bytes, read, write};
 use crate::rewrite::{End, decrement_hop_limit, set_end};
 use crate::route::hop;
-use crate::shared::{Traffic, forwarding, port, table, traffic, way};
+use crate::shared::{Traffic, forwarding, now, port, table, traffic, way};
 use crate::step::Step;
 use crate::transport::{ETHERNET, Packet, Place};
 
@@ -56,21 +57,26 @@ pub fn forward(context: &XdpContext) -> Option<u32> {
     if known == 0 {
         return None;
     }
-    // XDP_ABORTED, which the program never means, says that nothing was done.
-    let action = match lookup::of_client(packet) {
-        Found::Connection(index, version) if packet.ipv6 != 0 => {
-            inbound_ipv6(context.ctx, packet, index.0, version)
-        }
-        Found::Connection(index, version) => inbound_ipv4(context.ctx, packet, index.0, version),
+    // What comes from a server may be its client's, and what is nobody's may begin a connection.
+    let (index, version, back) = match lookup::of_client(packet) {
+        Found::Connection(index, version) => (index, version, false),
         Found::Absent => match lookup::of_server(packet) {
-            Found::Connection(index, version) if packet.ipv6 != 0 => {
-                outbound_ipv6(context.ctx, packet, index.0, version)
-            }
-            Found::Connection(index, version) => outbound_ipv4(context.ctx, packet, index.0, version),
-            _ => return None,
+            Found::Connection(index, version) => (index, version, true),
+            Found::Absent => match birth::begin(packet) {
+                Found::Connection(index, version) => (index, version, false),
+                _ => return None,
+            },
+            Found::Unknown => return None,
         },
         Found::Unknown => return None,
     };
+    let action = match (back, packet.ipv6 != 0) {
+        (false, false) => inbound_ipv4(context.ctx, packet, index.0, version),
+        (false, true) => inbound_ipv6(context.ctx, packet, index.0, version),
+        (true, false) => outbound_ipv4(context.ctx, packet, index.0, version),
+        (true, true) => outbound_ipv6(context.ctx, packet, index.0, version),
+    };
+    // XDP_ABORTED, which the program never means, says that nothing was done.
     (action != xdp_action::XDP_ABORTED).then_some(action)
 }
 
@@ -136,7 +142,8 @@ fn inbound<const V6: bool>(
         return None;
     }
     let direction = if flags & NO_OUTPUT != 0 { Direction::InputOnly } else { Direction::Input };
-    let step = Step::of(packet, entry, status, direction)?;
+    // A connection that has just begun is in the state that follows this packet.
+    let step = if packet.born != 0 { None } else { Some(Step::of(packet, entry, status, direction)?) };
     if !entry.is_current() {
         return None;
     }
@@ -146,7 +153,9 @@ fn inbound<const V6: bool>(
     }
     let traffic = traffic(destination)?;
     let place = Place::of::<V6>(&XdpContext::new(context), packet.protocol)?;
-    step.take(index, entry, destination, now())?;
+    if let Some(step) = step {
+        step.take(index, entry, destination, now())?;
+    }
     entry.count_packet_in();
     // SAFETY: counters of this processor, and a program is not interrupted by itself.
     unsafe {
@@ -182,6 +191,9 @@ fn outbound<const V6: bool>(
     if !entry.is_current() {
         return None;
     }
+    if way(destination)?.address.words() != packet.source {
+        return None;
+    }
     let now = now();
     let hop = hop::<V6>(context, packet, now)?;
     let traffic = traffic(destination)?;
@@ -196,12 +208,6 @@ fn outbound<const V6: bool>(
     decrement_hop_limit::<V6>(&place);
     set_end::<V6>(packet, &place, End::Source, &key.virtual_address.words(), key.virtual_port);
     Some(leave(&place, hop.interface, hop.hardware))
-}
-
-#[inline(always)]
-fn now() -> Tick {
-    // SAFETY: a plain helper call.
-    Tick::from_nanos(unsafe { bpf_ktime_get_ns() })
 }
 
 /// Addresses the frame and sends it.

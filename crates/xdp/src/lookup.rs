@@ -6,11 +6,11 @@ use ipvs_flow::{
     flag::{METHOD, NO_OUTPUT},
 };
 
-use crate::shared::{table, way};
+use crate::shared::table;
 use crate::transport::Packet;
 
 /// Lines of a chain that are looked at: 60 connections of one client port.
-const LINES: u32 = 4;
+pub const LINES: u32 = 4;
 
 /// An entry and its version in the upper half, or one of these (a connection's version is never 0).
 const ABSENT: u64 = 0;
@@ -30,7 +30,8 @@ pub fn of_client(packet: &Packet) -> Found {
     unpack(find_in(packet))
 }
 
-/// The connection that a packet comes from the destination of, if that is masqueraded.
+/// The first masqueraded connection with the client and the destination's port of a packet that comes from a destination. Which
+/// destination it is remains to be compared: if it is another one, a connection behind may be the packet's.
 #[inline(always)]
 pub fn of_server(packet: &Packet) -> Found {
     unpack(find_out(packet))
@@ -39,7 +40,24 @@ pub fn of_server(packet: &Packet) -> Found {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn find_in(packet: &Packet) -> u64 {
-    let key = Key {
+    pack(&table().glimpse_in::<LINES>(&key(packet)))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn find_out(packet: &Packet) -> u64 {
+    let accept = |entry: &EntryRef<'_>| {
+        entry.destination_port() == packet.source_port && entry.flags() & (METHOD | NO_OUTPUT) == 0
+    };
+    let client = Address::from_words(packet.destination);
+    let (ipv6, protocol, port) = (packet.ipv6 != 0, packet.protocol, packet.destination_port);
+    pack(&table().glimpse_out::<LINES>(ipv6, protocol, client, port, accept))
+}
+
+/// The key of the connection that a packet comes from the client of.
+#[inline(always)]
+pub fn key(packet: &Packet) -> Key {
+    Key {
         ipv6: packet.ipv6 != 0,
         template: false,
         protocol: packet.protocol,
@@ -47,31 +65,7 @@ extern "C" fn find_in(packet: &Packet) -> u64 {
         client_port: packet.source_port,
         virtual_address: Address::from_words(packet.destination),
         virtual_port: packet.destination_port,
-    };
-    pack(&table().glimpse_in::<LINES>(&key))
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn find_out(packet: &Packet) -> u64 {
-    let source = Address::from_words(packet.source);
-    // The first that matches is the one: where that cannot be said, the daemon must look.
-    let mut certain = true;
-    let accept = |entry: &EntryRef<'_>| {
-        if entry.destination_port() != packet.source_port || entry.flags() & (METHOD | NO_OUTPUT) != 0 {
-            return false;
-        }
-        let Some(way) = way(entry.destination()) else {
-            certain = false;
-            return true;
-        };
-        way.address == source
-    };
-    let client = Address::from_words(packet.destination);
-    let table = table();
-    let found = table.glimpse_out::<LINES>(packet.ipv6 != 0, packet.protocol, client, packet.destination_port, accept);
-    let found = pack(&found);
-    if certain { found } else { UNKNOWN }
+    }
 }
 
 #[inline(always)]
@@ -83,8 +77,9 @@ fn pack(found: &Glimpse<'_>) -> u64 {
     }
 }
 
+/// What a number of [`pack`] says.
 #[inline(always)]
-fn unpack(found: u64) -> Found {
+pub fn unpack(found: u64) -> Found {
     let (index, version) = (EntryIndex(found as u32), (found >> 32) as u32);
     match found {
         ABSENT => Found::Absent,

@@ -10,6 +10,7 @@
 #![no_std]
 #![no_main]
 
+mod birth;
 mod classify;
 mod forward;
 mod icmp;

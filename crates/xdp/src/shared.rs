@@ -1,15 +1,19 @@
 //! What the daemon and the program share: the connection table, ways to destinations, timeouts, counters.
 //! `ipvs_datapath` maps the same memory (`fast_path`).
 
-use aya_ebpf::{helpers::bpf_get_smp_processor_id, macros::map, maps::Array};
+use aya_ebpf::{
+    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
+    macros::map,
+    maps::Array,
+};
 use ipvs_flow::{
-    Layout, Line, Memory, RING_LINES, Ring, Table,
+    Layout, Line, Memory, RING_LINES, Ring, Table, Tick,
     steady::TIMEOUTS,
     way::{self, Way},
 };
 
 /// The map's memory can be mapped by the daemon.
-const MMAPABLE: u32 = 1 << 10;
+pub const MMAPABLE: u32 = 1 << 10;
 
 /// What the daemon decides before the program is loaded: constants to the verifier.
 #[repr(C)]
@@ -45,9 +49,13 @@ static WAYS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
 #[map(name = "loads")]
 static LOADS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
 
-/// A ring per processor: entries whose connections may end earlier than before.
+/// A ring per processor to the daemon: what happened to entries, see [`ipvs_flow::event`].
 #[map(name = "events")]
 static EVENTS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
+
+/// A ring per processor from the daemon: entries that are set aside.
+#[map(name = "grants")]
+static GRANTS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
 
 /// What was forwarded, by processor and destination index.
 #[map(name = "traffic")]
@@ -69,6 +77,8 @@ pub struct Traffic {
     pub bytes_in: u64,
     pub packets_out: u64,
     pub bytes_out: u64,
+    /// Connections that began here.
+    pub connections: u64,
 }
 
 /// An attached interface.
@@ -92,7 +102,17 @@ impl Memory for Connections {
     }
 }
 
-/// The memory of all rings.
+/// The memory of the rings from the daemon.
+pub struct Grants;
+
+impl Memory for Grants {
+    #[inline(always)]
+    fn line(&self, number: u32) -> Option<&Line> {
+        GRANTS.get(number)
+    }
+}
+
+/// The memory of the rings to the daemon.
 pub struct Events;
 
 impl Memory for Events {
@@ -141,6 +161,20 @@ pub fn load(destination: u32) -> Option<&'static Line> {
 pub fn events() -> Ring<'static, Events> {
     // SAFETY: a plain helper call.
     Ring::at(&Events, unsafe { bpf_get_smp_processor_id() } * RING_LINES)
+}
+
+/// This processor's ring from the daemon.
+#[inline(always)]
+pub fn grants() -> Ring<'static, Grants> {
+    // SAFETY: a plain helper call.
+    Ring::at(&Grants, unsafe { bpf_get_smp_processor_id() } * RING_LINES)
+}
+
+/// Now.
+#[inline(always)]
+pub fn now() -> Tick {
+    // SAFETY: a plain helper call.
+    Tick::from_nanos(unsafe { bpf_ktime_get_ns() })
 }
 
 /// The counters of a destination on this processor.

@@ -2,6 +2,7 @@
 
 use ipvs_flow::{
     EntryIndex, EntryRef, Load, Status, Tick,
+    event::shortened,
     flag::{INACTIVE, METHOD, NO_OUTPUT},
     steady::{SECURE_TCP, UDP_TIMEOUT, is_active_tcp, leaves_udp, next_tcp},
     tcp::{Direction, Event},
@@ -60,7 +61,7 @@ impl Step {
         if self.changes {
             let (events, line) = (events(), load(destination)?);
             // A daemon that was told much and looked at nothing: the packet wakes it.
-            if !events.is_roomy() {
+            if events.wakes_reader() || events.is_full() {
                 return None;
             }
             let moved = entry.try_advance(self.seen, self.to, is_active_tcp(self.to))?;
@@ -73,7 +74,7 @@ impl Step {
                 entry.follow_state(self.to, |state| timeout(usize::from(state)).unwrap_or_default());
             entry.touch(now);
             if shorter {
-                events.push(index.0);
+                events.push(shortened(index.0));
             }
         } else {
             entry.touch(now);

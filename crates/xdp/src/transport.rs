@@ -2,6 +2,7 @@
 //! tags, with complete checksums. All else is the daemon's.
 
 use aya_ebpf::{macros::map, maps::PerCpuArray, programs::XdpContext};
+use ipvs_flow::pick::Slot;
 use ipvs_wire::{checksum, protocol};
 
 use crate::maps::Address;
@@ -32,6 +33,18 @@ pub struct Packet {
     pub flags: u8,
     /// 1: IPv6.
     pub ipv6: u8,
+    /// 1: its connection began here.
+    pub born: u8,
+    /// The entry for its connection, when that is to begin.
+    pub granted: u32,
+    /// What the connection is found by.
+    pub hash: u64,
+    /// Where it can be put: an `ipvs_flow::Gap`.
+    pub gap: u64,
+    /// The line by which its service chooses.
+    pub pick: u32,
+    /// The choice.
+    pub chosen: Slot,
 }
 
 /// The packet at hand, by processor.
@@ -149,6 +162,7 @@ impl Packet {
         self.protocol = protocol;
         self.flags = flags;
         self.ipv6 = u8::from(V6);
+        self.born = 0;
         Some(())
     }
 }

@@ -15,6 +15,7 @@ mod lc;
 mod mh;
 mod nq;
 mod ovf;
+mod picks;
 mod rr;
 mod sed;
 mod sh;
@@ -38,6 +39,7 @@ use crate::sysctl::Sysctls;
 use crate::time::Instant;
 
 pub use mh::MaglevSize;
+pub(crate) use picks::{Picks, replay};
 
 /// What a scheduler may look at besides the service: the packet's addresses and ports, and when it came.
 #[derive(Clone, Copy, Debug)]
@@ -148,6 +150,12 @@ pub(crate) trait Scheduler: Debug + Send {
     /// Drops what need not be remembered any longer.
     fn upkeep(&mut self, now: Instant, sysctls: &Sysctls) {
         let _ = (now, sysctls);
+    }
+
+    /// What it will choose, if that depends on nothing but addresses, ports and the choices before.
+    fn picks(&self, view: View<'_>) -> Option<Picks> {
+        let _ = view;
+        None
     }
 
     /// Chooses a destination for a new connection; `None` if there is no usable one.

@@ -2,10 +2,10 @@
 
 use crate::destination::DestinationIndex;
 use crate::error::Error;
-use crate::scheduler::{Change, Flow, Scheduler, View, gcd};
+use crate::scheduler::{Change, Flow, Picks, Scheduler, View, gcd};
 
 /// Rounds over the list at a falling level: each round takes those whose weight reaches the level.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct WeightedRoundRobin {
     /// Position of the destination chosen last; `None`: the head of the list.
     last: Option<usize>,
@@ -60,6 +60,10 @@ impl Scheduler for WeightedRoundRobin {
         } else if self.step > 1 {
             self.level = self.level / self.step * self.step + 1;
         }
+    }
+
+    fn picks(&self, view: View<'_>) -> Option<Picks> {
+        Picks::sequence(self, view)
     }
 
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use ipvs_core::{Counters, FastPath, SharedLines};
+use ipvs_core::{Choices, Counters, FastPath, FastPathEvent, SharedLines};
 use ipvs_flow::{Line, way};
 
 use super::SharedMemory;
 use super::events::Events;
+use super::grants::Grants;
+use super::picks::Picks;
 use super::traffic::Traffic;
 
 /// What the director asks of the XDP program, by their common memory.
@@ -16,6 +18,8 @@ pub(super) struct Beside {
     pub(super) ways: Arc<SharedMemory<Line>>,
     pub(super) loads: Arc<SharedMemory<Line>>,
     pub(super) events: Events,
+    pub(super) picks: Picks,
+    pub(super) grants: Grants,
 }
 
 impl FastPath for Beside {
@@ -29,8 +33,28 @@ impl FastPath for Beside {
         }
     }
 
-    fn next_shortened(&mut self) -> Option<u32> {
+    fn next_event(&mut self) -> Option<FastPathEvent> {
         self.events.next()
+    }
+
+    fn publish(&mut self, service: u32, choices: &Choices) -> bool {
+        self.picks.publish(service, choices)
+    }
+
+    fn withdraw(&mut self, service: u32) -> u32 {
+        self.picks.withdraw(service)
+    }
+
+    fn make_choice(&mut self, service: u32) -> Option<u32> {
+        self.picks.make_choice(service)
+    }
+
+    fn wanted_entries(&mut self) -> u32 {
+        self.grants.wanted()
+    }
+
+    fn set_aside(&mut self, entry: u32) -> bool {
+        self.grants.put(entry)
     }
 
     fn loads(&self) -> Option<SharedLines> {

@@ -1,5 +1,6 @@
 //! What the XDP program tells of entries: a ring of each processor.
 
+use ipvs_core::FastPathEvent;
 use ipvs_flow::{Line, RING_LINES, Ring};
 
 use super::SharedMemory;
@@ -19,12 +20,12 @@ impl Events {
         Self { lines, rings, at: 0 }
     }
 
-    /// The next entry; those of one processor in their order. `None`: all rings are empty.
-    pub(super) fn next(&mut self) -> Option<u32> {
+    /// The next one; those of one processor in their order. `None`: all rings are empty.
+    pub(super) fn next(&mut self) -> Option<FastPathEvent> {
         let lines = self.lines.as_ref();
         for _ in 0..self.rings {
-            if let Some(entry) = Ring::at(&lines, self.at * RING_LINES).pop() {
-                return Some(entry);
+            if let Some(number) = Ring::at(&lines, self.at * RING_LINES).pop() {
+                return Some(FastPathEvent::from_number(number));
             }
             self.at = (self.at + 1) % self.rings;
         }

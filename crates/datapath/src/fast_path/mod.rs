@@ -7,6 +7,8 @@
 mod beside;
 mod events;
 pub(crate) mod exits;
+mod grants;
+pub(crate) mod picks;
 #[allow(unsafe_code)]
 mod shared_memory;
 mod traffic;
@@ -23,6 +25,9 @@ use crate::netlink::XdpFeatures;
 use crate::network::Network;
 use beside::Beside;
 use events::Events;
+use grants::Grants;
+pub(crate) use picks::PickOf;
+use picks::Picks;
 pub(crate) use shared_memory::SharedMemory;
 pub(crate) use traffic::Counters;
 use traffic::Traffic;
@@ -66,6 +71,9 @@ pub(crate) struct SharedMaps {
     pub(crate) traffic: MapData,
     pub(crate) loads: MapData,
     pub(crate) events: MapData,
+    pub(crate) picks: MapData,
+    pub(crate) pick_slots: MapData,
+    pub(crate) grants: MapData,
 }
 
 /// What a director needs to share its connections with the XDP program.
@@ -93,7 +101,12 @@ pub(crate) struct FastPath {
 
 impl FastPath {
     /// Maps the memory of the program's maps.
-    pub(crate) fn new(options: &FastPathOptions, layout: Layout, maps: SharedMaps) -> io::Result<Self> {
+    pub(crate) fn new(
+        options: &FastPathOptions,
+        layout: Layout,
+        maps: SharedMaps,
+        pick_of: PickOf,
+    ) -> io::Result<Self> {
         let connections = SharedMemory::<Line>::map(&maps.connections, layout.lines())?;
         let ways = Arc::new(SharedMemory::<Line>::map(&maps.ways, options.destinations)?);
         let counters = traffic_entries(options);
@@ -102,7 +115,13 @@ impl FastPath {
             traffic: Traffic::new(traffic.clone(), options.destinations),
             ways: ways.clone(),
             loads: Arc::new(SharedMemory::<Line>::map(&maps.loads, options.destinations)?),
-            events: Events::new(SharedMemory::<Line>::map(&maps.events, event_lines())?),
+            events: Events::new(SharedMemory::<Line>::map(&maps.events, ring_lines())?),
+            picks: Picks::new(
+                pick_of,
+                SharedMemory::<Line>::map(&maps.picks, picks::SERVICES)?,
+                SharedMemory::<Line>::map(&maps.pick_slots, picks::SLOT_LINES)?,
+            ),
+            grants: Grants::new(SharedMemory::<Line>::map(&maps.grants, ring_lines())?, options.capacity),
         };
         let shared =
             Shared { memory: TableMemory::Shared(Box::new(connections)), fast_path: Box::new(beside) };
@@ -150,8 +169,8 @@ pub(crate) fn traffic_entries(options: &FastPathOptions) -> u32 {
     options.destinations.saturating_mul(processors())
 }
 
-/// Lines of the rings by which the program tells of entries: one on each processor.
-pub(crate) fn event_lines() -> u32 {
+/// Lines of the rings to, or from, all processors.
+pub(crate) fn ring_lines() -> u32 {
     RING_LINES.saturating_mul(processors())
 }
 

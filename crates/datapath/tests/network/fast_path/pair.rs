@@ -1,6 +1,6 @@
 //! The XDP program with its director, and a director alone, side by side.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipvs_core::{
     Command, Config, ConnectionFlags, DestinationConfig, DestinationId, Director, ForwardingMethod, Instant,
@@ -112,8 +112,11 @@ impl Pair {
         one.unwrap()
     }
 
+    /// What the daemon does after a command and at the end of a turn.
     pub(super) fn follow(&mut self) {
-        let _ = (self.one.take_interest_changes(), self.other.take_interest_changes());
+        self.one.settle();
+        self.datapath.apply_interest(self.one.take_interest_changes());
+        let _ = self.other.take_interest_changes();
         let changes = self.one.take_destination_changes();
         self.datapath.follow_director(&changes, &self.one.state_timeouts());
     }
@@ -125,21 +128,33 @@ impl Pair {
         server: SocketAddr,
         forwarding: ForwardingMethod,
     ) -> ServiceId {
+        let id = self.serve_by(protocol, at, "rr", 0);
+        self.add(id, server, forwarding);
+        id
+    }
+
+    /// A service without destinations.
+    pub(super) fn serve_by(
+        &mut self,
+        protocol: u8,
+        at: SocketAddr,
+        scheduler: &str,
+        flags: u32,
+    ) -> ServiceId {
         let id = ServiceId::Address { protocol: protocol.into(), address: at.ip(), port: at.port() };
         let netmask = if at.is_ipv4() { u32::MAX } else { 128 };
         self.execute(Command::AddService(
             id,
             ServiceConfig {
-                scheduler: "rr".into(),
+                scheduler: scheduler.into(),
                 persistence_engine: None,
-                flags: 0,
+                flags,
                 flags_mask: u32::MAX,
                 timeout: 0,
                 netmask,
                 target: MarkTarget::default(),
             },
         ));
-        self.add(id, server, forwarding);
         id
     }
 
@@ -147,14 +162,7 @@ impl Pair {
         self.execute(Command::AddDestination(
             service,
             DestinationId { address: server.ip(), port: server.port() },
-            DestinationConfig {
-                forwarding,
-                weight: 1,
-                upper_threshold: 0,
-                lower_threshold: 0,
-                tunnel: Tunnel::default(),
-                flags: ConnectionFlags::default(),
-            },
+            destination(forwarding, 1),
         ));
     }
 
@@ -168,8 +176,16 @@ impl Pair {
     }
 
     fn ingress(&self, sent: &Sent) -> (u32, [u8; 6]) {
-        let from_client = [CLIENT, CLIENT6].contains(&sent.from.ip().to_string().as_str());
-        if from_client { self.front } else { self.back }
+        if is_client(sent.from.ip()) { self.front } else { self.back }
+    }
+
+    /// Ends all connections of both.
+    pub(super) fn end_all(&mut self) {
+        let later = now() + std::time::Duration::from_secs(100_000);
+        self.one.settle();
+        self.one.poll(later);
+        self.other.poll(later);
+        assert!(self.one_table.connections().is_empty() && self.other_table.connections().is_empty());
     }
 
     /// Connections of the director with the program in front.
@@ -187,11 +203,10 @@ impl Pair {
         // A hand-over is a redirect as well: to the socket, unchanged.
         let fast = trial.action == REDIRECT && trial.frame != frame;
         if fast {
-            assert!(matches!(verdict, Verdict::Forward { .. }), "{sent:?}: {verdict:?}");
-            assert_eq!(trial.frame[14..14 + bytes.len()], bytes, "{sent:?}");
+            assert_eq!(trial.frame.get(14..14 + bytes.len()), Some(&bytes[..]), "{sent:?}");
             assert_eq!(trial.frame.len(), frame.len());
-            let to = if let Verdict::Forward { next } = verdict { next.to_string() } else { String::new() };
-            let by = if [CLIENT, CLIENT6].contains(&to.as_str()) { self.front.1 } else { self.back.1 };
+            let Verdict::Forward { next } = verdict else { panic!("{verdict:?}") };
+            let by = if is_client(next) { self.front.1 } else { self.back.1 };
             assert_eq!(trial.frame[6..12], by, "{sent:?}");
             self.forwarded += 1;
         } else {
@@ -203,9 +218,10 @@ impl Pair {
         self.one.settle();
         self.one.settle();
         assert!(!self.one.is_unsettled());
-        let (one, other) = (self.one_table.words(), self.other_table.words());
+        let (one, other) = (self.one_table.connections(), self.other_table.connections());
         let differing = one.iter().zip(&other).find(|(one, other)| one != other);
         assert_eq!(differing, None, "{sent:?}: the tables differ; forwarded by the program: {fast}");
+        assert_eq!(one.len(), other.len(), "{sent:?}");
         fast
     }
 
@@ -233,4 +249,22 @@ pub(super) fn judge(
     let mut packet = Packet::new(&mut buffer, 256, packet.len());
     let verdict = director.receive(now, datapath.host(), &mut packet);
     (verdict, packet.as_slice().to_vec())
+}
+
+fn is_client(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.octets()[..3] == [10, 1, 0],
+        IpAddr::V6(address) => address.segments()[0] == 0xfd01,
+    }
+}
+
+pub(super) fn destination(forwarding: ForwardingMethod, weight: i32) -> DestinationConfig {
+    DestinationConfig {
+        forwarding,
+        weight,
+        upper_threshold: 0,
+        lower_threshold: 0,
+        tunnel: Tunnel::default(),
+        flags: ConnectionFlags::default(),
+    }
 }
