@@ -51,7 +51,7 @@ impl Director {
         let mut former = BTreeSet::new();
         for index in old.entries_from(0) {
             let Some((connection, unsettled)) =
-                old.entry(index).and_then(|entry| Some((entry.snapshot()?, entry.unsettled())))
+                old.entry(index).and_then(|entry| Some((entry.snapshot()?, entry.status().unsettled())))
             else {
                 continue;
             };
@@ -93,9 +93,9 @@ impl Director {
             {
                 entry.set_unsettled(WITHHELD);
             }
-            if let Some(template) = template_in(&old, index) {
-                controlled.push((new, template));
-            }
+            let template = template_in(&old, index);
+            self.guard(new, protocol, template.is_some());
+            controlled.extend(template.map(|template| (new, template)));
             half_open.push((
                 Reverse(tick(now).0.wrapping_sub(connection.last_seen.0)),
                 new,

@@ -73,15 +73,33 @@ impl Connections {
         Ok(index)
     }
 
-    /// Restarts the timer with `timeout` ticks. The wheel is told only when the end comes nearer; else it finds out
-    /// from the entry when it gets there.
+    /// Restarts the timer with `timeout` ticks.
     pub(crate) fn restart(&mut self, index: EntryIndex, now: Tick, timeout: u32) {
+        let state = self.table.entry(index).map_or(0, |entry| entry.state());
+        self.restart_in(index, now, state, |_| timeout);
+    }
+
+    /// Restarts the timer of a connection that came to `state`, with what `timeout_of` (ticks) says of its state. The wheel is
+    /// told only when the end comes nearer; else it finds out from the entry when it gets there.
+    pub(crate) fn restart_in(
+        &mut self,
+        index: EntryIndex,
+        now: Tick,
+        state: u8,
+        timeout_of: impl Fn(u8) -> u32,
+    ) {
         let Some(entry) = self.table.entry(index) else { return };
-        let shorter = timeout < entry.timeout();
-        entry.set_timeout(timeout);
+        let shorter = entry.follow_state(state, timeout_of);
         entry.touch(now);
         if shorter {
-            self.wheel.schedule(index, now.after(timeout));
+            self.wheel.schedule(index, entry.deadline());
+        }
+    }
+
+    /// The end of a connection may have come nearer without a call of [`Connections::restart`].
+    pub(crate) fn reschedule(&mut self, index: EntryIndex) {
+        if let Some(entry) = self.table.entry(index) {
+            self.wheel.schedule(index, entry.deadline());
         }
     }
 
@@ -94,8 +112,9 @@ impl Connections {
 
     /// From now on all changes are to copies, and no timer runs; returns the timers. `hash_key` is the table's.
     pub(crate) fn begin_trial(&mut self, now: Tick, hash_key: [u64; 2]) -> Wheel {
+        let layout = self.table.layout();
         self.change_memory(hash_key, |lines| match lines {
-            Lines::Real(memory) => Lines::Trial(Copies::of(memory)),
+            Lines::Real(memory) => Lines::Trial(Copies::of(memory, layout)),
             trial => trial,
         });
         self.half_open.begin_trial();
@@ -235,7 +254,9 @@ fn release(
     index: EntryIndex,
 ) {
     let Some(entry) = table.entry(index) else { return };
-    let (destination, flags) = (DestinationIndex(entry.destination()), entry.flags());
+    let destination = DestinationIndex(entry.destination());
+    // The last change of state by a fast path came before this.
+    let flags = entry.close();
     let bound = match flags & flag::INACTIVE {
         _ if entry.is_template() => Bound::Template,
         0 => Bound::Active,

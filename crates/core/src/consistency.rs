@@ -307,9 +307,9 @@ pub(crate) fn check(bench: &Bench) {
         );
     }
     for (index, destination) in director.destinations.iter() {
-        let counted = [destination.active, destination.inactive, destination.persistent];
+        let counted = [destination.active(), destination.inactive(), destination.persistent];
         assert_eq!(counted, counts.remove(&index.0).unwrap_or_default(), "{:?}", destination.id);
-        assert_eq!(destination.references, counted.iter().sum::<u32>());
+        assert_eq!(destination.references(), counted.iter().sum::<u32>());
     }
     assert!(counts.is_empty(), "connections of no destination: {counts:?}");
     for index in connections.table.entries_from(0) {

@@ -69,6 +69,11 @@ impl Defence {
         self.secure_tcp = mode(sysctls, Sysctl::SecureTcp, short) != Mode::Off;
     }
 
+    /// Whether packets that would start a connection may be dropped.
+    pub(crate) const fn may_drop_packets(&self) -> bool {
+        self.packet_rate != 0
+    }
+
     /// Whether this packet, which would start a connection, is to be dropped.
     pub(crate) fn drops_packet(&mut self) -> bool {
         if self.packet_rate == 0 {

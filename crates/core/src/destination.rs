@@ -11,6 +11,7 @@ use crate::estimator::Estimated;
 use crate::explain::Journal;
 use crate::fast_path::DestinationChange;
 use crate::interest::Interest;
+use crate::load::{LoadPlace, SharedLines};
 use crate::service::ServiceIndex;
 use crate::stats::Counters;
 
@@ -50,14 +51,10 @@ pub(crate) struct Destination {
     pub(crate) created: u64,
     /// Place in the service's list: the list is sorted by it, the greatest first.
     pub(crate) serial: u64,
-    /// Active connections.
-    pub(crate) active: u32,
-    /// Inactive connections.
-    pub(crate) inactive: u32,
+    /// Its connections.
+    pub(crate) load: LoadPlace,
     /// Persistence templates.
     pub(crate) persistent: u32,
-    /// Connections and templates that refer to it: never freed before this is 0.
-    pub(crate) references: u32,
     /// Over its upper threshold (IP_VS_DEST_F_OVERLOAD).
     pub(crate) overloaded: bool,
     /// In its service's list, not in the trash (IP_VS_DEST_F_AVAILABLE).
@@ -72,9 +69,24 @@ pub(crate) struct Destination {
 }
 
 impl Destination {
+    /// Active connections.
+    pub(crate) fn active(&self) -> u32 {
+        self.load.get().active()
+    }
+
+    /// Inactive connections.
+    pub(crate) fn inactive(&self) -> u32 {
+        self.load.get().inactive()
+    }
+
     /// Active plus inactive connections.
     pub(crate) fn total(&self) -> u32 {
-        self.active.saturating_add(self.inactive)
+        self.load.get().total()
+    }
+
+    /// Connections and templates that refer to it: never freed before this is 0.
+    pub(crate) fn references(&self) -> u32 {
+        self.total().saturating_add(self.persistent)
     }
 
     /// Whether a scheduler may choose it: weight above 0 and not overloaded.
@@ -109,8 +121,8 @@ impl Destination {
         DestinationInfo {
             id: self.id,
             config: self.config,
-            active: self.active,
-            inactive: self.inactive,
+            active: self.active(),
+            inactive: self.inactive(),
             persistent: self.persistent,
             stats: self.stats.shown(),
         }
@@ -121,7 +133,7 @@ impl Destination {
 type RealServer = (Option<u16>, IpAddr, u16);
 
 /// All destinations, those in the trash included.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Destinations {
     slab: Slab<Destination>,
     /// The available ones by service and identity.
@@ -138,13 +150,15 @@ pub(crate) struct Destinations {
     unsaved: BTreeSet<DestinationIndex>,
     /// Those whose counters have changed since they were kept.
     counted: Vec<DestinationIndex>,
+    /// Where a fast path counts connections, too.
+    shared_loads: Option<SharedLines>,
     last_serial: u64,
     last_created: u64,
     before: Journal<Load>,
 }
 
-/// What connections change of a destination: active, inactive, templates, references, overload.
-type Load = ([u32; 4], bool);
+/// What connections change of a destination: its load, templates, overload.
+type Load = (LoadPlace, u32, bool);
 
 impl Destinations {
     /// The destination at `index`.
@@ -200,10 +214,8 @@ impl Destinations {
             service_id,
             created: self.last_created,
             serial: 0,
-            active: 0,
-            inactive: 0,
+            load: LoadPlace::new(self.shared_loads.as_ref(), index),
             persistent: 0,
-            references: 0,
             overloaded: false,
             available: false,
             all_ports: false,
@@ -304,23 +316,21 @@ impl Destinations {
 
     /// Takes back the changes of the trial.
     pub(crate) fn end_trial(&mut self) {
-        for (index, ([active, inactive, persistent, references], overloaded)) in self.before.end() {
+        for (index, (load, persistent, overloaded)) in self.before.end() {
             if let Some(destination) = self.slab.get_mut(index as usize) {
-                destination.active = active;
-                destination.inactive = inactive;
+                destination.load = load;
                 destination.persistent = persistent;
-                destination.references = references;
                 destination.overloaded = overloaded;
             }
         }
     }
 
-    /// The destination at `index`, whose load is about to change.
+    /// The destination at `index`, whose load is about to change: in a trial a copy of it, since others may see the load itself.
     fn load_mut(&mut self, index: DestinationIndex) -> Option<&mut Destination> {
         let destination = self.slab.get_mut(index.0 as usize)?;
         self.before.keep(index.0, || {
-            let it = &*destination;
-            ([it.active, it.inactive, it.persistent, it.references], it.overloaded)
+            let load = destination.load.set_aside();
+            (load, destination.persistent, destination.overloaded)
         });
         Some(destination)
     }
@@ -328,18 +338,24 @@ impl Destinations {
     /// Counts a connection or template at a destination. Reaching the upper threshold overloads it.
     pub(crate) fn bind(&mut self, index: DestinationIndex, bound: Bound) {
         let Some(destination) = self.load_mut(index) else { return };
-        destination.references += 1;
-        match bound {
-            Bound::Active => destination.active += 1,
-            Bound::Inactive => destination.inactive += 1,
-            Bound::Template => {
-                destination.persistent += 1;
-                return;
-            }
+        if bound == Bound::Template {
+            destination.persistent += 1;
+            return;
         }
+        let total = destination.load.get().enter(bound == Bound::Active);
         let upper = destination.config.upper_threshold;
-        if upper != 0 && destination.total() == upper {
+        if upper != 0 && total == upper {
             destination.overloaded = true;
+            self.note_counted(index);
+        }
+    }
+
+    /// A fast path has counted a connection: thresholds that were set meanwhile are judged.
+    pub(crate) fn judge(&mut self, index: DestinationIndex) {
+        if let Some(destination) = self.get_mut(index)
+            && destination.config.upper_threshold != 0
+        {
+            destination.judge_overload();
             self.note_counted(index);
         }
     }
@@ -348,33 +364,30 @@ impl Destinations {
     /// limit to one less ends the overload.
     pub(crate) fn unbind(&mut self, index: DestinationIndex, bound: Bound) {
         let Some(destination) = self.load_mut(index) else { return };
-        destination.references = destination.references.saturating_sub(1);
-        let counter = match bound {
-            Bound::Active => &mut destination.active,
-            Bound::Inactive => &mut destination.inactive,
-            Bound::Template => &mut destination.persistent,
-        };
-        *counter = counter.saturating_sub(1);
-        if bound != Bound::Template && destination.total().checked_add(1) == Some(destination.lower_limit()) {
+        if bound == Bound::Template {
+            destination.persistent = destination.persistent.saturating_sub(1);
+            return;
+        }
+        let total = destination.load.get().leave(bound == Bound::Active);
+        if total.checked_add(1) == Some(destination.lower_limit()) {
             destination.overloaded = false;
             self.note_counted(index);
         }
     }
 
-    /// An inactive connection becomes active.
-    pub(crate) fn activate(&mut self, index: DestinationIndex) {
-        if let Some(destination) = self.load_mut(index) {
-            destination.inactive = destination.inactive.saturating_sub(1);
-            destination.active += 1;
-        }
+    /// A connection becomes active or inactive.
+    pub(crate) fn set_active(&mut self, index: DestinationIndex, active: bool) {
+        let Some(destination) = self.load_mut(index) else { return };
+        let load = destination.load.get();
+        if active { load.activate() } else { load.deactivate() }
     }
 
-    /// An active connection becomes inactive.
-    pub(crate) fn deactivate(&mut self, index: DestinationIndex) {
-        if let Some(destination) = self.load_mut(index) {
-            destination.active = destination.active.saturating_sub(1);
-            destination.inactive += 1;
+    /// Counts connections in `lines` from now on, by destination index, as far as those go. For a new director.
+    pub(crate) fn share_loads(&mut self, lines: SharedLines) {
+        for (index, destination) in &mut self.slab {
+            destination.load.share(&lines, index as u32);
         }
+        self.shared_loads = Some(lines);
     }
 
     /// Counts at a destination and tells the estimator. Returns its service.
@@ -446,8 +459,11 @@ impl Destinations {
     }
 
     /// Puts in destinations of a former run, each at its index; none is available yet, see [`Destinations::readmit`].
-    pub(crate) fn restore(&mut self, all: Vec<(u32, Destination)>) {
-        for (_, destination) in &all {
+    pub(crate) fn restore(&mut self, mut all: Vec<(u32, Destination)>) {
+        for (index, destination) in &mut all {
+            if let Some(lines) = &self.shared_loads {
+                destination.load.share(lines, *index);
+            }
             self.last_serial = self.last_serial.max(destination.serial);
             self.last_created = self.last_created.max(destination.created);
         }
@@ -499,6 +515,12 @@ impl Destinations {
     #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (DestinationIndex, &Destination)> {
         self.slab.iter().map(|(index, destination)| (DestinationIndex(index as u32), destination))
+    }
+}
+
+impl std::fmt::Debug for Destinations {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Destinations").field("slab", &self.slab).finish_non_exhaustive()
     }
 }
 

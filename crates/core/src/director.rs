@@ -2,6 +2,7 @@
 
 use ipvs_flow::{Layout, MemoryError};
 
+use crate::births::Births;
 use crate::connections::Connections;
 use crate::defence::Defence;
 use crate::destination::{DestinationIndex, Destinations};
@@ -97,6 +98,7 @@ pub struct Director {
     pub(crate) connections: Connections,
     pub(crate) fast_path: Option<Box<dyn FastPath + Send>>,
     pub(crate) unsettled: Unsettled,
+    pub(crate) births: Births,
     pub(crate) drops: Drops,
     /// The entry that is looked at next for room in a full table.
     pub(crate) hand: u32,
@@ -152,6 +154,7 @@ impl Director {
             connections: Connections::new(table, config.half_open_quota, now),
             fast_path: None,
             unsettled: Unsettled::default(),
+            births: Births::default(),
             drops: Drops::default(),
             hand: 0,
             evictions: Default::default(),

@@ -194,29 +194,26 @@ impl Director {
     /// Moves a connection to the state that follows, restarts its timer and keeps the destination's counts.
     pub(crate) fn advance(&mut self, now: Instant, index: EntryIndex, signal: Signal, direction: Direction) {
         let Some(entry) = self.connections.table.entry(index) else { return };
-        let next = signal.next(entry.state(), direction, self.defence.secure_tcp, &self.timeouts);
-        let inactive = entry.flags() & flag::INACTIVE != 0;
-        let before = entry.state();
-        let changes = next.state != before;
-        if changes {
-            entry.set_state(next.state);
-            if next.active == inactive {
-                entry.set_flags(entry.flags() ^ flag::INACTIVE);
-                let destination = DestinationIndex(entry.destination());
-                if next.active {
-                    self.destinations.activate(destination);
-                } else {
-                    self.destinations.deactivate(destination);
-                }
-            }
-            self.follow_handshake(index, signal.protocol(), before, next.state);
+        let next = |state| signal.next(state, direction, self.defence.secure_tcp);
+        let moved = entry.advance(|state| {
+            let next = next(state);
+            (next.state, next.active)
+        });
+        let assures = next(moved.from).assures;
+        let changes = moved.from != moved.to;
+        if let Some(active) = moved.activity {
+            self.destinations.set_active(DestinationIndex(entry.destination()), active);
         }
-        if next.assures && self.connections.has_control() {
+        if changes {
+            self.follow_handshake(index, signal.protocol(), moved.from, moved.to);
+        }
+        if assures && self.connections.has_control() {
             self.assure(index);
         }
-        self.connections.restart(index, tick(now), next.timeout);
+        let timeouts = &self.timeouts;
+        self.connections.restart_in(index, tick(now), moved.to, |state| signal.timeout(state, timeouts));
         self.unsettle(index, changes);
-        if next.assures {
+        if assures {
             self.release(index);
         }
     }

@@ -1,5 +1,5 @@
-//! A forwarder beside the director (the XDP program), which forwards packets of established connections by the same
-//! connection table: what it counted, and to which destinations it may forward.
+//! A forwarder beside the director (the XDP program), which forwards packets of known connections by the same connection
+//! table and moves them from state to state: what it counted, whose end came nearer, and to which destinations it may forward.
 //!
 //! It forwards only to destinations that are available. A connection's destination that is not is seen by the director
 //! in the packets that then come here.
@@ -7,14 +7,18 @@
 use core::fmt::Debug;
 use std::net::IpAddr;
 
-use ipvs_flow::steady::{TIMEOUTS, UDP_TIMEOUT};
+use ipvs_flow::steady::{BIRTHS, SECURE_TCP, TIMEOUTS, UDP_TIMEOUT};
 use ipvs_flow::tcp;
-use ipvs_flow::{EntryIndex, EntryRef};
+use ipvs_flow::{EntryIndex, EntryRef, Status};
 
+pub use ipvs_flow::event::Event as FastPathEvent;
+
+use crate::births::Choices;
 use crate::command::Command;
 use crate::connections::flag;
 use crate::destination::DestinationIndex;
 use crate::director::Director;
+use crate::load::SharedLines;
 use crate::persistence::is_assured;
 use crate::protocol::TCP;
 use crate::stats::Counters;
@@ -24,7 +28,7 @@ use crate::stats::Counters;
 const MOST_TURNS: u32 = 8;
 
 /// Mark of connections that are the director's until [`Director::release`].
-pub(crate) const WITHHELD: u8 = u8::MAX;
+pub(crate) const WITHHELD: u8 = Status::GREATEST_MARK;
 
 /// Connections whose packets must not be forwarded by the fast path yet.
 #[derive(Debug, Default)]
@@ -53,17 +57,57 @@ impl Unsettled {
 
 /// A forwarder beside the director.
 pub trait FastPath: Debug {
-    /// What it counted at a destination since the last call (no connections: those the director makes).
+    /// What it counted at a destination since the last call (of connections those that it began).
     fn take(&mut self, destination: u32) -> Counters;
 
     /// Its running counters at a destination as of the last [`FastPath::take`]: packets in, bytes in, packets out, bytes
-    /// out.
-    fn taken(&self, _destination: u32) -> [u64; 4] {
-        [0; 4]
+    /// out, connections.
+    fn taken(&self, _destination: u32) -> [u64; 5] {
+        [0; 5]
     }
 
     /// From now on it forwards no packet to the destination, until the destination is offered again.
     fn revoke(&mut self, destination: u32);
+
+    /// What happened to connections, in the order of each processor.
+    fn next_event(&mut self) -> Option<FastPathEvent> {
+        None
+    }
+
+    /// From now on it begins connections of the service `service` (any number) by these choices. `false`: it does not.
+    fn publish(&mut self, _service: u32, _choices: &Choices) -> bool {
+        false
+    }
+
+    /// From now on it begins no connections of the service. Returns how many choices of a sequence were made, less whole rounds.
+    fn withdraw(&mut self, _service: u32) -> u32 {
+        0
+    }
+
+    /// Makes the next choice of a service's sequence; its place.
+    fn make_choice(&mut self, _service: u32) -> Option<u32> {
+        None
+    }
+
+    /// The place of the choice that [`FastPath::make_choice`] would make. Nothing changes.
+    fn next_choice(&self, _service: u32) -> Option<u32> {
+        None
+    }
+
+    /// How many entries of the connection table it can take for connections to begin.
+    fn wanted_entries(&mut self) -> u32 {
+        0
+    }
+
+    /// Gives it an entry. `false`: it does not take it.
+    fn set_aside(&mut self, _entry: u32) -> bool {
+        false
+    }
+
+    /// Where it counts the connections of destinations; `None` if it moves none from state to state.
+    fn loads(&self) -> Option<SharedLines> {
+        None
+    }
 }
 
 /// A destination that the fast path may forward to from now on, or no longer.
@@ -78,6 +122,9 @@ pub struct DestinationChange {
 impl Director {
     /// Has a forwarder beside this director from now on.
     pub fn set_fast_path(&mut self, fast_path: Box<dyn FastPath + Send>) {
+        if let Some(loads) = fast_path.loads() {
+            self.destinations.share_loads(loads);
+        }
         self.fast_path = Some(fast_path);
     }
 
@@ -99,25 +146,29 @@ impl Director {
         changes
     }
 
-    /// Timeouts of states in ticks, by the places of `ipvs_flow::steady`.
+    /// Timeouts of states in ticks and what else decides about states, by the places of `ipvs_flow::steady`.
     pub fn state_timeouts(&self) -> [u32; TIMEOUTS] {
         let mut timeouts = [0; TIMEOUTS];
         for (timeout, state) in timeouts.iter_mut().zip(tcp::State::ALL) {
             *timeout = self.timeouts.tcp(state);
         }
         timeouts[UDP_TIMEOUT] = self.timeouts.udp();
+        timeouts[SECURE_TCP] = u32::from(self.defence.secure_tcp);
+        timeouts[BIRTHS] = u32::from(self.may_be_begun());
         timeouts
     }
 
     /// The daemon has sent what packets so far became. Connections that they changed are the fast path's from now on, if
     /// no more packets of theirs came since the last call (those would be overtaken), or after a few calls.
     pub fn settle(&mut self) {
+        self.publish_choices();
+        self.follow_fast_path();
         let (unsettled, table) = (&mut self.unsettled, &self.connections.table);
         let (turn, mark) = (unsettled.turn, unsettled.mark());
         unsettled.connections.retain(|&(index, since)| {
-            let pending = |entry: &EntryRef<'_>| !matches!(entry.unsettled(), 0 | WITHHELD);
+            let pending = |entry: &EntryRef<'_>| !matches!(entry.status().unsettled(), 0 | WITHHELD);
             let Some(entry) = table.entry(index).filter(pending) else { return false };
-            let wait = entry.unsettled() == mark && turn.wrapping_sub(since) < MOST_TURNS;
+            let wait = entry.status().unsettled() == mark && turn.wrapping_sub(since) < MOST_TURNS;
             if !wait {
                 entry.set_unsettled(0);
             }
@@ -137,15 +188,28 @@ impl Director {
             return;
         }
         let Some(entry) = self.connections.table.entry(index) else { return };
-        if entry.unsettled() == WITHHELD {
+        let mark = entry.status().unsettled();
+        if mark == WITHHELD {
             return;
         }
-        let already = entry.unsettled() != 0;
+        let already = mark != 0;
         if changes && !already {
             self.unsettled.connections.push((index, self.unsettled.turn));
         }
         if changes || already {
             entry.set_unsettled(self.unsettled.mark());
+        }
+    }
+
+    /// Keeps changes of a new connection's state from the fast path if they have effects that only the director sees: its
+    /// template is assured, it leaves a queue of half-open ones.
+    pub(crate) fn guard(&self, index: EntryIndex, protocol: u8, templated: bool) {
+        let queued = protocol == TCP && self.config.half_open_quota > 0;
+        if self.fast_path.is_some()
+            && (templated || queued)
+            && let Some(entry) = self.connections.table.entry(index)
+        {
+            entry.guard();
         }
     }
 
@@ -172,7 +236,7 @@ impl Director {
     /// Takes back [`Director::withhold_until_assured`]: the packet that ended the need is on its way.
     pub(crate) fn release(&mut self, index: EntryIndex) {
         let Some(entry) = self.connections.table.entry(index) else { return };
-        if entry.unsettled() == WITHHELD {
+        if entry.status().unsettled() == WITHHELD {
             entry.set_unsettled(0);
             self.unsettle(index, true);
         }
@@ -191,6 +255,7 @@ impl Director {
         ) {
             self.collect();
         }
+        self.follow_fast_path();
     }
 
     /// A destination goes out of service: the last that the fast path counted belongs to it still.
@@ -245,7 +310,8 @@ mod tests {
         let new =
             NewConnection { key, destination: 0, destination_port: 3, flags: 0, state: 0, timeout: 1000 };
         let index = director.connections.insert(Tick(0), &new).unwrap();
-        let mark = |director: &Director| director.connections.table.entry(index).unwrap().unsettled();
+        let mark =
+            |director: &Director| director.connections.table.entry(index).unwrap().status().unsettled();
         director.unsettle(index, true);
         director.withhold(index);
         for _ in 0..600 {

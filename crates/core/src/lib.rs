@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod adopt;
+mod births;
 mod bypass;
 mod command;
 mod connections;
@@ -34,6 +35,7 @@ mod icmp;
 mod interest;
 mod ip_options;
 mod ipsec;
+mod load;
 mod marks;
 mod memory;
 mod orphans;
@@ -65,6 +67,7 @@ mod unowned;
 mod verdict;
 
 pub use adopt::Adopted;
+pub use births::Choices;
 pub use command::{
     Command, ConnectionFlags, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, DropCount,
     EngineData, ForwardingMethod, Info, MarkTarget, Reply, ServiceConfig, ServiceFlags, ServiceId,
@@ -74,11 +77,12 @@ pub use director::{Config, Director};
 pub use error::Error;
 pub use error_limits::ErrorLimits;
 pub use explain::{Fact, Question, Step};
-pub use fast_path::{DestinationChange, FastPath};
+pub use fast_path::{DestinationChange, FastPath, FastPathEvent};
 pub use helper::{HelperInfo, helpers};
 pub use host::{AddressKind, Host, NextHop, Reachability};
 pub use interest::{Interest, InterestChange};
 pub use ipvs_flow::MemoryError;
+pub use load::SharedLines;
 pub use marks::{MOST_MARK_RULES, MOST_PORT_RANGES, MarkRule, PortRange};
 pub use memory::TableMemory;
 pub use packet::{Hook, Packet};

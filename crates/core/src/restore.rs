@@ -10,6 +10,7 @@ use crate::estimator::Estimated;
 use crate::half_open;
 use crate::helper::Choice;
 use crate::interest::Interest;
+use crate::load::LoadPlace;
 use crate::persistence_engine;
 use crate::saved::{Counted, Latest, Saved, SavedCounters, SavedDestination, SavedService};
 use crate::scheduler::{self, Change};
@@ -126,6 +127,7 @@ impl Director {
         }
         self.interests.hold(Interest::of_service(&service.id, service.uses_all_ports()));
         self.services.start_upkeep(index, now);
+        self.births.expect(index);
     }
 
     /// Goes on counting where a former run ended. Call it behind [`Director::restore`] and [`Director::adopt`]; what is
@@ -172,10 +174,8 @@ fn of_record(saved: &SavedDestination) -> Destination {
         service_id: saved.service,
         created: saved.created,
         serial: saved.serial,
-        active: 0,
-        inactive: 0,
+        load: LoadPlace::new(None, saved.index),
         persistent: 0,
-        references: 0,
         overloaded: false,
         available: false,
         all_ports: saved.all_ports,

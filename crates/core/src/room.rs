@@ -25,7 +25,11 @@ impl Director {
     /// it controls.
     pub(crate) fn make_room(&mut self, service: ServiceIndex, one_packet: bool) {
         let persistent = self.services.get(service).is_some_and(|service| service.is_persistent());
-        let needed = u32::from(!one_packet) + u32::from(persistent);
+        self.make_room_for(u32::from(!one_packet) + u32::from(persistent));
+    }
+
+    /// Makes room for so many entries.
+    pub(crate) fn make_room_for(&mut self, needed: u32) {
         let (capacity, mut looked_at) = (self.connections.table.capacity(), 0);
         while self.connections.table.len() + needed > capacity && looked_at < LOOKED_AT.min(capacity) {
             looked_at += 1;

@@ -87,8 +87,8 @@ pub struct SavedCounters {
     /// The same at the last zeroing.
     pub base: Counters,
     /// Of a destination: what the fast path's running counters were when they were added to `running`, in the order packets in,
-    /// bytes in, packets out, bytes out.
-    pub taken: [u64; 4],
+    /// bytes in, packets out, bytes out, connections.
+    pub taken: [u64; 5],
     /// Of a destination: it is over its upper threshold.
     pub overloaded: bool,
 }
@@ -162,7 +162,7 @@ impl Director {
         all.extend(destinations.into_iter().filter_map(|index| {
             let destination = self.destinations.get(index)?;
             let (running, base) = destination.stats.kept();
-            let taken = self.fast_path.as_ref().map_or([0; 4], |it| it.taken(index.0));
+            let taken = self.fast_path.as_ref().map_or([0; 5], |it| it.taken(index.0));
             let of = Counted::Destination(index.0, destination.created);
             Some((of, SavedCounters { running, base, taken, overloaded: destination.overloaded }))
         }));

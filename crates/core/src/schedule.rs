@@ -158,6 +158,9 @@ impl Director {
         if self.trial.is_some() {
             return self.try_choice(service, flow);
         }
+        if let Some(shared) = self.shared_choice(service) {
+            return Some(shared);
+        }
         let service = self.services.get_mut(service)?;
         service.schedule(&self.destinations, &self.sysctls, flow)
     }
@@ -188,6 +191,7 @@ impl Director {
                 timeout: ticks(UNSET_TIMEOUT),
             },
         )?;
+        self.guard(entry, protocol, route.template.is_some());
         self.unsettle(entry, true);
         self.destinations.bind(route.destination, Bound::Inactive);
         if let Some(template) = route.template {
@@ -257,7 +261,7 @@ impl Director {
     }
 
     /// The flags of a new connection to a destination.
-    fn connection_flags(&self, index: DestinationIndex) -> u16 {
+    pub(crate) fn connection_flags(&self, index: DestinationIndex) -> u16 {
         let method = self.destinations.get(index).map_or(0, |destination| destination.config.forwarding.0);
         let output = if method == ForwardingMethod::MASQUERADE.0 { 0 } else { flag::NO_OUTPUT };
         u16::from(method) & flag::METHOD | output | flag::INACTIVE

@@ -92,7 +92,7 @@ impl Trash {
         }
         let mut freed = Vec::new();
         self.entries.retain(|_, entry| {
-            if destinations.get(entry.index).is_some_and(|destination| destination.references > 0) {
+            if destinations.get(entry.index).is_some_and(|destination| destination.references() > 0) {
                 return true;
             }
             match entry.idle_since {

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use ipvs_core::{
-    Command, Config, Counters, DestinationChange, DestinationId, Director, FastPath, ForwardingMethod, Reply,
-    ServiceFlags, ServiceId, TableMemory,
+    Command, Config, Counters, DestinationChange, DestinationId, Director, FastPath, FastPathEvent,
+    ForwardingMethod, Reply, ServiceFlags, ServiceId, TableMemory,
 };
 use ipvs_flow::{Layout, Line, Table, Tick};
 use rig::{Family, Rig};
@@ -18,6 +18,7 @@ use rig::{Family, Rig};
 struct Seen {
     waiting: HashMap<u32, Counters>,
     revoked: Vec<u32>,
+    shortened: Vec<u32>,
 }
 
 /// What the forwarder would be, by a test's hand.
@@ -31,6 +32,10 @@ impl FastPath for Beside {
 
     fn revoke(&mut self, destination: u32) {
         self.0.lock().unwrap().revoked.push(destination);
+    }
+
+    fn next_event(&mut self) -> Option<FastPathEvent> {
+        self.0.lock().unwrap().shortened.pop().map(FastPathEvent::Shortened)
     }
 }
 
@@ -113,10 +118,13 @@ impl AsRef<[Line]> for Lines {
 
 /// A director in memory that the test sees, too.
 fn rig_in(capacity: u32) -> (Rig, Lines) {
-    let TableMemory::Heap(lines) = TableMemory::heap(capacity).unwrap() else { panic!() };
+    rig_with(Config { capacity, ..Config::default() })
+}
+
+fn rig_with(config: Config) -> (Rig, Lines) {
+    let TableMemory::Heap(lines) = TableMemory::heap(config.capacity).unwrap() else { panic!() };
     let lines = Lines(Arc::new(lines.into_vec()));
-    let mut rig = Rig::new(capacity);
-    let config = Config { capacity, ..Config::default() };
+    let mut rig = Rig::new(config.capacity);
     rig.director =
         Director::in_memory(config, rig.now, TableMemory::Shared(Box::new(lines.clone()))).unwrap();
     rig.director.set_fast_path(Box::new(Beside::default()));
@@ -151,7 +159,7 @@ fn a_connection_is_left_to_it_when_no_packet_can_be_overtaken() {
     let packet = rig::udp((family.client(), 4000), (family.vip(), 80), b"x", 64);
     // The first entry's mark.
     let first = (Layout::for_capacity(CAPACITY).unwrap().lines() - CAPACITY) as usize;
-    let mark = || lines.as_ref()[first].to_words()[10] >> 24;
+    let mark = || lines.as_ref()[first].to_words()[10] >> 24 & 0xf;
     let turn = |rig: &mut Rig, packets: u32| {
         for _ in 0..packets {
             rig.receive(&packet);
@@ -199,7 +207,7 @@ fn a_persistent_datagram_connection_is_the_directors_until_its_server_has_answer
     };
     let marked = |port: u16| {
         let table = Table::attach(&lines.0[..]).unwrap();
-        table.entry(of(port)).unwrap().unsettled() != 0
+        table.entry(of(port)).unwrap().status().unsettled() != 0
     };
     let settle = |rig: &mut Rig| (0..20).for_each(|_| rig.director.settle());
     let question = |port| rig::udp((family.client(), port), (family.vip(), 80), b"x", 64);
@@ -214,4 +222,49 @@ fn a_persistent_datagram_connection_is_the_directors_until_its_server_has_answer
     rig.receive(&question(4001));
     settle(&mut rig);
     assert!(!marked(4001));
+}
+
+/// A connection that the forwarder moved to a state with a shorter timeout ends when that says.
+#[test]
+fn an_end_that_came_nearer_beside_it_is_learnt() {
+    let (mut rig, lines) = rig_in(4);
+    let beside = Beside::default();
+    rig.director.set_fast_path(Box::new(beside.clone()));
+    let family = Family::V4;
+    let service = rig.service(family, 17, "rr");
+    rig.destination(service, family.server(1), ForwardingMethod::MASQUERADE, 1);
+    rig.receive(&rig::udp((family.client(), 4000), (family.vip(), 80), b"x", 64));
+    let table = Table::attach(&lines.0[..]).unwrap();
+    let index = table.entries_from(0).next().unwrap();
+    let entry = table.entry(index).unwrap();
+    assert!(entry.follow_state(entry.state(), |_| ipvs_flow::ticks(10)));
+    beside.0.lock().unwrap().shortened.push(index.0);
+    rig.director.settle();
+    assert!(rig.director.poll_timeout().unwrap() < rig.now + std::time::Duration::from_secs(11));
+    rig.advance(std::time::Duration::from_secs(11));
+    assert!(rig.connections().is_empty());
+}
+
+/// States that have more effects than counts are the director's: of connections with a template, and with a quota.
+#[test]
+fn changes_of_state_with_more_effects_are_kept_from_it() {
+    let family = Family::V4;
+    for (protocol, quota, persistent, guarded) in
+        [(6, 0, false, false), (6, 0, true, true), (6, 9, false, true), (17, 9, false, false)]
+    {
+        let config = Config { capacity: 4, half_open_quota: quota, ..Config::default() };
+        let (mut rig, lines) = rig_with(config);
+        let flags = if persistent { ServiceFlags::PERSISTENT } else { 0 };
+        let service = ServiceId::Address { protocol, address: family.vip(), port: 80 };
+        rig.execute(Command::AddService(service, rig::round_robin(flags)));
+        rig.destination(service, family.server(1), ForwardingMethod::MASQUERADE, 1);
+        let (from, to) = ((family.client(), 4000), (family.vip(), 80));
+        let packet =
+            if protocol == 6 { rig::tcp(from, to, "S", b"", 64) } else { rig::udp(from, to, b"x", 64) };
+        rig.receive(&packet);
+        let table = Table::attach(&lines.0[..]).unwrap();
+        let connection = table.entries_from(0).map(|index| table.entry(index).unwrap());
+        let connection = connection.into_iter().find(|entry| !entry.is_template()).unwrap();
+        assert_eq!(connection.status().is_guarded(), guarded, "{protocol} {quota} {persistent}");
+    }
 }

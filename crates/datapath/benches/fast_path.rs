@@ -11,11 +11,13 @@ mod namespace;
 
 use std::path::Path;
 
-use aya::maps::Array;
+use aya::maps::{Array, HashMap};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
+use ipvs_flow::pick::{self, Rule, Slot};
+use ipvs_flow::steady::{BIRTHS, SECURE_TCP};
 use ipvs_flow::way::{self, Way};
-use ipvs_flow::{Address, HeapTable, Key, Layout, Line, NewConnection, Tick};
+use ipvs_flow::{Address, HeapTable, Key, Layout, Line, NewConnection, RING_LINES, Ring, Tick};
 use namespace::{Namespace, join};
 
 const ROUNDS: usize = 9;
@@ -27,6 +29,10 @@ const REDIRECT: u32 = 4;
 const TX: u32 = 3;
 const DESTINATIONS: u32 = 16;
 const TIMEOUT: u32 = 1000;
+const ACK: u8 = 0x10;
+const SYN: u8 = 0x02;
+/// Connections that are begun in a round, and entries set aside for that.
+const BIRTHS_EACH: u32 = 8000;
 
 /// Kinds of packets.
 const KINDS: [(&str, bool, bool); 3] =
@@ -54,12 +60,19 @@ struct Setup {
     flows: u32,
     front: Interface,
     back: Interface,
+    /// Where the next run's flows begin.
+    random: u32,
 }
 
 impl Setup {
     fn new(object: &[u8], flows: u32, direct: bool, director: &Namespace) -> Self {
+        Self::with(object, (flows, flows), direct, director)
+    }
+
+    /// With a table of another capacity.
+    fn with(object: &[u8], (flows, capacity): (u32, u32), direct: bool, director: &Namespace) -> Self {
         let (front, back) = (interface(director, "d0"), interface(director, "d1"));
-        let table = HeapTable::allocate(flows, HASH_KEY).unwrap();
+        let table = HeapTable::allocate(capacity, HASH_KEY).unwrap();
         for flow in 0..flows {
             let key = Key {
                 ipv6: false,
@@ -81,13 +94,18 @@ impl Setup {
             };
             table.insert(&new, Tick(0)).unwrap();
         }
-        let layout = Layout::for_capacity(flows).unwrap();
+        let layout = Layout::for_capacity(capacity).unwrap();
         let constants = constants(layout);
         let processors = aya::util::nr_cpus().unwrap() as u32;
         let mut ebpf = EbpfLoader::new()
             .override_global("CONSTANTS", &constants, true)
             .map_max_entries("connections", layout.lines())
             .map_max_entries("ways", DESTINATIONS)
+            .map_max_entries("loads", DESTINATIONS)
+            .map_max_entries("events", RING_LINES * processors)
+            .map_max_entries("grants", RING_LINES * processors)
+            .map_max_entries("picks", 1)
+            .map_max_entries("pick_slots", 1)
             .map_max_entries("traffic", DESTINATIONS * processors)
             .load(object)
             .unwrap();
@@ -107,7 +125,9 @@ impl Setup {
         let mut ways: Array<_, [u32; 16]> = ebpf.map_mut("ways").unwrap().try_into().unwrap();
         ways.set(3, line.to_words(), 0).unwrap();
         let mut timeouts: Array<_, [u32; 16]> = ebpf.map_mut("timeouts").unwrap().try_into().unwrap();
-        timeouts.set(0, [TIMEOUT; 16], 0).unwrap();
+        let mut all = [TIMEOUT; 16];
+        all[SECURE_TCP] = 0;
+        timeouts.set(0, all, 0).unwrap();
         let mut ports: Array<_, [u8; 12]> = ebpf.map_mut("ports").unwrap().try_into().unwrap();
         for port in [&front, &back] {
             let mut value = [0; 12];
@@ -120,7 +140,7 @@ impl Setup {
             let program: &mut Xdp = ebpf.program_mut(name).unwrap().try_into().unwrap();
             program.load().unwrap();
         }
-        Self { ebpf, flows, front, back }
+        Self { ebpf, flows, front, back, random: 0x9e37_79b9 }
     }
 
     fn forwarded(&mut self) -> u64 {
@@ -128,22 +148,76 @@ impl Setup {
         traffic.iter().map(|line| line.unwrap()).map(|line| line[0] + line[2]).sum()
     }
 
+    /// Makes the program choose destination 3, and sets entries aside on all processors from `first` on.
+    fn expect_births(&mut self, first: u32) {
+        let mut set = |name: &str, lines: &[Line]| {
+            let mut map: Array<_, [u32; 16]> = self.ebpf.map_mut(name).unwrap().try_into().unwrap();
+            for (number, line) in lines.iter().enumerate() {
+                map.set(number as u32, line.to_words(), 0).unwrap();
+            }
+        };
+        let zeroed = |count: u32| (0..count).map(|_| Line::zeroed()).collect::<Vec<Line>>();
+        let processors = aya::util::nr_cpus().unwrap() as u32;
+        let (picks, slots) = (zeroed(1), zeroed(1));
+        let slot = Slot { destination: 3, port: 8080, flags: 0x100 };
+        (0..2).for_each(|number| pick::write_slot(&slots, number, slot));
+        pick::write(&picks[0], Rule::Sequence, 0, 2, 0);
+        set("picks", &picks);
+        set("pick_slots", &slots);
+        set("events", &zeroed(RING_LINES * processors));
+        let grants = zeroed(RING_LINES * processors);
+        for processor in 0..processors {
+            let ring = Ring::at(&grants, processor * RING_LINES);
+            (0..BIRTHS_EACH).for_each(|number| {
+                assert!(ring.push(first + processor * BIRTHS_EACH + number));
+            });
+        }
+        set("grants", &grants);
+        let mut timeouts: Array<_, [u32; 16]> = self.ebpf.map_mut("timeouts").unwrap().try_into().unwrap();
+        let mut all = [TIMEOUT; 16];
+        (all[SECURE_TCP], all[BIRTHS]) = (0, 1);
+        timeouts.set(0, all, 0).unwrap();
+        let mut key = [0u8; 20];
+        key[..2].copy_from_slice(&6u16.to_ne_bytes());
+        key[2..4].copy_from_slice(&80u16.to_be_bytes());
+        key[4..].copy_from_slice(&std::net::Ipv4Addr::from(VIP).to_ipv6_mapped().octets());
+        let mut services: HashMap<_, [u8; 20], u32> =
+            self.ebpf.map_mut("pick_of").unwrap().try_into().unwrap();
+        services.insert(key, 0, 0).unwrap();
+    }
+
+    fn begun(&mut self) -> u64 {
+        let traffic: Array<_, [u64; 8]> = self.ebpf.map_mut("traffic").unwrap().try_into().unwrap();
+        traffic.iter().map(|line| line.unwrap()[4]).sum()
+    }
+
     /// Mean nanoseconds of a run of `program`.
     fn run(&mut self, program: &str, out: bool, expected: u32) -> f64 {
+        self.run_with(program, out, expected, (self.flows, ACK, REPEAT))
+    }
+
+    fn run_with(
+        &mut self,
+        program: &str,
+        out: bool,
+        expected: u32,
+        (flows, flags, repeat): (u32, u8, u32),
+    ) -> f64 {
         let ingress = if out { &self.back } else { &self.front };
         let (other, port) = if out { (SERVER, 8080u32) } else { (VIP, 80) };
         let h = ingress.hardware;
         let hardware = [[h[0], h[1], h[2], h[3]], [h[4], h[5], 2, 0], [0, 0, 0, 9]].map(u32::from_ne_bytes);
         let [x, y, z] = hardware;
         let index = ingress.index;
-        let plan = [0x9e37_79b9, self.flows - 1, u32::from(out), u32::from_ne_bytes(other), port, x, y, z];
+        self.random = self.random.wrapping_mul(0x9e37_79b1).wrapping_add(1) | 1;
+        let plan = [self.random, flows - 1, u32::from(out), u32::from_ne_bytes(other), port, x, y, z];
         let mut plans: Array<_, [u32; 8]> = self.ebpf.map_mut("plan").unwrap().try_into().unwrap();
         plans.set(0, plan, 0).unwrap();
         let mut frame = vec![0u8; 64];
         frame[12..16].copy_from_slice(&[8, 0, 0x45, 0]);
         frame[16..18].copy_from_slice(&50u16.to_be_bytes());
         frame[20] = 0x40;
-        (frame[23], frame[46], frame[47]) = (6, 0x50, 0x10);
+        (frame[23], frame[46], frame[47]) = (6, 0x50, flags);
         let words = [0, frame.len() as u32, 0, index, 0, 0];
         let context: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
         let program: &mut Xdp = self.ebpf.program_mut(program).unwrap().try_into().unwrap();
@@ -151,7 +225,7 @@ impl Setup {
             .test_run(TestRunOptions {
                 data_in: Some(&frame),
                 ctx_in: Some(&context),
-                repeat: REPEAT,
+                repeat,
                 ..TestRunOptions::new()
             })
             .unwrap();
@@ -192,7 +266,29 @@ fn main() {
     });
 }
 
+/// New connections in a table that is half full.
+fn measure_births(object: &[u8], director: &Namespace) {
+    let mut setup = Setup::with(object, (1 << 19, 1 << 20), false, director);
+    let (mut net, mut next) = (Vec::new(), 1 << 19);
+    let processors = aya::util::nr_cpus().unwrap() as u32;
+    for _ in 0..ROUNDS {
+        let flows = (1 << 24, SYN, BIRTHS_EACH);
+        let make = setup.run_with("make", false, TX, flows);
+        setup.expect_births(next);
+        next += BIRTHS_EACH * processors;
+        let before = setup.begun();
+        let both = setup.run_with("make_and_forward", false, REDIRECT, flows);
+        // One in 32 flows is one of those that are there, and one packet wakes the daemon.
+        let begun = setup.begun() - before;
+        assert!(begun >= u64::from(BIRTHS_EACH) * 9 / 10, "{begun}");
+        net.push((both - make) * f64::from(BIRTHS_EACH) / begun as f64);
+    }
+    let figure = median(&mut net);
+    println!("new connections, rr, masquerading: {figure} ns each");
+}
+
 fn measure(object: &[u8], director: &Namespace) {
+    measure_births(object, director);
     let mut plain = Setup::new(object, 1, false, director);
     let program: &mut Xdp = plain.ebpf.program_mut("make_and_forward").unwrap().try_into().unwrap();
     let info = program.info().unwrap();

@@ -64,7 +64,8 @@ pub(crate) fn prepare(options: &Options) -> Result<Datapath, OpenError> {
     let fast_path = match layout {
         Some((options, layout)) => {
             let maps = program.take_shared_maps()?;
-            let mapped = FastPath::new(options, layout, maps);
+            let pick_of = program.take_pick_of()?;
+            let mapped = FastPath::new(options, layout, maps, pick_of);
             Some(mapped.map_err(|source| OpenError::Memory {
                 what: "the connection table",
                 mebibytes: (layout.bytes() >> 20) as u32 + 1,

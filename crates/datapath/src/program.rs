@@ -13,7 +13,7 @@ use aya::{Ebpf, EbpfError, EbpfLoader};
 use ipvs_flow::Layout;
 use ipvs_flow::steady::TIMEOUTS;
 
-use crate::fast_path::{SharedMaps, traffic_entries};
+use crate::fast_path::{PickOf, SharedMaps, picks, ring_lines, traffic_entries};
 use crate::netlink::HardwareAddress;
 use crate::pins::PinnedLink;
 use crate::syn_filter::Stage;
@@ -64,7 +64,7 @@ const BEFORE_IPV6: u32 = 32;
 const BEFORE_IPV4: u32 = 128;
 
 impl Endpoint {
-    fn key(&self) -> EndpointKey {
+    pub(crate) fn key(&self) -> EndpointKey {
         let mut key = [0; 20];
         key[..2].copy_from_slice(&self.protocol.to_ne_bytes());
         key[2..4].copy_from_slice(&self.port.to_be_bytes());
@@ -147,6 +147,11 @@ impl Program {
                 .override_global("CONSTANTS", constants, true)
                 .map_max_entries("connections", layout.lines_with_words_beside())
                 .map_max_entries("ways", options.destinations)
+                .map_max_entries("loads", options.destinations)
+                .map_max_entries("events", ring_lines())
+                .map_max_entries("grants", ring_lines())
+                .map_max_entries("picks", picks::SERVICES)
+                .map_max_entries("pick_slots", picks::SLOT_LINES)
                 .map_max_entries("traffic", traffic_entries(options));
         }
         let mut ebpf = loader.load(OBJECT).map_err(|error| match &error {
@@ -198,7 +203,21 @@ impl Program {
             Some(Map::Array(map)) => Ok(map),
             _ => Err(OpenError::Load { reason: format!("the object has no array map {name}") }),
         };
-        Ok(SharedMaps { connections: take("connections")?, ways: take("ways")?, traffic: take("traffic")? })
+        Ok(SharedMaps {
+            connections: take("connections")?,
+            ways: take("ways")?,
+            traffic: take("traffic")?,
+            loads: take("loads")?,
+            events: take("events")?,
+            picks: take("picks")?,
+            pick_slots: take("pick_slots")?,
+            grants: take("grants")?,
+        })
+    }
+
+    /// The map of services whose choices the program makes; once.
+    pub(crate) fn take_pick_of(&mut self) -> Result<PickOf, OpenError> {
+        map(&mut self.ebpf, "pick_of")
     }
 
     /// Tells the program of an attached interface, and whether frames may leave by it from the program.

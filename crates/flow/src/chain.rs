@@ -10,7 +10,7 @@
 //! finds the lock taken before or the count of moves changed after its walk, and walks again.
 
 use crate::{
-    EntryIndex, EntryRef,
+    EntryIndex, EntryRef, Gap,
     layout::{HEADER_LINES, Layout},
     line::{Line, Memory},
     sync::{Ordering, fence, load_contended, lock_taken, lock_to_release, spin_loop},
@@ -24,7 +24,7 @@ pub(crate) const NEXT: u32 = (1 << 23) - 1;
 const MOVE: u32 = 1 << 23;
 const MOVES: u32 = 0xff << 23;
 /// Control word of a hash line: a writer is at work.
-const LOCK: u32 = 1 << 31;
+pub(crate) const LOCK: u32 = 1 << 31;
 /// Walks of a reader that writers keep disturbing, before it gives up.
 const WALKS: u32 = if cfg!(loom) { 2 } else { 16 };
 
@@ -33,6 +33,8 @@ pub(crate) struct Chain<'t, M> {
     memory: &'t M,
     layout: Layout,
     head: &'t Line,
+    /// The head's number in the memory.
+    number: u32,
     tag: u32,
 }
 
@@ -68,12 +70,14 @@ impl<'t, M: Memory> Chain<'t, M> {
     /// The chain of `hash`.
     #[inline(always)]
     pub(crate) fn of(memory: &'t M, layout: Layout, hash: u64) -> Option<Self> {
-        let head = memory.line(HEADER_LINES + Self::number(layout, hash))?;
+        let number = HEADER_LINES + Self::number(layout, hash);
+        let head = memory.line(number)?;
         // The tag is the hash's top bits, the line's number its low bits: they are independent.
         Some(Chain {
             memory,
             layout,
             head,
+            number,
             tag: (hash >> 32) as u32 >> layout.index_bits << layout.index_bits,
         })
     }
@@ -180,6 +184,7 @@ impl<'t, M: Memory> Chain<'t, M> {
     }
 
     /// The slot value of entry `index`.
+    #[inline(always)]
     pub(crate) fn slot(&self, index: u32) -> u32 {
         self.tag | (index + 1)
     }
@@ -193,7 +198,54 @@ impl<'t, M: Memory> Chain<'t, M> {
         lock_taken();
     }
 
+    /// Takes the writers' lock if it is free.
+    #[inline(always)]
+    pub(crate) fn try_lock(&self) -> bool {
+        // Acquire: as in `lock`.
+        let taken = self.head.control().fetch_or(LOCK, Ordering::Acquire) & LOCK == 0;
+        if taken {
+            lock_taken();
+        }
+        taken
+    }
+
+    /// Where another slot can be put without a new line; `None` if there is no such place in the first `LINES` lines, or a
+    /// connection before it is the `same`. Needs the lock.
+    #[inline(always)]
+    pub(crate) fn gap<const LINES: u32>(&self, mut same: impl FnMut(&EntryRef<'t>) -> bool) -> Option<Gap> {
+        let (mut line, mut number) = (self.head, self.number);
+        for _ in 0..LINES {
+            for (position, slot) in line.slots().iter().enumerate() {
+                let slot = slot.load(Ordering::Acquire);
+                if slot == 0 {
+                    return Some(Gap::new(number, position as u32));
+                }
+                if let Some(index) = self.index_in(slot)
+                    && let Some(entry) = self.entry(index)
+                    && same(&entry)
+                {
+                    return None;
+                }
+            }
+            let next = (load_contended(line.control()) & NEXT).checked_sub(1)?;
+            number = self.layout.overflow_start() + next;
+            line = self.memory.line(number)?;
+        }
+        None
+    }
+
+    /// Puts a slot for entry `index` in a gap. Needs the lock, since before the gap was found.
+    #[inline(always)]
+    pub(crate) fn put(&self, gap: Gap, index: u32) -> bool {
+        let place = self.memory.line(gap.line()).and_then(|line| line.slots().get(gap.position()));
+        let Some(place) = place else { return false };
+        // Release: who sees the slot sees the entry that it points to.
+        place.store(self.slot(index), Ordering::Release);
+        true
+    }
+
     /// Releases the writers' lock.
+    #[inline(always)]
     pub(crate) fn unlock(&self) {
         lock_to_release();
         self.head.control().fetch_and(!LOCK, Ordering::Release);

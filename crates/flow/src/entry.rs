@@ -10,7 +10,7 @@
 //! later writer, the two fences would let it see that writer's odd version too.
 
 use crate::{
-    Key, NewConnection, Tick,
+    Key, NewConnection, Status, Tick,
     key::{KEY_OF_WORD_9, is_template},
     line::Line,
     sync::{AtomicU32, Ordering, fence},
@@ -53,15 +53,24 @@ pub struct Connection {
     pub packets_in: u32,
 }
 
-const STATE_SHIFT: u32 = 16;
-const UNSETTLED_SHIFT: u32 = 24;
-
 impl<'t> EntryRef<'t> {
     /// The connection in `line`; `None` if it is free or being written.
     #[inline(always)]
     pub(crate) fn new(line: &'t Line) -> Option<Self> {
         let version = line.word::<15>().load(Ordering::Acquire);
         holds_connection(version).then_some(EntryRef { line, version })
+    }
+
+    /// The connection that is in `line` while its version is `version`.
+    #[inline(always)]
+    pub(crate) const fn at(line: &'t Line, version: u32) -> Self {
+        EntryRef { line, version }
+    }
+
+    /// The entry's version when the connection was looked up.
+    #[inline(always)]
+    pub const fn version(&self) -> u32 {
+        self.version
     }
 
     /// Whether the connection's key is that of `words`.
@@ -136,19 +145,13 @@ impl<'t> EntryRef<'t> {
     /// The connection's flags, as in [`NewConnection`].
     #[inline(always)]
     pub fn flags(&self) -> u16 {
-        self.line.word::<10>().load(Ordering::Relaxed) as u16
+        self.status().flags()
     }
 
     /// State of the connection's protocol's state machine.
     #[inline(always)]
     pub fn state(&self) -> u8 {
-        (self.line.word::<10>().load(Ordering::Relaxed) >> STATE_SHIFT) as u8
-    }
-
-    /// Not 0 while a packet that changed the connection may still be on its way out: later ones must not overtake it.
-    #[inline(always)]
-    pub fn unsettled(&self) -> u8 {
-        (self.line.word::<10>().load(Ordering::Relaxed) >> UNSETTLED_SHIFT) as u8
+        self.status().state()
     }
 
     /// The connection's timeout, in ticks.
@@ -170,21 +173,6 @@ impl<'t> EntryRef<'t> {
     /// Packets from the client, modulo 2^32.
     pub fn packets_in(&self) -> u32 {
         self.line.word::<14>().load(Ordering::Relaxed)
-    }
-
-    /// Sets the state.
-    pub fn set_state(&self, state: u8) {
-        self.set_in_word_10(0xff << STATE_SHIFT, u32::from(state) << STATE_SHIFT);
-    }
-
-    /// Sets what [`EntryRef::unsettled`] tells.
-    pub fn set_unsettled(&self, mark: u8) {
-        self.set_in_word_10(0xff << UNSETTLED_SHIFT, u32::from(mark) << UNSETTLED_SHIFT);
-    }
-
-    /// Sets the flags.
-    pub fn set_flags(&self, flags: u16) {
-        self.set_in_word_10(0xffff, u32::from(flags));
     }
 
     /// Sets the timeout, in ticks.
@@ -219,17 +207,15 @@ impl<'t> EntryRef<'t> {
         self.line.word::<9>().load(Ordering::Relaxed)
     }
 
-    /// Sets the bits of `mask` in word 10, which state and flags share, so that neither setter loses the other's.
-    fn set_in_word_10(&self, mask: u32, bits: u32) {
-        let word = self.line.word::<10>();
-        let mut old = word.load(Ordering::Relaxed);
-        while old & mask != bits {
-            let new = old & !mask | bits;
-            match word.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(current) => old = current,
-            }
-        }
+    /// The word of [`Status`].
+    #[inline(always)]
+    pub(crate) fn status_word(&self) -> &AtomicU32 {
+        self.line.word::<10>()
+    }
+
+    #[inline(always)]
+    pub(crate) fn timeout_word(&self) -> &AtomicU32 {
+        self.line.word::<12>()
     }
 }
 
@@ -255,8 +241,9 @@ fn key_words(line: &Line) -> [u32; 10] {
     words
 }
 
-/// Fills a free entry with a connection and makes it readable. The entry must be the caller's alone.
-pub(crate) fn write(line: &Line, new: &NewConnection, now: Tick) {
+/// Fills a free entry with a connection and makes it readable. The entry must be the caller's alone. Returns its version.
+#[inline(always)]
+pub(crate) fn write(line: &Line, new: &NewConnection, now: Tick) -> u32 {
     // The version is 0 or odd; maybe another thread made it so, hence the fence of our own before the words.
     fence(Ordering::Release);
     let words = new.key.to_words();
@@ -264,20 +251,28 @@ pub(crate) fn write(line: &Line, new: &NewConnection, now: Tick) {
         word.store(value, Ordering::Relaxed);
     }
     line.word::<9>().store(words[9] | u32::from(new.destination_port), Ordering::Relaxed);
-    let word_10 = u32::from(new.flags) | u32::from(new.state) << STATE_SHIFT;
-    line.word::<10>().store(word_10, Ordering::Relaxed);
+    let status = Status::new(new.flags, new.state, next_version(line));
+    line.word::<10>().store(status.word(), Ordering::Relaxed);
     line.word::<11>().store(new.destination, Ordering::Relaxed);
     line.word::<12>().store(new.timeout, Ordering::Relaxed);
     line.word::<13>().store(now.0, Ordering::Relaxed);
     line.word::<14>().store(0, Ordering::Relaxed);
-    publish(line);
+    publish(line)
 }
 
-/// Makes the words of an entry readable: the next even version, Release.
-pub(crate) fn publish(line: &Line) {
-    let version = line.word::<15>();
-    let next = (version.load(Ordering::Relaxed) | 1).wrapping_add(1);
-    version.store(if next == 0 { 2 } else { next }, Ordering::Release);
+/// Makes the words of an entry readable: the next even version, Release, which it returns.
+#[inline(always)]
+pub(crate) fn publish(line: &Line) -> u32 {
+    let version = next_version(line);
+    line.word::<15>().store(version, Ordering::Release);
+    version
+}
+
+/// The next even version.
+#[inline(always)]
+fn next_version(line: &Line) -> u32 {
+    let next = (line.word::<15>().load(Ordering::Relaxed) | 1).wrapping_add(1);
+    if next == 0 { 2 } else { next }
 }
 
 /// Makes an entry unreadable before its words change: the next odd version, then a Release fence.

@@ -1,46 +1,84 @@
-//! Which packets leave a connection's state as it is: those that need no state machine, in the XDP program.
-//!
-//! Derived from the state tables; no cases of its own.
+//! The state machines as the XDP program has them: derived from the tables, no cases of their own.
 
 use crate::{
-    EntryRef,
+    EntryRef, Status,
     flag::{INACTIVE, METHOD, NO_OUTPUT},
     tcp::{self, Direction, Event, State},
     udp,
 };
 
-/// Timeouts by state, in ticks, as both paths share them: TCP's states by their numbers, then UDP.
+/// Timeouts by state, in ticks, as both paths share them: TCP's states by their numbers, then UDP, then [`SECURE_TCP`]
+/// and [`BIRTHS`].
 pub const TIMEOUTS: usize = 16;
 /// Place of UDP's timeout.
 pub const UDP_TIMEOUT: usize = 11;
 
-/// Per direction, the TCP states (bits by number) that an ACK leaves as they are, in the normal and in the secure tables.
-const STEADY: [u16; 3] = [steady(Direction::Input), steady(Direction::Output), steady(Direction::InputOnly)];
+/// Not a timeout: 1 while TCP goes by the tables of `secure_tcp`.
+pub const SECURE_TCP: usize = 12;
+/// Not a timeout: 1 while the XDP program may begin connections.
+pub const BIRTHS: usize = 13;
 
-const fn steady(direction: Direction) -> u16 {
-    let mut bits = 0;
-    let mut number = 0;
+/// The flag of TCP.
+const SYN: u8 = 0x02;
+
+const STATES: usize = 16;
+const EVENTS: [Event; 5] = [Event::Syn, Event::Fin, Event::Ack, Event::Rst, Event::Nothing];
+const DIRECTIONS: [Direction; 3] = [Direction::Input, Direction::Output, Direction::InputOnly];
+
+/// The next states by table, direction, event and state, in one row whose length is a power of two: any index, masked, is
+/// good to the verifier.
+const NEXT: [u8; 512] = {
+    let mut next = [0; 512];
+    let mut place = 0;
+    while place < 2 * DIRECTIONS.len() * EVENTS.len() * STATES {
+        let (row, state) = (place / STATES, place % STATES);
+        let (table, event) = (row / EVENTS.len(), row % EVENTS.len());
+        let (secure, direction) = (table / DIRECTIONS.len() != 0, table % DIRECTIONS.len());
+        if state < State::ALL.len() {
+            let after = tcp::next_state(secure, DIRECTIONS[direction], EVENTS[event], State::ALL[state]);
+            next[place] = after as u8;
+        }
+        place += 1;
+    }
+    next
+};
+
+/// The active TCP states, bits by number.
+const ACTIVE: u16 = {
+    let (mut bits, mut number) = (0, 0);
     while number < State::ALL.len() {
-        let state = State::ALL[number];
-        let normal = tcp::next_state(false, direction, Event::Ack, state) as u8;
-        let secure = tcp::next_state(true, direction, Event::Ack, state) as u8;
-        if normal == state as u8 && secure == state as u8 {
+        if State::ALL[number].is_active() {
             bits |= 1 << number;
         }
         number += 1;
     }
     bits
+};
+
+/// The TCP state after `event` from `state`, as [`tcp::next_state`] has it; 0 for a state that there is not.
+#[inline(always)]
+pub const fn next_tcp(secure: bool, direction: Direction, event: Event, state: u8) -> u8 {
+    let event = match event {
+        Event::Syn => 0,
+        Event::Fin => 1,
+        Event::Ack => 2,
+        Event::Rst => 3,
+        Event::Nothing => 4,
+    };
+    let direction = match direction {
+        Direction::Input => 0,
+        Direction::Output => 1,
+        Direction::InputOnly => 2,
+    };
+    let table = if secure { DIRECTIONS.len() } else { 0 } + direction;
+    let place = (table * EVENTS.len() + event) * STATES + (state as usize & (STATES - 1));
+    NEXT[place & (NEXT.len() - 1)]
 }
 
-/// Whether a TCP segment with these flags leaves a connection in `state`, whichever tables are in use.
+/// Whether a connection in this TCP state counts as active.
 #[inline(always)]
-pub const fn leaves_tcp(direction: Direction, flags: u8, state: u8) -> bool {
-    let states = match direction {
-        Direction::Input => STEADY[0],
-        Direction::Output => STEADY[1],
-        Direction::InputOnly => STEADY[2],
-    };
-    matches!(Event::from_flags(flags), Event::Ack) && state < 16 && states >> state & 1 != 0
+pub const fn is_active_tcp(state: u8) -> bool {
+    ACTIVE >> (state & 15) & 1 != 0
 }
 
 /// Whether a datagram leaves a UDP connection in `state`.
@@ -49,26 +87,40 @@ pub const fn leaves_udp(state: u8) -> bool {
     state == udp::STATE
 }
 
-/// Whether a packet changes neither state nor timeout of a connection that has no more than the usual flags: a segment with
-/// `segment`'s flags, or a datagram. `timeout` tells the present timeout of a state by its place.
+/// What a packet does to its connection: the state that follows, and whether that is another one. The packet is a segment
+/// with `segment`'s flags, or a datagram; `seen` is the connection's status. `setting` tells what stands at a place of
+/// [`TIMEOUTS`]. `None`: only the daemon can tell, or do what else is to be done.
 #[inline(always)]
-pub fn is_steady(
+pub fn step(
     segment: Option<u8>,
     entry: &EntryRef<'_>,
-    flags: u16,
+    seen: Status,
     direction: Direction,
-    timeout: impl FnOnce(usize) -> Option<u32>,
-) -> bool {
-    let state = entry.state();
-    let (steady, place) = match segment {
-        Some(segment) => (leaves_tcp(direction, segment, state), state as usize),
-        None => (leaves_udp(state), UDP_TIMEOUT),
-    };
-    // What changed the connection goes out first. A new timeout takes effect with the next packet: the daemon writes it.
-    steady
-        && entry.unsettled() == 0
-        && flags & !(METHOD | NO_OUTPUT | INACTIVE) == 0
-        && timeout(place) == Some(entry.timeout())
+    setting: impl Fn(usize) -> Option<u32>,
+) -> Option<(u8, bool)> {
+    // What changed the connection goes out first.
+    if seen.unsettled() != 0 || seen.flags() & !(METHOD | NO_OUTPUT | INACTIVE) != 0 {
+        return None;
+    }
+    let from = seen.state();
+    let mut to = from;
+    let mut place = UDP_TIMEOUT;
+    if let Some(flags) = segment {
+        // May begin a connection in the place of this one, whatever flags it has beside.
+        if flags & SYN != 0 && !matches!(direction, Direction::Output) {
+            return None;
+        }
+        to = next_tcp(setting(SECURE_TCP)? != 0, direction, Event::from_flags(flags), from);
+        place = to as usize;
+    } else if !leaves_udp(from) {
+        return None;
+    }
+    let changes = to != from;
+    // A timeout that was set takes effect with the next packet: the daemon writes it.
+    if if changes { seen.is_guarded() } else { setting(place)? != entry.timeout() } {
+        return None;
+    }
+    Some((to, changes))
 }
 
 #[cfg(all(test, not(loom)))]
@@ -76,34 +128,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn established_connections_are_steady_and_opening_ones_are_not() {
-        const ACK: u8 = 0x10;
-        for direction in [Direction::Input, Direction::Output, Direction::InputOnly] {
-            let steady = |state: State| leaves_tcp(direction, ACK, state as u8);
-            assert!(steady(State::Established) && steady(State::CloseWait) && steady(State::TimeWait));
-            assert!(!steady(State::None) && !steady(State::SynRecv) && !steady(State::SynAck));
-            // The server's SYN was not seen answered: an ACK changes nothing.
-            assert!(steady(State::SynSent));
-            assert!(!leaves_tcp(direction, ACK, 11) && !leaves_tcp(direction, ACK, 255));
-            for other in [0, 0x11, 0x12, 0x14, 0x08] {
-                assert!(!leaves_tcp(direction, other, State::Established as u8));
-            }
-            // ECN, urgent and push bits are no events.
-            assert!(leaves_tcp(direction, 0xf8, State::Established as u8));
-        }
-        assert!(leaves_tcp(Direction::Output, ACK, State::LastAck as u8));
-        assert!(!leaves_tcp(Direction::Input, ACK, State::LastAck as u8));
-    }
-
-    /// Every answer against the state machine itself.
-    #[test]
     fn agrees_with_the_state_tables() {
-        for direction in [Direction::Input, Direction::Output, Direction::InputOnly] {
-            for flags in 0..=255u8 {
-                for state in State::ALL {
-                    let next = |secure| tcp::next_state(secure, direction, Event::from_flags(flags), state);
-                    if leaves_tcp(direction, flags, state as u8) {
-                        assert_eq!((next(false), next(true)), (state, state));
+        for secure in [false, true] {
+            for direction in DIRECTIONS {
+                for event in EVENTS {
+                    for state in State::ALL {
+                        let next = tcp::next_state(secure, direction, event, state);
+                        assert_eq!(next_tcp(secure, direction, event, state as u8), next as u8);
+                        assert_eq!(is_active_tcp(state as u8), state.is_active());
                     }
                 }
             }

@@ -2,7 +2,7 @@
 //! made of compiler intrinsics, as `core` has no 32-bit atomics there.
 
 #[cfg(loom)]
-pub(crate) use checked::{AtomicU32, load_contended, lock_taken, lock_to_release};
+pub(crate) use checked::{AtomicU32, load_contended, load_own, lock_taken, lock_to_release};
 #[cfg(not(any(loom, target_arch = "bpf")))]
 pub(crate) use core::sync::atomic::{AtomicU32, fence};
 #[cfg(not(loom))]
@@ -19,6 +19,13 @@ pub(crate) use loom::{
 #[cfg(not(loom))]
 #[inline(always)]
 pub(crate) fn load_contended(word: &AtomicU32) -> u32 {
+    word.load(Ordering::Relaxed)
+}
+
+/// Loads a word that this side alone changes.
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) fn load_own(word: &AtomicU32) -> u32 {
     word.load(Ordering::Relaxed)
 }
 
@@ -84,7 +91,11 @@ mod in_kernel {
             unsafe { intrinsics::atomic_xadd::<u32, u32, { SeqCst }>(self.0.get(), value) }
         }
 
-        // For writers, of which the XDP program has none.
+        #[inline(always)]
+        pub(crate) fn swap(&self, value: u32, _: Ordering) -> u32 {
+            // SAFETY: as in `load`.
+            unsafe { intrinsics::atomic_xchg::<u32, { SeqCst }>(self.0.get(), value) }
+        }
 
         pub(crate) fn fetch_or(&self, value: u32, _: Ordering) -> u32 {
             // SAFETY: as in `load`.
@@ -96,6 +107,7 @@ mod in_kernel {
             unsafe { intrinsics::atomic_and::<u32, u32, { SeqCst }>(self.0.get(), value) }
         }
 
+        #[inline(always)]
         pub(crate) fn compare_exchange(
             &self,
             old: u32,
@@ -180,6 +192,13 @@ mod checked {
 
     pub(crate) fn load_contended(word: &AtomicU32) -> u32 {
         word.fetch_add(0, Ordering::Relaxed)
+    }
+
+    pub(crate) fn load_own(word: &AtomicU32) -> u32 {
+        lock_taken();
+        let value = word.load(Ordering::Relaxed);
+        lock_to_release();
+        value
     }
 
     pub(crate) fn lock_taken() {

@@ -252,6 +252,14 @@ impl<M: Memory> Table<M> {
         Entries { table: self, position, end: end.min(self.extent()) }
     }
 
+    /// The connection that was in entry `index` when its version was `version`: whoever found it was told both. See
+    /// [`EntryRef::is_current`].
+    #[inline(always)]
+    pub fn visit(&self, index: EntryIndex, version: u32) -> Option<EntryRef<'_>> {
+        Some(EntryRef::at(self.entry_line(index)?, version))
+    }
+
+    #[inline(always)]
     pub(crate) fn entry_line(&self, index: EntryIndex) -> Option<&Line> {
         self.memory.line(self.layout.entries_start().checked_add(index.0)?)
     }

@@ -7,7 +7,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ipvs_flow::{Address, EntryIndex, HeapTable, InsertError, Key, NewConnection, Tick};
+use ipvs_flow::{
+    Address, EntryIndex, HeapTable, InsertError, Key, Line, Load, NewConnection, RING_LINES, Ring, Tick,
+    flag,
+    pick::{self, Pick, Rule, Slot},
+};
 use loom::{model::Builder, sync::Arc, thread};
 
 fn key(number: u16) -> Key {
@@ -228,4 +232,146 @@ fn connections_that_change_places_do_not_lock_each_other_out() {
             assert!(read(&table, 2) && !read(&table, 1));
         });
     }
+}
+
+/// Daemon and XDP program with a packet each of one connection: no change is lost, the timeout is that of the last state, and
+/// the destination's connections are counted as the connection says.
+#[test]
+fn two_programs_move_one_connection() {
+    model(1, 3, |table| {
+        let index = table.insert(&NewConnection { flags: flag::INACTIVE, ..new(1) }, Tick(7)).unwrap();
+        let loads = Arc::new(Line::zeroed());
+        Load::of(&loads).enter(false);
+        let packet = move |table: &HeapTable, loads: &Line| {
+            let entry = table.entry(index).unwrap();
+            // Of three states the second is active.
+            let moved = entry.advance(|state| (state + 1, state + 1 == 2));
+            match moved.activity {
+                Some(true) => Load::of(loads).activate(),
+                Some(false) => Load::of(loads).deactivate(),
+                None => {}
+            }
+            entry.follow_state(moved.to, |state| 100 * u32::from(state));
+        };
+        let other = {
+            let (table, loads) = (table.clone(), loads.clone());
+            thread::spawn(move || packet(&table, &loads))
+        };
+        packet(&table, &loads);
+        other.join().unwrap();
+        let entry = table.entry(index).unwrap();
+        assert_eq!((entry.state(), entry.timeout()), (3, 300));
+        assert_eq!(Load::of(&loads).active(), 0);
+        assert_eq!(entry.flags(), flag::INACTIVE);
+    });
+}
+
+/// A connection that is removed while the other program moves it leaves nothing behind at its destination.
+#[test]
+fn a_connection_is_removed_while_it_is_moved() {
+    model(1, 3, |table| {
+        let index = table.insert(&NewConnection { flags: flag::INACTIVE, ..new(1) }, Tick(7)).unwrap();
+        let loads = Arc::new(Line::zeroed());
+        Load::of(&loads).enter(false);
+        let found = table.entry(index).unwrap().version();
+        let program = {
+            let (table, loads) = (table.clone(), loads.clone());
+            thread::spawn(move || {
+                let entry = table.visit(index, found).unwrap();
+                let seen = entry.status();
+                if seen.unsettled() == 0 && entry.is_current() && entry.try_advance(seen, 5, true).is_some() {
+                    Load::of(&loads).activate();
+                }
+            })
+        };
+        let active = table.entry(index).unwrap().close() & flag::INACTIVE == 0;
+        assert!(table.remove(index));
+        Load::of(&loads).leave(active);
+        // Another takes the entry.
+        table.insert(&NewConnection { flags: flag::INACTIVE, ..new(2) }, Tick(7)).unwrap();
+        program.join().unwrap();
+        assert_eq!((Load::of(&loads).total(), Load::of(&loads).active()), (0, 0));
+        assert_eq!(table.entry(index).unwrap().state(), 1);
+    });
+}
+
+#[test]
+fn a_ring_gives_what_was_put_in_in_order() {
+    model(1, 3, |_| {
+        let lines: Arc<Vec<Line>> = Arc::new((0..RING_LINES).map(|_| Line::zeroed()).collect());
+        let other = {
+            let lines = lines.clone();
+            thread::spawn(move || (10..13).filter(|number| Ring::at(&*lines, 0).push(*number)).collect())
+        };
+        let taken: Vec<u32> = (0..3).filter_map(|_| Ring::at(&*lines, 0).pop()).collect();
+        let put: Vec<u32> = other.join().unwrap();
+        let rest = std::iter::from_fn(|| Ring::at(&*lines, 0).pop());
+        assert_eq!(taken.into_iter().chain(rest).collect::<Vec<_>>(), put);
+    });
+}
+
+/// A connection's first packets meet, one in the daemon and one in the XDP program: it begins once.
+#[test]
+fn one_of_two_programs_begins_a_connection() {
+    model(3, 3, |table| {
+        let aside = table.set_aside().unwrap();
+        let program = {
+            let table = table.clone();
+            thread::spawn(move || table.insert_at_once::<2>(aside, &new(1), Tick(7)))
+        };
+        let daemon = insert(&table, 1).is_ok();
+        let _ = read(&table, 1);
+        assert!(program.join().unwrap() != daemon);
+        assert!(read(&table, 1));
+    });
+}
+
+/// The program begins a connection beside another of its chain, which the daemon removes.
+#[test]
+fn a_connection_begins_while_another_of_its_chain_ends() {
+    model(3, 3, |table| {
+        let aside = table.set_aside().unwrap();
+        let first = insert(&table, 1).unwrap();
+        let program = {
+            let table = table.clone();
+            thread::spawn(move || table.insert_at_once::<2>(aside, &new(2), Tick(7)))
+        };
+        assert!(table.remove(first));
+        let begun = program.join().unwrap();
+        assert_eq!((read(&table, 1), read(&table, 2)), (false, begun));
+        // What it does not manage is done by the daemon.
+        assert!(begun || insert(&table, 2).is_ok());
+        assert!(read(&table, 2));
+    });
+}
+
+/// A choice is made of the sequence that stands there, or not at all; who withdraws it knows how many were made.
+#[test]
+fn a_sequence_is_withdrawn_while_a_choice_is_made() {
+    model(1, 3, |_| {
+        let lines: Arc<Vec<Line>> = Arc::new((0..2).map(|_| Line::zeroed()).collect());
+        let (line, slots) = (&lines[0], &lines[1..]);
+        let slot = |destination| Slot { destination, port: 0, flags: 0 };
+        (0..2).for_each(|number| pick::write_slot(&slots, number, slot(number)));
+        pick::write(line, Rule::Sequence, 0, 2, 0);
+        let program = {
+            let lines = lines.clone();
+            thread::spawn(move || {
+                let pick = Pick::read(&lines[0])?;
+                let next = pick.next();
+                let slot = pick.slot(&&lines[1..], Pick::sequence_place(next))?;
+                pick.make(next).then_some(slot.destination)
+            })
+        };
+        let made = pick::withdraw(line);
+        (0..2).for_each(|number| pick::write_slot(&slots, number, slot(10 + number)));
+        pick::write(line, Rule::Sequence, 0, 2, 0);
+        let after = |line| Pick::sequence_place(Pick::read(line).unwrap().next());
+        match program.join().unwrap() {
+            Some(0) => assert_eq!((made, after(line)), (1, 0)),
+            Some(10) => assert_eq!((made, after(line)), (0, 1)),
+            None => assert_eq!((made, after(line)), (0, 0)),
+            other => panic!("{other:?}"),
+        }
+    });
 }

@@ -4,12 +4,15 @@
 #![no_main]
 #![allow(dead_code, reason = "the program's modules, of which this needs some")]
 
+mod birth;
 mod forward;
+mod lookup;
 mod maps;
 mod packet;
 mod rewrite;
 mod route;
 mod shared;
+mod step;
 mod transport;
 
 use aya_ebpf::{

@@ -2,21 +2,19 @@
 //! first time, and handed over when it is repeated ([`ipvs_flow::repeats`]). Who means to connect repeats it after a second; a
 //! flood from random sources does not.
 //!
-//! With the fast path the connection table says what is known, and every segment without connection is judged. Without it only
-//! SYNs are: of other segments nobody knows here.
+//! With the fast path the connection table says what is known, and every segment without connection is judged. Without it, and
+//! where it does not look into a frame, only SYNs are: of other segments nobody knows here.
 
 use aya_ebpf::{
     helpers::bpf_ktime_get_ns,
     macros::map,
     maps::{Array, PerCpuArray},
 };
-use ipvs_flow::{Glimpse, Key, Line, Tick, repeats};
-use ipvs_wire::protocol;
+use ipvs_flow::{Line, Tick, repeats};
 
-use crate::forward::LINES;
+use crate::forward::{self, Standing};
 use crate::maps::{Address, Counter, count, filter_mode};
 use crate::packet::{Bytes, read};
-use crate::shared::{forwarding, table};
 
 /// Modes of the filter: it does nothing; it counts what it would drop; it drops.
 const OFF: u32 = 0;
@@ -92,7 +90,12 @@ extern "C" fn judge() -> u32 {
 fn is_shed() -> Option<bool> {
     let segment = *SEGMENT.get(0)?;
     let is_syn = segment.flags & (SYN | ACK) == SYN;
-    if !is_syn && !forwarding() || is_known(&segment) {
+    let is_judged = match forward::standing() {
+        Standing::Unseen => is_syn,
+        Standing::Absent => true,
+        Standing::Known => false,
+    };
+    if !is_judged {
         return Some(false);
     }
     let Segment { source, destination, ports: [from, to], .. } = segment;
@@ -108,23 +111,4 @@ fn is_shed() -> Option<bool> {
     }
     count(if is_syn { Counter::DroppedSyns } else { Counter::DroppedStrays });
     Some(true)
-}
-
-/// Whether the connection table has a connection of the segment, or may have one.
-#[inline(always)]
-fn is_known(segment: &Segment) -> bool {
-    if !forwarding() {
-        return false;
-    }
-    let [client_port, virtual_port] = segment.ports.map(u16::from_be);
-    let key = Key {
-        ipv6: segment.source[..3] != [0, 0, 0xffffu32.to_be()],
-        template: false,
-        protocol: protocol::TCP,
-        client: ipvs_flow::Address::from_words(segment.source),
-        client_port,
-        virtual_address: ipvs_flow::Address::from_words(segment.destination),
-        virtual_port,
-    };
-    !matches!(table().glimpse_in::<LINES>(&key), Glimpse::Absent)
 }

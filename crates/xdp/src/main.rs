@@ -1,5 +1,5 @@
-//! The XDP program of ipvsd. A packet of an established connection that changes nothing but counters is forwarded here,
-//! by the connection table that the daemon writes. What else concerns a virtual service, or comes from a destination of
+//! The XDP program of ipvsd. A packet of a known connection is forwarded here, by the connection table that the daemon
+//! writes. What else concerns a virtual service, or comes from a destination of
 //! a masquerading service, goes to the daemon's AF_XDP socket of the receive queue; everything else goes to the host's
 //! stack untouched. While there is more than the daemon can take, first segments of new connections are dropped.
 //!
@@ -10,17 +10,20 @@
 #![no_std]
 #![no_main]
 
+mod birth;
 mod classify;
 mod filter;
 mod forward;
 mod icmp;
 mod ipv4;
 mod ipv6;
+mod lookup;
 mod maps;
 mod packet;
 mod rewrite;
 mod route;
 mod shared;
+mod step;
 mod transport;
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
@@ -50,7 +53,7 @@ fn run(context: &XdpContext) -> u32 {
             count(Counter::Passed);
             return xdp_action::XDP_PASS;
         }
-        JUDGED if filter::sheds() => return xdp_action::XDP_DROP,
+        JUDGED if !forward::wakes() && filter::sheds() => return xdp_action::XDP_DROP,
         _ => {}
     }
     let interface = context.ingress_ifindex() as u32;

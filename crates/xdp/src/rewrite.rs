@@ -7,7 +7,7 @@ use ipvs_wire::checksum;
 
 use crate::maps::Address;
 use crate::packet::{read, write};
-use crate::transport::Packet;
+use crate::transport::{Packet, Place};
 
 /// An end of a packet.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,39 +18,39 @@ pub enum End {
 
 /// One hop less.
 #[inline(always)]
-pub fn decrement_hop_limit<const V6: bool>(packet: &Packet) {
-    // SAFETY: `Packet` has the IP header.
+pub fn decrement_hop_limit<const V6: bool>(place: &Place) {
+    // SAFETY: at a `Place` the IP header is there.
     unsafe {
         if V6 {
-            write::<u8>(packet.ip + 7, read::<u8>(packet.ip + 7) - 1);
+            write::<u8>(place.ip + 7, read::<u8>(place.ip + 7) - 1);
         } else {
-            write::<u8>(packet.ip + 8, read::<u8>(packet.ip + 8) - 1);
-            add_to(packet.ip + 10, !0x0100u16.to_be());
+            write::<u8>(place.ip + 8, read::<u8>(place.ip + 8) - 1);
+            add_to(place.ip + 10, !0x0100u16.to_be());
         }
     }
 }
 
 /// Puts another address and port (host order) at an end.
 #[inline(always)]
-pub fn set_end<const V6: bool>(packet: &Packet, end: End, address: &Address, port: u16) {
+pub fn set_end<const V6: bool>(packet: &Packet, place: &Place, end: End, address: &Address, port: u16) {
     let (old, old_port) = match end {
         End::Source => (&packet.source, packet.source_port),
         End::Destination => (&packet.destination, packet.destination_port),
     };
     let addresses = checksum::add(!sum::<V6>(old), sum::<V6>(address));
     let difference = checksum::add(addresses, checksum::add(!old_port.to_be(), port.to_be()));
-    let port_at = packet.transport + if end == End::Source { 0 } else { 2 };
-    // SAFETY: `Packet` has the IP header and the fixed part of the transport header.
+    let port_at = place.transport + if end == End::Source { 0 } else { 2 };
+    // SAFETY: at a `Place` the IP header, the ports and the checksum are there.
     unsafe {
         if V6 {
-            write::<Address>(packet.ip + if end == End::Source { 8 } else { 24 }, *address);
+            write::<Address>(place.ip + if end == End::Source { 8 } else { 24 }, *address);
         } else {
-            write::<u32>(packet.ip + if end == End::Source { 12 } else { 16 }, address[3]);
-            add_to(packet.ip + 10, addresses);
+            write::<u32>(place.ip + if end == End::Source { 12 } else { 16 }, address[3]);
+            add_to(place.ip + 10, addresses);
         }
         write::<u16>(port_at, port.to_be());
-        let updated = checksum::update(read(packet.checksum), difference);
-        write::<u16>(packet.checksum, checksum::stored(packet.protocol, updated));
+        let updated = checksum::update(read(place.checksum), difference);
+        write::<u16>(place.checksum, checksum::stored(packet.protocol, updated));
     }
 }
 

@@ -61,8 +61,8 @@ const REMEMBER: u32 = 256;
 
 /// The next hop as [`look_up`] finds it, remembered for a while.
 #[inline(always)]
-pub fn hop<const V6: bool>(context: *mut xdp_md, ingress: u32, packet: &Packet, now: Tick) -> Option<Hop> {
-    let [a, b, c, d] = packet.destination;
+pub fn hop<const V6: bool>(context: *mut xdp_md, packet: &Packet, now: Tick) -> Option<Hop> {
+    let ([a, b, c, d], ingress) = (packet.destination, packet.ingress);
     // The last bytes differ most between clients.
     let place = (d ^ d.swap_bytes()) & (HOPS_LEN - 1);
     let remembered = HOPS.get_ptr_mut(place)?;

@@ -1,15 +1,19 @@
 //! What the daemon and the program share: the connection table, ways to destinations, timeouts, counters.
 //! `ipvs_datapath` maps the same memory (`fast_path`).
 
-use aya_ebpf::{helpers::bpf_get_smp_processor_id, macros::map, maps::Array};
+use aya_ebpf::{
+    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
+    macros::map,
+    maps::Array,
+};
 use ipvs_flow::{
-    Layout, Line, Memory, Table,
+    Layout, Line, Memory, RING_LINES, Ring, Table, Tick,
     steady::TIMEOUTS,
     way::{self, Way},
 };
 
 /// The map's memory can be mapped by the daemon.
-const MMAPABLE: u32 = 1 << 10;
+pub const MMAPABLE: u32 = 1 << 10;
 
 /// What the daemon decides before the program is loaded: constants to the verifier.
 #[repr(C)]
@@ -41,11 +45,23 @@ static CONNECTIONS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
 #[map(name = "ways")]
 static WAYS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
 
+/// Connections of destinations, by destination index: see [`ipvs_flow::Load`].
+#[map(name = "loads")]
+static LOADS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
+
+/// A ring per processor to the daemon: what happened to entries, see [`ipvs_flow::event`].
+#[map(name = "events")]
+static EVENTS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
+
+/// A ring per processor from the daemon: entries that are set aside.
+#[map(name = "grants")]
+static GRANTS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
+
 /// What was forwarded, by processor and destination index.
 #[map(name = "traffic")]
 static TRAFFIC: Array<Traffic> = Array::with_max_entries(1, MMAPABLE);
 
-/// Timeouts of states, in ticks: see [`ipvs_flow::steady`].
+/// Timeouts of states, in ticks, and whether `secure_tcp` is on: see [`ipvs_flow::steady`].
 #[map(name = "timeouts")]
 static TIMEOUTS_MAP: Array<[u32; TIMEOUTS]> = Array::with_max_entries(1, 0);
 
@@ -61,6 +77,8 @@ pub struct Traffic {
     pub bytes_in: u64,
     pub packets_out: u64,
     pub bytes_out: u64,
+    /// Connections that began here.
+    pub connections: u64,
 }
 
 /// An attached interface.
@@ -81,6 +99,26 @@ impl Memory for Connections {
     #[inline(always)]
     fn line(&self, number: u32) -> Option<&Line> {
         CONNECTIONS.get(number)
+    }
+}
+
+/// The memory of the rings from the daemon.
+pub struct Grants;
+
+impl Memory for Grants {
+    #[inline(always)]
+    fn line(&self, number: u32) -> Option<&Line> {
+        GRANTS.get(number)
+    }
+}
+
+/// The memory of the rings to the daemon.
+pub struct Events;
+
+impl Memory for Events {
+    #[inline(always)]
+    fn line(&self, number: u32) -> Option<&Line> {
+        EVENTS.get(number)
     }
 }
 
@@ -110,6 +148,33 @@ pub fn way(destination: u32) -> Option<Way> {
 #[inline(always)]
 pub fn timeout(place: usize) -> Option<u32> {
     TIMEOUTS_MAP.get(0)?.get(place & (TIMEOUTS - 1)).copied()
+}
+
+/// The line in which the connections of a destination are counted.
+#[inline(always)]
+pub fn load(destination: u32) -> Option<&'static Line> {
+    LOADS.get(destination)
+}
+
+/// This processor's ring to the daemon.
+#[inline(always)]
+pub fn events() -> Ring<'static, Events> {
+    // SAFETY: a plain helper call.
+    Ring::at(&Events, unsafe { bpf_get_smp_processor_id() } * RING_LINES)
+}
+
+/// This processor's ring from the daemon.
+#[inline(always)]
+pub fn grants() -> Ring<'static, Grants> {
+    // SAFETY: a plain helper call.
+    Ring::at(&Grants, unsafe { bpf_get_smp_processor_id() } * RING_LINES)
+}
+
+/// Now.
+#[inline(always)]
+pub fn now() -> Tick {
+    // SAFETY: a plain helper call.
+    Tick::from_nanos(unsafe { bpf_ktime_get_ns() })
 }
 
 /// The counters of a destination on this processor.

@@ -1,6 +1,8 @@
 //! The frames that may be forwarded here: whole TCP and UDP packets without IP options or extension headers, without
 //! tags, with complete checksums. All else is the daemon's.
 
+use aya_ebpf::{macros::map, maps::PerCpuArray, programs::XdpContext};
+use ipvs_flow::pick::Slot;
 use ipvs_wire::{checksum, protocol};
 
 use crate::maps::Address;
@@ -11,28 +13,59 @@ pub const ETHERNET: usize = 14;
 /// Frames up to this length may be padded.
 const LEAST_FRAME: usize = 60;
 
-/// A packet that may be forwarded.
-#[derive(Clone, Copy)]
+/// A packet that may be forwarded, without pointers into its frame.
+///
+/// It lies in a map, not on the stack: what is read from there is any number to the verifier, so that the functions behind are
+/// verified once and not for each way by which a packet can be read.
+#[repr(C, align(64))]
 pub struct Packet {
-    /// Start of the frame.
-    pub frame: usize,
-    /// Start of the IP header.
-    pub ip: usize,
-    /// Start of the transport header: 20 bytes of TCP are there, or 8 of UDP.
-    pub transport: usize,
-    /// Place of the transport checksum. Kept, not computed anew: verifiers of older kernels (6.1) do not see that what was
-    /// TCP when its header was checked is TCP still.
-    pub checksum: usize,
-    /// Length from the IP header on.
-    pub length: u32,
-    pub protocol: u8,
     pub source: Address,
     pub destination: Address,
     /// In host order, as the other port.
     pub source_port: u16,
     pub destination_port: u16,
+    /// Length from the IP header on.
+    pub length: u32,
+    /// Index of the interface that it came by.
+    pub ingress: u32,
+    pub protocol: u8,
     /// Flags of a TCP segment.
     pub flags: u8,
+    /// 1: IPv6.
+    pub ipv6: u8,
+    /// 1: its connection began here.
+    pub born: u8,
+    /// 1: it is to wake the daemon, whatever else speaks against it.
+    pub wakes: u8,
+    /// Whether the connection table has a connection of its client: a number of `forward::Standing`.
+    pub standing: u8,
+    /// The entry for its connection, when that is to begin.
+    pub granted: u32,
+    /// What the connection is found by.
+    pub hash: u64,
+    /// Where it can be put: an `ipvs_flow::Gap`.
+    pub gap: u64,
+    /// The line by which its service chooses.
+    pub pick: u32,
+    /// The choice.
+    pub chosen: Slot,
+}
+
+/// The packet at hand, by processor.
+#[map(name = "packets")]
+static PACKETS: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
+
+/// Where a packet lies.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// Start of the frame.
+    pub frame: usize,
+    /// Start of the IP header.
+    pub ip: usize,
+    /// Start of the transport header.
+    pub transport: usize,
+    /// Place of the transport checksum.
+    pub checksum: usize,
 }
 
 /// Length of an IP header.
@@ -41,9 +74,16 @@ pub const fn header<const V6: bool>() -> usize {
 }
 
 impl Packet {
+    /// Where this processor keeps the packet at hand.
+    #[inline(always)]
+    pub fn at_hand() -> Option<&'static mut Self> {
+        // SAFETY: a value of this processor, and a program is not interrupted by itself.
+        PACKETS.get_ptr_mut(0).map(|packet| unsafe { &mut *packet })
+    }
+
     /// Reads the frame at `frame`, whose Ethernet header is there.
     #[inline(always)]
-    pub fn read<const V6: bool>(bytes: Bytes, frame: usize) -> Option<Self> {
+    pub fn read<const V6: bool>(&mut self, bytes: Bytes, frame: usize) -> Option<()> {
         let ip = frame + ETHERNET;
         let transport = ip + header::<V6>();
         if !bytes.has(ip, header::<V6>() + 8) {
@@ -118,18 +158,33 @@ impl Packet {
             return None;
         }
         let [source_port, destination_port] = ports.map(u16::from_be);
-        Some(Self {
+        self.source = source;
+        self.destination = destination;
+        self.source_port = source_port;
+        self.destination_port = destination_port;
+        self.length = length as u32;
+        self.protocol = protocol;
+        self.flags = flags;
+        self.ipv6 = u8::from(V6);
+        self.born = 0;
+        Some(())
+    }
+}
+
+impl Place {
+    /// Where the packet lies, which was read from the frame of `context`.
+    #[inline(always)]
+    pub fn of<const V6: bool>(context: &XdpContext, protocol: u8) -> Option<Self> {
+        let (bytes, frame) = Bytes::of(context);
+        let ip = frame + ETHERNET;
+        let transport = ip + header::<V6>();
+        let checksum = transport + if protocol == protocol::TCP { 16 } else { 6 };
+        // Again, for the verifier.
+        (bytes.has(frame, ETHERNET + header::<V6>() + 8) && bytes.has(checksum, 2)).then_some(Self {
             frame,
             ip,
             transport,
-            checksum: place,
-            length: length as u32,
-            protocol,
-            source,
-            destination,
-            source_port,
-            destination_port,
-            flags,
+            checksum,
         })
     }
 }

@@ -50,10 +50,10 @@ impl Provenance {
 /// The crates whose source the program shares with the daemon, beside its own.
 const SHARED: [&str; 2] = ["../flow", "../wire"];
 
-/// SHA-256 over the manifest, the lock file and everything below `src`, and the same of the crates that the program
+/// SHA-256 over the manifest, the lock file, the settings and everything below `src`, and the same of the crates that the program
 /// shares with the daemon (they have no lock file), in the order of their names.
 fn digest(source: &Path) -> Result<String> {
-    let mut files = vec![source.join("Cargo.toml"), source.join("Cargo.lock")];
+    let mut files = ["Cargo.toml", "Cargo.lock", ".cargo/config.toml"].map(|name| source.join(name)).to_vec();
     collect(&source.join("src"), &mut files)?;
     for folder in SHARED.map(|folder| source.join(folder)) {
         files.push(folder.join("Cargo.toml"));

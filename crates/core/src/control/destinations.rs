@@ -155,7 +155,7 @@ impl Director {
         if destination.interests.iter().all(|held| wanted.contains(held)) {
             return;
         }
-        if destination.references > 0 {
+        if destination.references() > 0 {
             self.lingering.push(index);
             return;
         }

@@ -29,6 +29,15 @@ impl Director {
     /// Why it was refused; then nothing has changed.
     pub fn execute(&mut self, now: Instant, host: &dyn Host, command: Command) -> Result<Reply, Error> {
         self.collect_for(&command);
+        let concerned = self.withdraw_for(&command);
+        let outcome = self.carry_out(now, host, command);
+        if let Some(service) = concerned {
+            self.publish_later(&service);
+        }
+        outcome
+    }
+
+    fn carry_out(&mut self, now: Instant, host: &dyn Host, command: Command) -> Result<Reply, Error> {
         match command {
             Command::AddService(id, config) => self.add_service(now, canonical(id), config),
             Command::EditService(id, config) => self.edit_service(now, canonical(id), config),

@@ -3,7 +3,7 @@
 
 use std::cell::OnceCell;
 
-use ipvs_flow::Line;
+use ipvs_flow::{Layout, Line};
 
 use crate::memory::TableMemory;
 
@@ -16,15 +16,16 @@ type Page = Box<[OnceCell<Box<Line>>]>;
 #[derive(Debug)]
 pub(crate) struct Copies {
     original: TableMemory,
+    layout: Layout,
     /// Made when one of their lines is asked for.
     pages: Box<[OnceCell<Page>]>,
 }
 
 impl Copies {
     /// Without copies yet.
-    pub(crate) fn of(original: TableMemory) -> Self {
+    pub(crate) fn of(original: TableMemory, layout: Layout) -> Self {
         let pages = original.len().div_ceil(PAGE);
-        Self { original, pages: (0..pages).map(|_| OnceCell::new()).collect() }
+        Self { original, layout, pages: (0..pages).map(|_| OnceCell::new()).collect() }
     }
 
     /// The memory as it was.
@@ -37,6 +38,6 @@ impl Copies {
         let original = self.original.get(number)?;
         let page = self.pages.get(number / PAGE)?;
         let page = page.get_or_init(|| (0..PAGE).map(|_| OnceCell::new()).collect());
-        Some(page.get(number % PAGE)?.get_or_init(|| Box::new(Line::from(original.to_words()))))
+        Some(page.get(number % PAGE)?.get_or_init(|| Box::new(self.layout.copy_of(number as u32, original))))
     }
 }

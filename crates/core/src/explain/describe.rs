@@ -274,7 +274,7 @@ fn describe_candidate(destination: &Destination, chosen: bool) -> Step {
         (false, false) => ("overloaded", "not eligible, overloaded"),
     };
     let server = end(destination.id.address, destination.id.port);
-    let (active, inactive) = (destination.active, destination.inactive);
+    let (active, inactive) = (destination.active(), destination.inactive());
     let text =
         format!("{server} {word}: weight {}, {active} active, {inactive} inactive{overload}", config.weight);
     Step::new("candidate", text)

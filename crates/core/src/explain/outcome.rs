@@ -94,7 +94,6 @@ impl Director {
         if self.fast_path.is_none() {
             return no("off", "it is off (ipvsd run --fast-path on)");
         }
-        let Some(found) = index else { return no("no-connection", "the packet is of no known connection") };
         let segment = match Signal::read(bytes, &ends.headers) {
             Ok(Some(Signal::Tcp(flags))) => Some(flags.0),
             Ok(Some(Signal::Udp)) => None,
@@ -103,27 +102,38 @@ impl Director {
         if self.standby {
             return no("standby", "the director stands by (backup_only)");
         }
-        self.refused_by_fast_path(segment, found).map_or_else(
-            || {
+        let Some(found) = index else {
+            return match self.begins_beside(segment, ends.headers.destination, ends.ports) {
+                false => no("no-connection", "the packet is of no known connection"),
+                true => {
+                    let text = "yes, it begins the connection by the service's next choice, if the way there is known";
+                    Step::new("fast-path", text).with("takes", true).with("changes", true)
+                }
+            };
+        };
+        match self.step_of_fast_path(segment, found) {
+            Ok(changes) => {
                 let text = "yes, if the way to the next hop is known and the link can send its frames";
-                Step::new("fast-path", text).with("takes", true)
-            },
-            |(why, text)| no(why, text),
-        )
+                Step::new("fast-path", text).with("takes", true).with("changes", changes)
+            }
+            Err((why, text)) => no(why, text),
+        }
     }
 
-    /// Why the XDP program would leave a packet of a known connection to the daemon.
-    fn refused_by_fast_path(
+    /// Whether the XDP program changes the state of the connection, or why it would leave a packet of a known connection to
+    /// the daemon.
+    fn step_of_fast_path(
         &self,
         segment: Option<u8>,
         found: Match,
-    ) -> Option<(&'static str, &'static str)> {
+    ) -> Result<bool, (&'static str, &'static str)> {
         let (Match::Inbound(index) | Match::Outbound(index)) = found;
-        let entry = self.connections.table.entry(index)?;
+        let gone = ("no-connection", "the packet is of no known connection");
+        let entry = self.connections.table.entry(index).ok_or(gone)?;
         let flags = entry.flags();
         let method = ForwardingMethod((flags & flag::METHOD) as u8);
         if ![ForwardingMethod::MASQUERADE, ForwardingMethod::DIRECT].contains(&method) {
-            return Some(("method", "it takes masquerading and direct routing alone"));
+            return Err(("method", "it takes masquerading and direct routing alone"));
         }
         let direction = match found {
             Match::Outbound(_) => Direction::Output,
@@ -131,13 +141,14 @@ impl Director {
             Match::Inbound(_) => Direction::Input,
         };
         if self.ends(index).is_none_or(|ends| !ends.available) {
-            return Some(("destination-unavailable", "the connection's destination is not available"));
+            return Err(("destination-unavailable", "the connection's destination is not available"));
         }
         let timeouts = self.state_timeouts();
-        let steady =
-            steady::is_steady(segment, &entry, flags, direction, |place| timeouts.get(place).copied());
-        let text = "the packet changes the connection's state or timeout, or follows one that did";
-        (!steady).then_some(("changes-state", text))
+        let place = |place: usize| timeouts.get(place).copied();
+        let step = steady::step(segment, &entry, entry.status(), direction, place);
+        let text =
+            "the packet changes more than the connection's state, or its timeout, or follows one that did";
+        step.map(|(_, changes)| changes).ok_or(("changes-state", text))
     }
 
     /// The verdict: what is done with the packet, and where it leaves.

@@ -1,6 +1,10 @@
 //! What is said of a packet is what then becomes of it; and saying it changes nothing at all.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use ipvs_flow::Line;
 
 use super::*;
 use crate::command::{
@@ -16,7 +20,10 @@ use crate::random::Random;
 use crate::scheduler::testing::{TestHost, ip, seconds, settings};
 use crate::stats::Counters;
 use crate::sysctl::Sysctl;
-use crate::{ErrorLimits, NextHop, Reachability};
+use crate::{Choices, ErrorLimits, NextHop, Reachability, SharedLines};
+
+/// Destinations whose loads are shared: some are not.
+const LOADS: usize = 6;
 
 /// As [`TestHost`], with limits of errors, ways for tunnels and names of interfaces.
 pub(super) struct Limited;
@@ -43,15 +50,44 @@ impl Host for Limited {
     }
 }
 
+/// What a fast path shares with the director, without one.
 #[derive(Debug)]
-struct Nothing;
+struct Beside {
+    loads: Arc<Vec<Line>>,
+    /// Slots and next choice by service.
+    sequences: BTreeMap<u32, (u32, u32, u32)>,
+}
 
-impl FastPath for Nothing {
+impl FastPath for Beside {
     fn take(&mut self, _: u32) -> Counters {
         Counters::default()
     }
 
     fn revoke(&mut self, _: u32) {}
+
+    fn loads(&self) -> Option<SharedLines> {
+        Some(self.loads.clone())
+    }
+
+    fn publish(&mut self, service: u32, choices: &Choices) -> bool {
+        self.sequences.insert(service, (choices.slots.len() as u32, choices.restart, 0));
+        true
+    }
+
+    fn withdraw(&mut self, service: u32) -> u32 {
+        self.sequences.remove(&service).map_or(0, |(_, _, next)| next)
+    }
+
+    fn make_choice(&mut self, service: u32) -> Option<u32> {
+        let (slots, restart, next) = self.sequences.get_mut(&service)?;
+        let made = *next;
+        *next = if made + 1 >= *slots { *restart } else { made + 1 };
+        Some(made)
+    }
+
+    fn next_choice(&self, service: u32) -> Option<u32> {
+        self.sequences.get(&service).map(|(_, _, next)| *next)
+    }
 }
 
 /// All that a director is, as text and the words of its connection table.
@@ -106,7 +142,8 @@ impl Run {
         };
         let mut director = Director::new(config, now).unwrap();
         if random.below(2) == 0 {
-            director.set_fast_path(Box::new(Nothing));
+            let loads: Vec<Line> = (0..LOADS).map(|_| Line::zeroed()).collect();
+            director.set_fast_path(Box::new(Beside { loads: Arc::new(loads), sequences: BTreeMap::new() }));
         }
         let mut run = Self { director, random, now, latest: Vec::new(), seen: Default::default() };
         for _ in 0..80 {
@@ -290,6 +327,9 @@ impl Run {
     }
 
     fn compare(&mut self) {
+        if self.below(4) == 0 {
+            self.director.settle();
+        }
         let bytes = self.packet();
         let before = state(&mut self.director);
         let make = |bytes: &[u8]| {
@@ -311,8 +351,13 @@ impl Run {
         self.compare_connection(&bytes, &steps);
         let takes = ("takes".to_owned(), Fact::Flag(true));
         if steps.iter().any(|step| step.name == "fast-path" && step.facts.contains(&takes)) {
-            assert_eq!(lasting, self.lasting(&bytes), "{steps:#?}");
+            let changes = ("changes".to_owned(), Fact::Flag(true));
+            let changes = steps.iter().any(|step| step.facts.contains(&changes));
+            assert_eq!(lasting != self.lasting(&bytes), changes, "{steps:#?}");
+            *self.seen.entry(format!("fast-path changes state: {changes}")).or_default() += 1;
             *self.seen.entry("fast-path takes it".into()).or_default() += 1;
+            let begins = steps.iter().any(|step| step.name == "service");
+            *self.seen.entry(format!("fast-path begins it: {begins}")).or_default() += 1;
         }
         for step in &steps {
             *self.seen.entry(step.name.clone()).or_default() += 1;
@@ -359,6 +404,9 @@ fn what_is_said_comes_true_and_nothing_changes() {
         "evicted",
         "fast-path",
         "fast-path takes it",
+        "fast-path begins it: true",
+        "fast-path changes state: true",
+        "fast-path changes state: false",
         "next-hop",
         "not-scheduled",
         "rewrite",

@@ -4,7 +4,7 @@
 //! * the connection table: copies of the lines that it reads ([`super::Copies`]), which are thrown away;
 //! * what lies beside it by entry or destination (who controls whom, half-open connections, data of templates, loads):
 //!   changed and put back ([`super::Journal`]);
-//! * schedulers: asked by a copy of what concerns the packet (`Scheduler::fork`);
+//! * schedulers: asked by a copy of what concerns the packet (`Scheduler::fork`), or for the next choice that they share with the fast path;
 //! * single values and small tables (the defence's counter, buckets of errors, ...): saved as a whole here.
 //!
 //! Timers and counters decide nothing about a packet: they stand still.
@@ -99,7 +99,10 @@ impl Director {
     /// What a service's scheduler would choose. A packet asks at most once.
     #[cold]
     pub(crate) fn try_choice(&mut self, service: ServiceIndex, flow: &Flow) -> Option<DestinationIndex> {
-        let chosen = self.services.get(service)?.try_schedule(&self.destinations, &self.sysctls, flow);
+        let chosen = match self.shared_choice(service) {
+            None => self.services.get(service)?.try_schedule(&self.destinations, &self.sysctls, flow),
+            shared => shared,
+        };
         let steps = self.describe_choice(service, chosen);
         if let Some(trial) = &mut self.trial {
             trial.steps.extend(steps);

@@ -91,15 +91,8 @@ impl Signal {
         }
     }
 
-    /// State and timeout (ticks) that follow `state`, and whether that state counts as active.
-    /// `secure`: by the tables for floods.
-    pub(crate) fn next(
-        self,
-        state: u8,
-        direction: tcp::Direction,
-        secure: bool,
-        timeouts: &StateTimeouts,
-    ) -> Next {
+    /// The state that follows `state`, and whether it counts as active. `secure`: by the tables for floods.
+    pub(crate) fn next(self, state: u8, direction: tcp::Direction, secure: bool) -> Next {
         match self {
             Self::Tcp(flags) => {
                 let before = tcp::State::from_number(state).unwrap_or(tcp::State::None);
@@ -107,28 +100,34 @@ impl Signal {
                 let state = tcp::next_state(secure, direction, event, before);
                 Next {
                     state: state as u8,
-                    timeout: timeouts.tcp(state),
                     active: state.is_active(),
                     assures: state == tcp::State::Established && before != state,
                 }
             }
-            Self::Udp => Next {
-                state: udp::STATE,
-                timeout: timeouts.udp(),
-                active: false,
-                assures: direction == tcp::Direction::Output,
-            },
+            Self::Udp => {
+                Next { state: udp::STATE, active: false, assures: direction == tcp::Direction::Output }
+            }
             Self::Sctp { first, second } => {
                 let before = sctp::State::from_number(state).unwrap_or(sctp::State::None);
                 let event = sctp::Event::from_chunks(first, second);
                 let state = sctp::next_state(direction, event, before);
                 Next {
                     state: state as u8,
-                    timeout: timeouts.sctp(state),
                     active: state.is_active(),
                     assures: state == sctp::State::Established && before != state,
                 }
             }
+        }
+    }
+}
+
+impl Signal {
+    /// The timeout of `state`, in ticks.
+    pub(crate) fn timeout(self, state: u8, timeouts: &StateTimeouts) -> u32 {
+        match self {
+            Self::Tcp(_) => timeouts.tcp(tcp::State::from_number(state).unwrap_or(tcp::State::None)),
+            Self::Udp => timeouts.udp(),
+            Self::Sctp { .. } => timeouts.sctp(sctp::State::from_number(state).unwrap_or(sctp::State::None)),
         }
     }
 }
@@ -143,8 +142,6 @@ fn second_chunk(packet: &[u8]) -> Option<u8> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Next {
     pub(crate) state: u8,
-    /// In ticks.
-    pub(crate) timeout: u32,
     /// Counts as active (else as inactive).
     pub(crate) active: bool,
     /// Shows that the server answers: the connection's template becomes ASSURED.

@@ -1,9 +1,11 @@
 //! dh: destination hashing.
 
+use ipvs_flow::pick::Rule;
+
 use crate::destination::DestinationIndex;
 use crate::error::Error;
 use crate::scheduler::hash::{BUCKETS, bucket, fold};
-use crate::scheduler::{Change, Flow, Scheduler, View};
+use crate::scheduler::{Change, Flow, Picks, Scheduler, View};
 
 /// One destination per hash of the packet's destination address (for mark services in front of caches).
 #[derive(Clone, Debug, Default)]
@@ -16,6 +18,11 @@ impl DestinationHashing {
     fn fill(&mut self, view: View<'_>) {
         self.table.clear();
         self.table.extend(view.list.iter().cycle().take(BUCKETS));
+    }
+
+    fn usable(&self, view: View<'_>, bucket: usize) -> Option<DestinationIndex> {
+        let index = *self.table.get(bucket)?;
+        view.destinations.get(index).filter(|it| it.available && it.usable()).map(|_| index)
     }
 }
 
@@ -39,8 +46,11 @@ impl Scheduler for DestinationHashing {
         Box::new(self.clone())
     }
 
+    fn picks(&self, view: View<'_>) -> Option<Picks> {
+        Some(Picks::table(Rule::Destination, (0..BUCKETS).map(|bucket| self.usable(view, bucket))))
+    }
+
     fn schedule(&mut self, view: View<'_>, flow: &Flow) -> Option<DestinationIndex> {
-        let index = *self.table.get(bucket(fold(flow.destination)))?;
-        view.destinations.get(index).filter(|it| it.available && it.usable()).map(|_| index)
+        self.usable(view, bucket(fold(flow.destination)))
     }
 }

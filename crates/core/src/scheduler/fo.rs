@@ -3,7 +3,7 @@
 use core::cmp::Reverse;
 
 use crate::destination::DestinationIndex;
-use crate::scheduler::{Flow, Scheduler, View};
+use crate::scheduler::{Flow, Picks, Scheduler, View};
 
 /// The usable destination with the greatest weight.
 #[derive(Debug)]
@@ -18,9 +18,15 @@ impl Scheduler for Failover {
         Box::new(Self)
     }
 
-    fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
-        view.usable()
-            .min_by_key(|(_, destination)| Reverse(destination.config.weight))
-            .map(|(index, _)| index)
+    fn picks(&self, view: View<'_>) -> Option<Picks> {
+        greatest(view).map(Picks::only)
     }
+
+    fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
+        greatest(view)
+    }
+}
+
+fn greatest(view: View<'_>) -> Option<DestinationIndex> {
+    view.usable().min_by_key(|(_, destination)| Reverse(destination.config.weight)).map(|(index, _)| index)
 }

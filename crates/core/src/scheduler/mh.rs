@@ -1,12 +1,13 @@
 //! mh: Maglev hashing.
 
+use ipvs_flow::pick::Rule;
 use siphasher::sip::SipHasher13;
 
 use crate::command::ServiceFlags;
 use crate::destination::{Destination, DestinationIndex};
 use crate::error::Error;
 use crate::scheduler::hash::fold;
-use crate::scheduler::{Change, Flow, Scheduler, View, gcd};
+use crate::scheduler::{Change, Flow, Picks, Scheduler, View, gcd};
 
 /// Places of the lookup table: a prime.
 ///
@@ -126,6 +127,14 @@ impl Scheduler for MaglevHashing {
 
     fn fork(&self, _flow: &Flow) -> Box<dyn Scheduler> {
         Box::new(self.clone())
+    }
+
+    /// The fallback depends on more than the place.
+    fn picks(&self, view: View<'_>) -> Option<Picks> {
+        let rule = Rule::Maglev { port: view.flags.contains(ServiceFlags::SCHED2) };
+        let usable =
+            |index: &DestinationIndex| view.destinations.get(*index).is_some_and(Destination::usable);
+        Some(Picks::table(rule, self.table.iter().map(|index| Some(*index).filter(usable))))
     }
 
     fn schedule(&mut self, view: View<'_>, flow: &Flow) -> Option<DestinationIndex> {

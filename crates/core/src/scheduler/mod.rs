@@ -15,6 +15,7 @@ mod lc;
 mod mh;
 mod nq;
 mod ovf;
+mod picks;
 mod rr;
 mod sed;
 mod sh;
@@ -38,6 +39,7 @@ use crate::sysctl::Sysctls;
 use crate::time::Instant;
 
 pub use mh::MaglevSize;
+pub(crate) use picks::{Picks, replay};
 
 /// What a scheduler may look at besides the service: the packet's addresses and ports, and when it came.
 #[derive(Clone, Copy, Debug)]
@@ -87,8 +89,8 @@ impl<'a> View<'a> {
     /// Whether a destination has more active connections than weight while another has fewer than half of its own.
     fn is_crowded(self, destination: &Destination) -> bool {
         let weight = |it: &Destination| u64::from(it.config.weight.unsigned_abs());
-        u64::from(destination.active) > weight(destination)
-            && self.iter().any(|(_, other)| 2 * u64::from(other.active) < weight(other))
+        u64::from(destination.active()) > weight(destination)
+            && self.iter().any(|(_, other)| 2 * u64::from(other.active()) < weight(other))
     }
 
     /// The usable destination with the least `load` per weight, the first of equals.
@@ -152,6 +154,12 @@ pub(crate) trait Scheduler: Debug + Send {
 
     /// One that chooses for this flow as this one would, and whose choice changes nothing here.
     fn fork(&self, flow: &Flow) -> Box<dyn Scheduler>;
+
+    /// What it will choose, if that depends on nothing but addresses, ports and the choices before.
+    fn picks(&self, view: View<'_>) -> Option<Picks> {
+        let _ = view;
+        None
+    }
 
     /// Chooses a destination for a new connection; `None` if there is no usable one.
     fn schedule(&mut self, view: View<'_>, flow: &Flow) -> Option<DestinationIndex>;
@@ -218,7 +226,7 @@ impl Cached {
 /// The load that lc, wlc, twos and others compare: active connections count 257-fold (the kernel adds the total, not
 /// the inactive ones, to 256 times the active).
 fn overhead(destination: &Destination) -> u64 {
-    256 * u64::from(destination.active) + u64::from(destination.total())
+    256 * u64::from(destination.active()) + u64::from(destination.total())
 }
 
 /// Greatest common divisor.

@@ -17,7 +17,7 @@ impl Scheduler for NeverQueue {
     }
 
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
-        let idle = view.usable().find(|(_, destination)| destination.active == 0);
+        let idle = view.usable().find(|(_, destination)| destination.active() == 0);
         idle.map(|(index, _)| index).or_else(|| view.least_weighted(delay))
     }
 }

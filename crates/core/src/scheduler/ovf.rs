@@ -20,7 +20,7 @@ impl Scheduler for Overflow {
 
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
         view.usable()
-            .filter(|(_, destination)| destination.active <= destination.config.weight.unsigned_abs())
+            .filter(|(_, destination)| destination.active() <= destination.config.weight.unsigned_abs())
             .min_by_key(|(_, destination)| Reverse(destination.config.weight))
             .map(|(index, _)| index)
     }

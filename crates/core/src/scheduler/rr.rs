@@ -1,10 +1,10 @@
 //! rr: round robin.
 
 use crate::destination::DestinationIndex;
-use crate::scheduler::{Change, Flow, Scheduler, View};
+use crate::scheduler::{Change, Flow, Picks, Scheduler, View};
 
 /// Each usable destination in turn.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RoundRobin {
     /// Position of the destination chosen last; `None`: the head of the list, before the first.
     last: Option<usize>,
@@ -32,6 +32,10 @@ impl Scheduler for RoundRobin {
 
     fn fork(&self, _flow: &Flow) -> Box<dyn Scheduler> {
         Box::new(self.clone())
+    }
+
+    fn picks(&self, view: View<'_>) -> Option<Picks> {
+        Picks::sequence(self, view)
     }
 
     /// The next usable one after the pointer, going round once and coming to the last chosen one last.

@@ -9,7 +9,7 @@ pub(crate) struct ShortestExpectedDelay;
 
 /// The load with the new connection added: only active ones count.
 pub(super) fn delay(destination: &Destination) -> u64 {
-    u64::from(destination.active) + 1
+    u64::from(destination.active()) + 1
 }
 
 impl Scheduler for ShortestExpectedDelay {

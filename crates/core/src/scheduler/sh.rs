@@ -1,10 +1,12 @@
 //! sh: source hashing.
 
+use ipvs_flow::pick::Rule;
+
 use crate::command::ServiceFlags;
 use crate::destination::DestinationIndex;
 use crate::error::Error;
 use crate::scheduler::hash::{BUCKETS, bucket, fold};
-use crate::scheduler::{Change, Flow, Scheduler, View};
+use crate::scheduler::{Change, Flow, Picks, Scheduler, View};
 
 /// One destination per hash of the client's address, with the flag sh-port of its port as well.
 #[derive(Clone, Debug, Default)]
@@ -48,10 +50,20 @@ impl Scheduler for SourceHashing {
         Box::new(self.clone())
     }
 
+    fn picks(&self, view: View<'_>) -> Option<Picks> {
+        let rule = Rule::Source { port: view.flags.contains(ServiceFlags::SCHED2) };
+        Some(Picks::table(rule, (0..BUCKETS).map(|bucket| self.choose(view, bucket))))
+    }
+
     fn schedule(&mut self, view: View<'_>, flow: &Flow) -> Option<DestinationIndex> {
         let port = if view.flags.contains(ServiceFlags::SCHED2) { flow.source_port } else { 0 };
         let value = fold(flow.source).wrapping_add(u32::from(port));
-        let first = bucket(value);
+        self.choose(view, bucket(value))
+    }
+}
+
+impl SourceHashing {
+    fn choose(&self, view: View<'_>, first: usize) -> Option<DestinationIndex> {
         let own = self.usable(view, first);
         if own.is_some() || !view.flags.contains(ServiceFlags::SCHED1) {
             return own;

@@ -134,7 +134,7 @@ fn wrr_after_exhaustion() {
         let service = bench.find(id);
         for i in 1..=weights.len() as u8 {
             let index = bench.director.destinations.find(service, server(i)).unwrap();
-            while bench.director.destinations.get(index).unwrap().inactive > 0 {
+            while bench.director.destinations.get(index).unwrap().inactive() > 0 {
                 bench.director.destinations.unbind(index, Inactive);
             }
         }

@@ -2,10 +2,10 @@
 
 use crate::destination::DestinationIndex;
 use crate::error::Error;
-use crate::scheduler::{Change, Flow, Scheduler, View, gcd};
+use crate::scheduler::{Change, Flow, Picks, Scheduler, View, gcd};
 
 /// Rounds over the list at a falling level: each round takes those whose weight reaches the level.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct WeightedRoundRobin {
     /// Position of the destination chosen last; `None`: the head of the list.
     last: Option<usize>,
@@ -64,6 +64,10 @@ impl Scheduler for WeightedRoundRobin {
 
     fn fork(&self, _flow: &Flow) -> Box<dyn Scheduler> {
         Box::new(self.clone())
+    }
+
+    fn picks(&self, view: View<'_>) -> Option<Picks> {
+        Picks::sequence(self, view)
     }
 
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {

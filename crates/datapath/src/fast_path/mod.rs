@@ -1,9 +1,14 @@
 //! Forwarding in the XDP program: what the daemon shares with it.
 //!
-//! The connection table, the ways to destinations and the counters lie in array maps that both sides have in their
-//! memory. The daemon's thread writes table and ways, the program counts and notes when a connection's latest packet came.
+//! The connection table, the ways to destinations, their loads and the counters lie in array maps that both sides have in
+//! their memory. The daemon's thread writes table and ways, the program moves connections from state to state, counts and
+//! notes when a connection's latest packet came; by rings it tells of connections whose end came nearer.
 
+mod beside;
+mod events;
 pub(crate) mod exits;
+mod grants;
+pub(crate) mod picks;
 mod previous;
 mod traffic;
 mod ways;
@@ -12,18 +17,23 @@ use std::io;
 use std::sync::Arc;
 
 use aya::maps::MapData;
-use ipvs_core::{DestinationChange, FastPath as Counting, Instant, TableMemory};
-use ipvs_flow::{Layout, Line};
+use ipvs_core::{DestinationChange, FastPath as ForDirector, Instant, TableMemory};
+use ipvs_flow::{Layout, Line, RING_LINES};
 
 use crate::netlink::XdpFeatures;
 use crate::network::Network;
 use crate::shared_memory::SharedMemory;
+use beside::Beside;
+use events::Events;
+use grants::Grants;
+pub(crate) use picks::PickOf;
+use picks::Picks;
 pub use previous::Previous;
 pub(crate) use traffic::Counters;
 use traffic::{Traffic, packets};
 use ways::Ways;
 
-/// What of the connection table the XDP program shares, to forward packets of established connections.
+/// What of the connection table the XDP program shares, to forward packets of known connections.
 #[derive(Clone, Copy, Debug)]
 pub struct FastPathOptions {
     /// Most connections at a time: of the director's configuration.
@@ -61,6 +71,11 @@ pub(crate) struct SharedMaps {
     pub(crate) connections: MapData,
     pub(crate) ways: MapData,
     pub(crate) traffic: MapData,
+    pub(crate) loads: MapData,
+    pub(crate) events: MapData,
+    pub(crate) picks: MapData,
+    pub(crate) pick_slots: MapData,
+    pub(crate) grants: MapData,
 }
 
 /// What a director needs to share its connections with the XDP program.
@@ -68,8 +83,8 @@ pub(crate) struct SharedMaps {
 pub struct Shared {
     /// Memory for its connection table.
     pub memory: TableMemory,
-    /// What was counted without it.
-    pub fast_path: Box<dyn Counting + Send>,
+    /// What is done without it.
+    pub fast_path: Box<dyn ForDirector + Send>,
 }
 
 /// The daemon's side.
@@ -88,15 +103,31 @@ pub(crate) struct FastPath {
 
 impl FastPath {
     /// Maps the memory of the program's maps.
-    pub(crate) fn new(options: &FastPathOptions, layout: Layout, maps: SharedMaps) -> io::Result<Self> {
+    pub(crate) fn new(
+        options: &FastPathOptions,
+        layout: Layout,
+        maps: SharedMaps,
+        pick_of: PickOf,
+    ) -> io::Result<Self> {
         let lines = layout.lines_with_words_beside();
         let connections = SharedMemory::<Line>::map(&maps.connections, lines)?;
         let ways = Arc::new(SharedMemory::<Line>::map(&maps.ways, options.destinations)?);
         let counters = traffic_entries(options);
         let traffic = Arc::new(SharedMemory::<Counters>::map(&maps.traffic, counters)?);
-        let counting = Traffic::new(traffic.clone(), ways.clone(), options.destinations);
+        let beside = Beside {
+            traffic: Traffic::new(traffic.clone(), options.destinations),
+            ways: ways.clone(),
+            loads: Arc::new(SharedMemory::<Line>::map(&maps.loads, options.destinations)?),
+            events: Events::new(SharedMemory::<Line>::map(&maps.events, ring_lines())?),
+            picks: Picks::new(
+                pick_of,
+                SharedMemory::<Line>::map(&maps.picks, picks::SERVICES)?,
+                SharedMemory::<Line>::map(&maps.pick_slots, picks::SLOT_LINES)?,
+            ),
+            grants: Grants::new(SharedMemory::<Line>::map(&maps.grants, ring_lines())?, options.capacity),
+        };
         let shared =
-            Shared { memory: TableMemory::Shared(Box::new(connections)), fast_path: Box::new(counting) };
+            Shared { memory: TableMemory::Shared(Box::new(connections)), fast_path: Box::new(beside) };
         let ways = Ways::new(ways);
         Ok(Self {
             ways,
@@ -139,6 +170,11 @@ impl FastPath {
 /// Lines of counters: one for each destination on each processor.
 pub(crate) fn traffic_entries(options: &FastPathOptions) -> u32 {
     options.destinations.saturating_mul(processors())
+}
+
+/// Lines of the rings to, or from, all processors.
+pub(crate) fn ring_lines() -> u32 {
+    RING_LINES.saturating_mul(processors())
 }
 
 /// Processors that there may be; this does not change while the host runs.

@@ -44,7 +44,7 @@ impl Previous {
     }
 
     /// What was counted at a destination since `taken`.
-    pub fn counted_since(&self, destination: u32, taken: [u64; 4]) -> Counted {
+    pub fn counted_since(&self, destination: u32, taken: [u64; 5]) -> Counted {
         let processors = super::processors();
         let destinations = (self.len / processors).max(1);
         if destination >= destinations {

@@ -198,9 +198,9 @@ fn check(
     for (index, it) in director.destinations.iter() {
         let count = |bound| connections.iter().filter(|other| **other == (index, bound)).count() as u32;
         let counts = [count(Bound::Active), count(Bound::Inactive), count(Bound::Template)];
-        assert_eq!([it.active, it.inactive, it.persistent], counts);
-        assert_eq!(it.references, counts.iter().sum::<u32>());
-        counted += it.references as usize;
+        assert_eq!([it.active(), it.inactive(), it.persistent], counts);
+        assert_eq!(it.references(), counts.iter().sum::<u32>());
+        counted += it.references() as usize;
         if it.config.upper_threshold == 0 {
             assert!(!it.overloaded);
         }
@@ -271,11 +271,11 @@ proptest! {
                     if let Some((index, bound)) = connections.get_mut(which % length) {
                         match *bound {
                             Bound::Active => {
-                                bench.director.destinations.deactivate(*index);
+                                bench.director.destinations.set_active(*index, false);
                                 *bound = Bound::Inactive;
                             }
                             Bound::Inactive => {
-                                bench.director.destinations.activate(*index);
+                                bench.director.destinations.set_active(*index, true);
                                 *bound = Bound::Active;
                             }
                             Bound::Template => {}

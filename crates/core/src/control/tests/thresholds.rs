@@ -72,15 +72,15 @@ fn what_does_not_count() {
     }
     assert!(!destinations.get(index).unwrap().overloaded);
     destinations.bind(index, Inactive);
-    destinations.activate(index);
+    destinations.set_active(index, true);
     destinations.unbind(index, Template);
     assert!(destinations.get(index).unwrap().overloaded);
     let destination = destinations.get(index).unwrap();
     assert_eq!(
-        (destination.active, destination.inactive, destination.persistent, destination.references),
+        (destination.active(), destination.inactive(), destination.persistent, destination.references()),
         (1, 1, 2, 4)
     );
-    destinations.deactivate(index);
+    destinations.set_active(index, false);
     destinations.unbind(index, Inactive);
     assert!(!destinations.get(index).unwrap().overloaded);
 }

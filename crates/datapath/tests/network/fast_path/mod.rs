@@ -1,18 +1,22 @@
 //! The XDP program with its director against a director alone: the same packets give the same bytes, the same table and
 //! the same counters.
 
+mod births;
 mod filter;
 mod pair;
 mod sent;
 mod watched;
 
-use ipvs_core::{Command, DestinationId, ForwardingMethod, Timeouts};
+use std::time::Duration;
+
+use ipvs_core::{Command, DestinationId, ForwardingMethod, Sysctl, Timeouts};
+use ipvs_flow::{Table, ticks};
 use proptest::test_runner::{Config as RunnerConfig, TestRunner};
 
 use crate::director::end;
 use crate::topology::{SERVER, SERVER6, Topology, VIP, VIP6};
 use pair::{Pair, judge, now};
-use sent::{ACK, CLIENT, CLIENT6, SYN, Sent, TCP, UDP, plain, sent};
+use sent::{ACK, CLIENT, CLIENT6, FIN, RST, SYN, Sent, TCP, UDP, plain, sent};
 
 /// In the director's namespace.
 fn inside(test: impl FnOnce(&mut Pair) + Send) {
@@ -30,18 +34,21 @@ fn established_connections_are_forwarded_by_the_program() {
                 let direct = pair.serve(protocol, end(vip, 81), end(server, 81), ForwardingMethod::DIRECT);
                 let out = |flags| plain(protocol, end(client, 4000), end(vip, port), flags);
                 let back = |flags| plain(protocol, end(server, 8080), end(client, 4000), flags);
-                // The opening is the daemon's.
-                assert!(!pair.send(&out(SYN)));
-                assert!(!pair.send(&back(SYN | ACK)) || protocol == UDP);
-                assert!(!pair.send(&out(ACK)) || protocol == UDP);
-                assert!(pair.send(&out(ACK)) && pair.send(&back(ACK)));
-                assert!(!pair.send(&plain(protocol, end(client, 4001), end(vip, 81), SYN)));
-                // Direct routing sees one side only: the first ACK establishes.
-                assert!(
-                    !pair.send(&plain(protocol, end(client, 4001), end(vip, 81), ACK)) || protocol == UDP
-                );
-                assert!(pair.send(&plain(protocol, end(client, 4001), end(vip, 81), ACK)));
+                // The first packet begins a connection; a client's further SYNs are the daemon's.
+                assert!(pair.send(&out(SYN)));
+                assert!(!pair.send(&out(SYN)) || protocol == UDP);
+                assert!(pair.send(&back(SYN | ACK)) && pair.send(&out(ACK)));
                 pair.listings(&[service, direct]);
+                assert!(pair.send(&out(ACK)) && pair.send(&back(ACK)));
+                assert!(pair.send(&plain(protocol, end(client, 4001), end(vip, 81), SYN)));
+                // Direct routing sees one side only: the first ACK establishes.
+                let straight = |flags| plain(protocol, end(client, 4001), end(vip, 81), flags);
+                for flags in [ACK, FIN | ACK, ACK, RST] {
+                    assert!(pair.send(&straight(flags)));
+                    pair.listings(&[service, direct]);
+                }
+                // It has ended: another one may begin in its place.
+                assert!(!pair.send(&straight(SYN)) || protocol == UDP);
                 // Of another timeout the table must learn.
                 pair.execute(Command::SetTimeouts(Timeouts { tcp: 50, tcp_fin: 0, udp: 60 }));
                 assert!(!pair.send(&out(ACK)) && pair.send(&out(ACK)));
@@ -55,7 +62,10 @@ fn established_connections_are_forwarded_by_the_program() {
                 pair.listings(&[service]);
                 pair.add(service, end(server, 8080), ForwardingMethod::MASQUERADE);
                 assert!(pair.send(&out(ACK)) && pair.send(&back(ACK)));
-                pair.listings(&[service]);
+                for (flags, is_back) in [(FIN | ACK, true), (FIN | ACK, false), (ACK, true), (RST, false)] {
+                    assert!(pair.send(&if is_back { back(flags) } else { out(flags) }));
+                    pair.listings(&[service]);
+                }
                 pair.execute(Command::Zero(Some(service)));
                 pair.send(&out(ACK));
                 pair.listings(&[service, direct]);
@@ -83,17 +93,74 @@ fn any_packets_meet_the_same_fate() {
             }
         }
         let config = RunnerConfig { failure_persistence: None, ..RunnerConfig::with_cases(6000) };
-        let pair = std::cell::RefCell::new(pair);
+        let pair = std::cell::RefCell::new((pair, 0));
         TestRunner::new(config)
             .run(&sent(), |(_, sent)| {
-                pair.borrow_mut().send(&sent);
+                let (pair, number) = &mut *pair.borrow_mut();
+                pair.send(&sent);
+                *number += 1;
+                if *number % 100 == 0 {
+                    pair.listings(&services);
+                }
+                if *number % 1000 == 0 {
+                    let secure = i64::from(*number % 2000 == 0) * 3;
+                    pair.execute(Command::SetSysctl(Sysctl::SecureTcp, vec![secure]));
+                    let established = 900 + *number / 1000;
+                    pair.execute(Command::SetTimeouts(Timeouts { tcp: established, tcp_fin: 0, udp: 0 }));
+                }
                 Ok(())
             })
             .unwrap();
-        let mut pair = pair.borrow_mut();
+        let (pair, _) = &mut *pair.borrow_mut();
         pair.listings(&services);
         println!("{} of 6000 packets forwarded by the program", pair.forwarded);
         assert!(pair.forwarded > 1000, "{}", pair.forwarded);
+    });
+}
+
+/// The daemon learns by a ring of ends that come nearer; what it does not read in time wakes it.
+#[test]
+fn ends_that_come_nearer_are_told() {
+    inside(|pair| {
+        pair.serve(TCP, end(VIP, 81), end(SERVER, 81), ForwardingMethod::DIRECT);
+        let sent = |flags| plain(TCP, end(CLIENT, 4000), end(VIP, 81), flags);
+        assert!(pair.send(&sent(SYN)) && pair.send(&sent(ACK)) && pair.send(&sent(FIN | ACK)));
+        let ended = |pair: &Pair| pair.connections().is_empty();
+        pair.one.poll(now() + Duration::from_secs(110));
+        assert!(!ended(pair));
+        pair.one.poll(now() + Duration::from_secs(125));
+        assert!(ended(pair), "it ended in FIN_WAIT");
+    });
+    inside(|pair| {
+        pair.serve(TCP, end(VIP, 81), end(SERVER, 81), ForwardingMethod::DIRECT);
+        let sent = |flags| plain(TCP, end(CLIENT, 4000), end(VIP, 81), flags);
+        assert!(pair.send(&sent(SYN)) && pair.send(&sent(ACK)));
+        let frame = pair.frame(&sent(FIN | ACK));
+        let established = 900;
+        let mut told = 0;
+        loop {
+            let moved = pair.datapath.try_program(pair.front.0, &frame, 1).unwrap().frame != frame;
+            let [entry] = pair.connections()[..] else { panic!() };
+            let table = Table::attach(pair.one_table.as_ref()).unwrap();
+            let entry = table.entry(entry).unwrap();
+            if !moved {
+                assert_eq!(entry.state(), 1, "handed over before anything changed");
+                // Once, to wake the daemon.
+                let after = pair.datapath.try_program(pair.front.0, &frame, 1).unwrap();
+                assert!(after.frame != frame);
+                break;
+            }
+            assert_eq!(entry.state(), 4);
+            told += 1;
+            entry.set_state(1);
+            entry.set_flags(entry.flags() & !0x100);
+            entry.set_timeout(ticks(established));
+        }
+        // On whichever processors the packets were.
+        assert!((4096..=4096 * 64).contains(&told), "{told}");
+        pair.one.settle();
+        pair.one.poll(now() + Duration::from_secs(125));
+        assert!(pair.connections().is_empty(), "each of the events was of this one");
     });
 }
 

@@ -1,12 +1,13 @@
 //! The XDP program with its director, and a director alone, side by side.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipvs_core::{
     Command, Config, ConnectionFlags, DestinationConfig, DestinationId, Director, ForwardingMethod, Instant,
     MarkTarget, Packet, Reply, ServiceConfig, ServiceId, TableMemory, Tunnel, Verdict,
 };
 use ipvs_datapath::{Datapath, FastPathOptions, Options, Shared, SynFilter, XdpMode};
+use ipvs_flow::{EntryIndex, Table};
 use ipvs_wire::{Headers, checksum};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -118,8 +119,11 @@ impl Pair {
         one.unwrap()
     }
 
+    /// What the daemon does after a command and at the end of a turn.
     pub(super) fn follow(&mut self) {
-        let _ = (self.one.take_interest_changes(), self.other.take_interest_changes());
+        self.one.settle();
+        self.datapath.apply_interest(self.one.take_interest_changes());
+        let _ = self.other.take_interest_changes();
         let changes = self.one.take_destination_changes();
         self.datapath.follow_director(&changes, &self.one.state_timeouts());
     }
@@ -131,22 +135,34 @@ impl Pair {
         server: SocketAddr,
         forwarding: ForwardingMethod,
     ) -> ServiceId {
+        let id = self.serve_by(protocol, at, "rr", 0);
+        self.add(id, server, forwarding);
+        id
+    }
+
+    /// A service without destinations.
+    pub(super) fn serve_by(
+        &mut self,
+        protocol: u8,
+        at: SocketAddr,
+        scheduler: &str,
+        flags: u32,
+    ) -> ServiceId {
         let id = ServiceId::Address { protocol: protocol.into(), address: at.ip(), port: at.port() };
         let netmask = if at.is_ipv4() { u32::MAX } else { 128 };
         self.execute(Command::AddService(
             id,
             ServiceConfig {
-                scheduler: "rr".into(),
+                scheduler: scheduler.into(),
                 persistence_engine: None,
                 helper: None,
-                flags: 0,
+                flags,
                 flags_mask: u32::MAX,
                 timeout: 0,
                 netmask,
                 target: MarkTarget::default(),
             },
         ));
-        self.add(id, server, forwarding);
         id
     }
 
@@ -154,37 +170,51 @@ impl Pair {
         self.execute(Command::AddDestination(
             service,
             DestinationId { address: server.ip(), port: server.port() },
-            DestinationConfig {
-                forwarding,
-                weight: 1,
-                upper_threshold: 0,
-                lower_threshold: 0,
-                tunnel: Tunnel::default(),
-                flags: ConnectionFlags::default(),
-            },
+            destination(forwarding, 1),
         ));
+    }
+
+    /// The frame in which a packet comes.
+    pub(super) fn frame(&self, sent: &Sent) -> Vec<u8> {
+        let mut frame = self.ingress(sent).1.to_vec();
+        frame.extend([2, 0, 0, 0, 0, 9]);
+        frame.extend(if sent.from.is_ipv4() { [8, 0] } else { [0x86, 0xdd] });
+        frame.extend(sent.packet());
+        frame
+    }
+
+    fn ingress(&self, sent: &Sent) -> (u32, [u8; 6]) {
+        if is_client(sent.from.ip()) { self.front } else { self.back }
+    }
+
+    /// Ends all connections of both.
+    pub(super) fn end_all(&mut self) {
+        let later = now() + std::time::Duration::from_secs(100_000);
+        self.one.settle();
+        self.one.poll(later);
+        self.other.poll(later);
+        assert!(self.one_table.connections().is_empty() && self.other_table.connections().is_empty());
+    }
+
+    /// Connections of the director with the program in front.
+    pub(super) fn connections(&self) -> Vec<EntryIndex> {
+        Table::attach(self.one_table.as_ref()).unwrap().entries_from(0).collect()
     }
 
     /// Gives a packet to both; whether the program forwarded it.
     pub(super) fn send(&mut self, sent: &Sent) -> bool {
         let packet = sent.packet();
-        let from_client = [CLIENT, CLIENT6].contains(&sent.from.ip().to_string().as_str());
-        let (index, own) = if from_client { self.front } else { self.back };
-        let mut frame = own.to_vec();
-        frame.extend([2, 0, 0, 0, 0, 9]);
-        frame.extend(if sent.from.is_ipv4() { [8, 0] } else { [0x86, 0xdd] });
-        frame.extend(&packet);
-        let trial = self.datapath.try_program(index, &frame, 1).unwrap();
+        let frame = self.frame(sent);
+        let trial = self.datapath.try_program(self.ingress(sent).0, &frame, 1).unwrap();
         let now = now();
         let (verdict, bytes) = judge(&mut self.other, &self.datapath, now, &packet);
         // A hand-over is a redirect as well: to the socket, unchanged.
         let fast = trial.action == REDIRECT && trial.frame != frame;
         if fast {
-            assert!(matches!(verdict, Verdict::Forward { .. }), "{sent:?}: {verdict:?}");
-            assert_eq!(trial.frame[14..14 + bytes.len()], bytes, "{sent:?}");
+            assert_eq!(trial.frame.get(14..14 + bytes.len()), Some(&bytes[..]), "{sent:?}");
             assert_eq!(trial.frame.len(), frame.len());
-            let to = if let Verdict::Forward { next } = verdict { next.to_string() } else { String::new() };
-            let by = if [CLIENT, CLIENT6].contains(&to.as_str()) { self.front.1 } else { self.back.1 };
+            let Verdict::Forward { next } = verdict else { panic!("{verdict:?}") };
+            let by = if is_client(next) { self.front.1 } else { self.back.1 };
             assert_eq!(trial.frame[6..12], by, "{sent:?}");
             self.forwarded += 1;
         } else {
@@ -196,7 +226,10 @@ impl Pair {
         self.one.settle();
         self.one.settle();
         assert!(!self.one.is_unsettled());
-        assert!(self.one_table.words() == self.other_table.words(), "{sent:?}: the tables differ");
+        let (one, other) = (self.one_table.connections(), self.other_table.connections());
+        let differing = one.iter().zip(&other).find(|(one, other)| one != other);
+        assert_eq!(differing, None, "{sent:?}: the tables differ; forwarded by the program: {fast}");
+        assert_eq!(one.len(), other.len(), "{sent:?}");
         fast
     }
 
@@ -224,4 +257,22 @@ pub(super) fn judge(
     let mut packet = Packet::new(&mut buffer, 256, packet.len());
     let verdict = director.receive(now, datapath.host(), &mut packet);
     (verdict, packet.as_slice().to_vec())
+}
+
+fn is_client(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.octets()[..3] == [10, 1, 0],
+        IpAddr::V6(address) => address.segments()[0] == 0xfd01,
+    }
+}
+
+pub(super) fn destination(forwarding: ForwardingMethod, weight: i32) -> DestinationConfig {
+    DestinationConfig {
+        forwarding,
+        weight,
+        upper_threshold: 0,
+        lower_threshold: 0,
+        tunnel: Tunnel::default(),
+        flags: ConnectionFlags::default(),
+    }
 }

@@ -123,7 +123,9 @@ impl Octets for std::net::Ipv6Addr {
     }
 }
 
+pub(super) const FIN: u8 = 1;
 pub(super) const SYN: u8 = 2;
+pub(super) const RST: u8 = 4;
 pub(super) const ACK: u8 = 0x10;
 
 pub(super) fn plain(protocol: u8, from: SocketAddr, to: SocketAddr, flags: u8) -> Sent {
@@ -142,7 +144,7 @@ pub(super) fn sent() -> impl Strategy<Value = (bool, Sent)> {
         1 => Just(Twist::Options),
         1 => Just(Twist::Short),
     ];
-    let flags = prop_oneof![6 => Just(ACK), 2 => Just(ACK | 8), 1 => Just(SYN), 1 => Just(SYN | ACK), 1 => any::<u8>()];
+    let flags = prop_oneof![6 => Just(ACK), 2 => Just(ACK | 8), 1 => Just(SYN), 2 => Just(SYN | ACK), 1 => Just(FIN | ACK), 1 => any::<u8>()];
     let hop_limit = prop_oneof![8 => 2u8.., 1 => 0u8..3];
     let payload = prop_oneof![4 => 0usize..80, 1 => 1300usize..1480];
     (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), 0u16..4, flags, payload, hop_limit, twist)

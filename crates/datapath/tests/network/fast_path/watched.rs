@@ -1,9 +1,10 @@
 //! Memory of a connection table that a test keeps an eye on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipvs_core::{Config, Director, Instant, TableMemory};
-use ipvs_flow::{Layout, Line};
+use ipvs_flow::{Connection, Line, Table, Tick};
 
 /// Most connections.
 pub(super) const CAPACITY: u32 = 512;
@@ -46,17 +47,18 @@ impl Watched {
         Director::in_memory(config, now, TableMemory::Shared(Box::new(self.clone()))).unwrap()
     }
 
-    /// All words, the ticks of entries' latest packets aside (word 13), which differ by the time between two runs.
-    pub(super) fn words(&self) -> Vec<[u32; 16]> {
-        let end = Layout::for_capacity(CAPACITY).unwrap().lines() as usize;
-        let entries = end - CAPACITY as usize..end;
-        let words = |(number, line): (usize, &Line)| {
-            let mut words = line.to_words();
-            if entries.contains(&number) {
-                words[13] = 0;
-            }
-            words
+    /// All connections but for when their latest packets came, which differs by the time between two runs, and for where they
+    /// lie: the program takes entries that were set aside. Each must be found by its key.
+    pub(super) fn connections(&self) -> BTreeMap<String, String> {
+        let table = Table::attach(self.as_ref()).unwrap();
+        let describe = |index| {
+            let entry = table.entry(index).unwrap();
+            let connection = Connection { last_seen: Tick(0), ..entry.snapshot().unwrap() };
+            assert_eq!(table.find_in(&connection.key), Some(index), "{connection:?}");
+            (format!("{:?}", connection.key), format!("{connection:?}, mark {}", entry.status().unsettled()))
         };
-        self.as_ref().iter().enumerate().map(words).collect()
+        let connections: BTreeMap<String, String> = table.entries_from(0).map(describe).collect();
+        assert_eq!(connections.len(), table.entries_from(0).count(), "two of one key");
+        connections
     }
 }

@@ -233,7 +233,7 @@ mod tests {
     fn counters(value: u64) -> SavedCounters {
         let running = Counters { connections: value, bytes_out: value * 2, ..Counters::default() };
         let base = Counters { packets_in: value / 2, ..Counters::default() };
-        SavedCounters { running, base, taken: [1, 2, 3, value], overloaded: value % 2 == 1 }
+        SavedCounters { running, base, taken: [1, 2, 3, value, 5], overloaded: value % 2 == 1 }
     }
 
     fn all(value: u64) -> Vec<(Counted, SavedCounters)> {

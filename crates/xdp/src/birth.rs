@@ -1,0 +1,192 @@
+//! New connections of services whose choice the daemon has worked out (`ipvs_flow::pick`), in entries that it has set aside.
+//!
+//! What the daemon must know of them it learns by the ring of this processor, and from counters. Whatever does not succeed at
+//! once, or is not certain, is the daemon's, which then begins the connection by the same choices.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    macros::map,
+    maps::{Array, HashMap},
+};
+use ipvs_flow::{
+    Address, EntryIndex, Gap, Line, Load, Memory, NewConnection,
+    event::born,
+    flag::{INACTIVE, METHOD, NO_OUTPUT},
+    pick::{Pick, Slot},
+    steady::{BIRTHS, SECURE_TCP, UDP_TIMEOUT, is_active_tcp, next_tcp},
+    tcp::{Direction, Event},
+    udp,
+};
+use ipvs_wire::protocol;
+
+use crate::lookup::{Found, LINES, key, unpack};
+use crate::maps::{Endpoint, is_server};
+use crate::shared::{MMAPABLE, events, grants, load, now, table, timeout, traffic, way};
+use crate::transport::Packet;
+
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+
+/// Source port of FTP data connections, which never begin one.
+const FTP_DATA: u16 = 20;
+
+/// A sequence's next choice is tried so often while other processors make theirs.
+const TRIES: u32 = 4;
+
+/// The line in `PICKS` of a virtual service whose choices are worked out.
+#[map(name = "pick_of")]
+static PICK_OF: HashMap<Endpoint, u32> = HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
+
+/// By what services choose: see [`ipvs_flow::pick`].
+#[map(name = "picks")]
+static PICKS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
+
+/// The choices.
+#[map(name = "pick_slots")]
+static PICK_SLOTS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
+
+/// The memory of all choices.
+struct Slots;
+
+impl Memory for Slots {
+    #[inline(always)]
+    fn line(&self, number: u32) -> Option<&Line> {
+        PICK_SLOTS.get(number)
+    }
+}
+
+/// Begins the connection of a packet that belongs to none. Only the daemon's part of the work is left out: the packet is still to
+/// be forwarded.
+#[inline(always)]
+pub fn begin(packet: &mut Packet) -> Found {
+    if prepare(packet) == 0 {
+        return Found::Unknown;
+    }
+    let chosen = find_gap(packet) != 0 && choose(packet) != 0;
+    unpack(finish(packet, u32::from(chosen)))
+}
+
+/// Locks the chain if the packet may begin a connection of a service whose choices are worked out: 1.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn prepare(packet: &mut Packet) -> u32 {
+    u32::from(is_ready(packet).is_some())
+}
+
+#[inline(always)]
+fn is_ready(packet: &mut Packet) -> Option<()> {
+    if timeout(BIRTHS)? == 0 || packet.source_port == FTP_DATA {
+        return None;
+    }
+    if packet.protocol == protocol::TCP && packet.flags & (SYN | RST) != SYN {
+        return None;
+    }
+    let protocol = u16::from(packet.protocol);
+    let to = Endpoint { protocol, port: packet.destination_port.to_be(), address: packet.destination };
+    // SAFETY: the value is a plain u32 that the daemon replaces as a whole.
+    packet.pick = unsafe { *PICK_OF.get(to)? };
+    // What a server sends may be more than a client's first packet.
+    let from = Endpoint { protocol, port: packet.source_port.to_be(), address: packet.source };
+    if is_server(&from) {
+        return None;
+    }
+    let (events, grants) = (events(), grants());
+    // A daemon that is told much, or of which little is left: the packet wakes it.
+    if events.wakes_reader() || grants.wakes_writer() {
+        packet.wakes = 1;
+        return None;
+    }
+    if events.is_full() {
+        return None;
+    }
+    packet.granted = grants.peek()?;
+    let table = table();
+    packet.hash = table.hash_of(&key(packet));
+    // Whoever has the lock may have been interrupted by us.
+    table.try_lock(packet.hash).then_some(())
+}
+
+/// Fills the entry, if the choice was made, and unlocks the chain: the entry and its version, as `lookup` packs them, or 0.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn finish(packet: &mut Packet, chosen: u32) -> u64 {
+    let index = EntryIndex(packet.granted);
+    let version = if chosen != 0 { fill(packet, Gap::from_word(packet.gap), index) } else { None };
+    table().unlock(packet.hash);
+    let Some(version) = version else { return 0 };
+    packet.born = 1;
+    grants().pop();
+    if let Some(traffic) = traffic(packet.chosen.destination) {
+        // SAFETY: counters of this processor, and a program is not interrupted by itself.
+        unsafe { (*traffic).connections += 1 }
+    }
+    events().push(born(index.0));
+    u64::from(index.0) | u64::from(version) << 32
+}
+
+/// Notes where the connection can be put: 1, or 0 if it cannot. The chain is locked.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn find_gap(packet: &mut Packet) -> u32 {
+    let Some(gap) = table().gap::<LINES>(packet.hash, &key(packet)) else { return 0 };
+    packet.gap = gap.to_word();
+    1
+}
+
+/// Makes the choice: 1, or 0 if the daemon must.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn choose(packet: &mut Packet) -> u32 {
+    u32::from(choose_for(packet).is_some())
+}
+
+#[inline(always)]
+fn choose_for(packet: &mut Packet) -> Option<()> {
+    let line = PICKS.get(packet.pick)?;
+    for _ in 0..TRIES {
+        let pick = Pick::read(line)?;
+        let next = pick.next();
+        let client = Address::from_words(packet.source);
+        let virtual_address = Address::from_words(packet.destination);
+        let place = pick.place(next, packet.ipv6 != 0, client, packet.source_port, virtual_address);
+        let slot = pick.slot(&Slots, place)?;
+        // Not to be had from here: the daemon's, and so is the choice.
+        if packet.length > way(slot.destination)?.mtu {
+            return None;
+        }
+        traffic(slot.destination)?;
+        load(slot.destination)?;
+        if if pick.is_sequence() { pick.make(next) } else { pick.is_current() } {
+            packet.chosen = slot;
+            return Some(());
+        }
+    }
+    None
+}
+
+/// Fills the entry; its version. The connection is at once in the state that follows its first packet.
+#[inline(always)]
+fn fill(packet: &Packet, gap: Gap, index: EntryIndex) -> Option<u32> {
+    let Slot { destination, port, mut flags } = packet.chosen;
+    let (mut state, mut place, mut active) = (udp::STATE, UDP_TIMEOUT, false);
+    if packet.protocol == protocol::TCP {
+        let direction = if flags & NO_OUTPUT != 0 { Direction::InputOnly } else { Direction::Input };
+        state = next_tcp(timeout(SECURE_TCP)? != 0, direction, Event::from_flags(packet.flags), 0);
+        place = usize::from(state);
+        active = is_active_tcp(state);
+    }
+    if active {
+        flags &= !INACTIVE;
+    }
+    let new = NewConnection {
+        key: key(packet),
+        destination,
+        destination_port: if port == 0 { packet.destination_port } else { port },
+        flags: flags & (METHOD | NO_OUTPUT | INACTIVE),
+        state,
+        timeout: timeout(place)?,
+    };
+    let version = table().fill(packet.hash, gap, index, &new, now())?;
+    Load::of(load(destination)?).enter(active);
+    Some(version)
+}

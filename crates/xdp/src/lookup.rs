@@ -1,0 +1,89 @@
+//! Finding a packet's connection. Functions of their own, which give back a number: to the verifier all ways through the hash
+//! lines meet where they return, and what follows is verified once.
+
+use ipvs_flow::{
+    Address, EntryIndex, EntryRef, Glimpse, Key,
+    flag::{METHOD, NO_OUTPUT},
+};
+
+use crate::shared::table;
+use crate::transport::Packet;
+
+/// Lines of a chain that are looked at: 60 connections of one client port.
+pub const LINES: u32 = 4;
+
+/// An entry and its version in the upper half, or one of these (a connection's version is never 0).
+const ABSENT: u64 = 0;
+const UNKNOWN: u64 = 1;
+
+/// What was found.
+pub enum Found {
+    /// A connection: its entry and the entry's version.
+    Connection(EntryIndex, u32),
+    Absent,
+    Unknown,
+}
+
+/// The connection that a packet comes from the client of.
+#[inline(always)]
+pub fn of_client(packet: &Packet) -> Found {
+    unpack(find_in(packet))
+}
+
+/// The first masqueraded connection with the client and the destination's port of a packet that comes from a destination. Which
+/// destination it is remains to be compared: if it is another one, a connection behind may be the packet's.
+#[inline(always)]
+pub fn of_server(packet: &Packet) -> Found {
+    unpack(find_out(packet))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn find_in(packet: &Packet) -> u64 {
+    pack(&table().glimpse_in::<LINES>(&key(packet)))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn find_out(packet: &Packet) -> u64 {
+    let accept = |entry: &EntryRef<'_>| {
+        entry.destination_port() == packet.source_port && entry.flags() & (METHOD | NO_OUTPUT) == 0
+    };
+    let client = Address::from_words(packet.destination);
+    let (ipv6, protocol, port) = (packet.ipv6 != 0, packet.protocol, packet.destination_port);
+    pack(&table().glimpse_out::<LINES>(ipv6, protocol, client, port, accept))
+}
+
+/// The key of the connection that a packet comes from the client of.
+#[inline(always)]
+pub fn key(packet: &Packet) -> Key {
+    Key {
+        ipv6: packet.ipv6 != 0,
+        template: false,
+        protocol: packet.protocol,
+        client: Address::from_words(packet.source),
+        client_port: packet.source_port,
+        virtual_address: Address::from_words(packet.destination),
+        virtual_port: packet.destination_port,
+    }
+}
+
+#[inline(always)]
+fn pack(found: &Glimpse<'_>) -> u64 {
+    match found {
+        Glimpse::Found(index, entry) => u64::from(index.0) | u64::from(entry.version()) << 32,
+        Glimpse::Absent => ABSENT,
+        Glimpse::Unknown => UNKNOWN,
+    }
+}
+
+/// What a number of [`pack`] says.
+#[inline(always)]
+pub fn unpack(found: u64) -> Found {
+    let (index, version) = (EntryIndex(found as u32), (found >> 32) as u32);
+    match found {
+        ABSENT => Found::Absent,
+        _ if version != 0 => Found::Connection(index, version),
+        _ => Found::Unknown,
+    }
+}

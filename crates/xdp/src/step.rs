@@ -1,0 +1,60 @@
+//! What a packet does to its connection's state and timeout: by the same tables and in the same memory as the daemon.
+
+use ipvs_flow::{
+    EntryIndex, EntryRef, Load, Status, Tick,
+    event::shortened,
+    steady::{self, is_active_tcp},
+    tcp::Direction,
+};
+use ipvs_wire::protocol;
+
+use crate::shared::{events, load, timeout};
+use crate::transport::Packet;
+
+/// What a packet does to its connection.
+#[derive(Clone, Copy)]
+pub struct Step {
+    /// The status of which that was found.
+    seen: Status,
+    /// The state that follows.
+    to: u8,
+    /// Whether state or timeout change.
+    changes: bool,
+}
+
+impl Step {
+    /// What `packet` does to the connection in `entry`; `None` if the daemon must see to it.
+    #[inline(always)]
+    pub fn of(packet: &Packet, entry: &EntryRef<'_>, seen: Status, direction: Direction) -> Option<Self> {
+        let segment = if packet.protocol == protocol::TCP { Some(packet.flags) } else { None };
+        let (to, changes) = steady::step(segment, entry, seen, direction, timeout)?;
+        Some(Self { seen, to, changes })
+    }
+
+    /// Takes the step. `None`: nothing was changed, the daemon must see to it. The last thing that may fail.
+    #[inline(always)]
+    pub fn take(self, index: EntryIndex, entry: &EntryRef<'_>, destination: u32, now: Tick) -> Option<()> {
+        if self.changes {
+            let (events, line) = (events(), load(destination)?);
+            // A daemon that was told much and looked at nothing: the packet wakes it.
+            if events.wakes_reader() || events.is_full() {
+                return None;
+            }
+            let moved = entry.try_advance(self.seen, self.to, is_active_tcp(self.to))?;
+            match moved.activity {
+                Some(true) => Load::of(line).activate(),
+                Some(false) => Load::of(line).deactivate(),
+                None => {}
+            }
+            let shorter =
+                entry.follow_state(self.to, |state| timeout(usize::from(state)).unwrap_or_default());
+            entry.touch(now);
+            if shorter {
+                events.push(shortened(index.0));
+            }
+        } else {
+            entry.touch(now);
+        }
+        Some(())
+    }
+}
