@@ -67,12 +67,14 @@ impl Director {
         let mut steps = vec![outcome::packet(packet.as_slice(), mark)];
         let fast_path =
             before.map(|ends| self.describe_fast_path(packet.as_slice(), &ends, self.match_of(&ends)));
+        let begins = before.is_some_and(|ends| self.may_be_begun_by(packet.as_slice(), &ends));
         let aside = self.begin_trial(now, mark);
         let verdict = self.receive(now, host, packet);
+        let begun = before.filter(|_| begins).and_then(|ends| self.describe_birth(&ends));
         let after = before.and_then(|ends| self.describe_after(now, &ends));
         steps.extend(self.end_trial(aside));
         steps.extend(after);
-        steps.extend(fast_path);
+        steps.extend(begun.or(fast_path));
         steps.extend(self.describe_verdict(host, verdict, before.as_ref(), packet.as_slice()));
         (verdict, steps)
     }

@@ -33,6 +33,15 @@ impl Ends {
         Some(Self { headers, ports })
     }
 
+    /// The flags of a TCP segment, none of a datagram; `None` for other packets.
+    fn segment(&self, bytes: &[u8]) -> Option<Option<u8>> {
+        match Signal::read(bytes, &self.headers) {
+            Ok(Some(Signal::Tcp(flags))) => Some(Some(flags.0)),
+            Ok(Some(Signal::Udp)) => Some(None),
+            _ => None,
+        }
+    }
+
     fn source(&self) -> String {
         end(self.headers.source, self.ports.source)
     }
@@ -94,23 +103,13 @@ impl Director {
         if self.fast_path.is_none() {
             return no("off", "it is off (ipvsd run --fast-path on)");
         }
-        let segment = match Signal::read(bytes, &ends.headers) {
-            Ok(Some(Signal::Tcp(flags))) => Some(flags.0),
-            Ok(Some(Signal::Udp)) => None,
-            _ => return no("protocol", "it takes TCP and UDP alone"),
+        let Some(found) = index else { return no("no-connection", "the packet is of no known connection") };
+        let Some(segment) = ends.segment(bytes) else {
+            return no("protocol", "it takes TCP and UDP alone");
         };
         if self.standby {
             return no("standby", "the director stands by (backup_only)");
         }
-        let Some(found) = index else {
-            return match self.begins_beside(segment, ends.headers.destination, ends.ports) {
-                false => no("no-connection", "the packet is of no known connection"),
-                true => {
-                    let text = "yes, it begins the connection by the service's next choice, if the way there is known";
-                    Step::new("fast-path", text).with("takes", true).with("changes", true)
-                }
-            };
-        };
         match self.step_of_fast_path(segment, found) {
             Ok(changes) => {
                 let text = "yes, if the way to the next hop is known and the link can send its frames";
@@ -118,6 +117,24 @@ impl Director {
             }
             Err((why, text)) => no(why, text),
         }
+    }
+
+    /// Whether the XDP program may begin a connection by the packet; asked before the packet is tried.
+    pub(super) fn may_be_begun_by(&self, bytes: &[u8], ends: &Ends) -> bool {
+        self.match_of(ends).is_none()
+            && ends
+                .segment(bytes)
+                .is_some_and(|segment| self.begins_beside(segment, ends.headers.destination, ends.ports))
+    }
+
+    /// That the XDP program begins the connection which the packet has begun in the trial, if it can.
+    pub(super) fn describe_birth(&self, ends: &Ends) -> Option<Step> {
+        let Some(Match::Inbound(index)) = self.match_of(ends) else { return None };
+        let method = ForwardingMethod((self.connections.table.entry(index)?.flags() & flag::METHOD) as u8);
+        let text = "yes, it begins the connection by the same choice, if the way to the next hop is known and the link can send its frames";
+        [ForwardingMethod::MASQUERADE, ForwardingMethod::DIRECT]
+            .contains(&method)
+            .then(|| Step::new("fast-path", text).with("takes", true).with("changes", true))
     }
 
     /// Whether the XDP program changes the state of the connection, or why it would leave a packet of a known connection to
