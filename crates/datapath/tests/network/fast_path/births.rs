@@ -178,6 +178,8 @@ fn some_services_are_the_directors() {
         assert!(!pair.send(&plain(TCP, end(CLIENT, 20), end(VIP, 80), SYN)), "from FTP's data port");
         let to_none: IpAddr = VIP.parse().unwrap();
         assert!(!pair.send(&plain(TCP, end(CLIENT, 4999), (to_none, 81).into(), SYN)));
+        pair.serve(TCP, end(VIP, 21), end(SERVER, 21), ForwardingMethod::MASQUERADE);
+        assert!(!pair.send(&plain(TCP, end(CLIENT, 5000), end(VIP, 21), SYN)), "a helper reads it");
         // A server of one service is a client of another.
         pair.execute(Command::SetSysctl(ipvs_core::Sysctl::NatIcmpSend, vec![1]));
         let other = pair.serve(UDP, end(VIP6, 53), end(SERVER6, 53), ForwardingMethod::MASQUERADE);

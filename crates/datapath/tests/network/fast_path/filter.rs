@@ -116,6 +116,28 @@ fn what_is_no_syn_of_a_client_is_handed_over() {
     });
 }
 
+/// The filter drops what the program begins no connection of, but for the packet that has the daemon set more entries aside.
+#[test]
+fn what_wakes_the_daemon_passes() {
+    let topology = Topology::new();
+    topology.director.run(|| {
+        let mut pair = Pair::open_filtering(&topology, SynFilter::On);
+        watch(&mut pair.datapath);
+        pair.serve(TCP, end(VIP, 80), end(SERVER, 8080), ipvs_core::ForwardingMethod::MASQUERADE);
+        let mut handed_over = 0;
+        // A sixteenth of 512 entries is set aside, for all processors together, and the director has no turn meanwhile.
+        for port in 0..100 {
+            let frame = pair.frame(&plain(TCP, end(CLIENT, 10_000 + port), end(VIP, 80), SYN));
+            let trial = pair.datapath.try_program(pair.front.0, &frame, 1).unwrap();
+            if trial.frame == frame {
+                handed_over += u32::from(trial.action == REDIRECT);
+            }
+        }
+        let dropped = pair.datapath.program_counters().dropped_syns;
+        assert!(handed_over >= 1 && dropped > 60, "{handed_over}, {dropped}");
+    });
+}
+
 #[test]
 fn off_and_in_wait_it_does_nothing() {
     let topology = Topology::new();

@@ -43,12 +43,17 @@ pub(super) struct Pair {
 impl Pair {
     /// Opens both, with links whose other ends take frames: they have programs of their own.
     pub(super) fn open(topology: &Topology) -> Self {
+        Self::open_filtering(topology, SynFilter::Off)
+    }
+
+    /// As [`Pair::open`], with the filter of first segments.
+    pub(super) fn open_filtering(topology: &Topology, syn_filter: SynFilter) -> Self {
         let ready = |namespace: &crate::namespace::Namespace| {
             let options = Options { xdp_mode: XdpMode::Native, frames_per_queue: 64, ..Options::default() };
             namespace.run(|| Datapath::open(&options).unwrap())
         };
         let ends = [ready(&topology.client), ready(&topology.server)];
-        Self { ends: Vec::from(ends), ..Self::open_as_it_is(topology) }
+        Self { ends: Vec::from(ends), ..Self::open_with(topology, syn_filter) }
     }
 
     /// Opens both. Neighbours are known beforehand.
