@@ -39,6 +39,25 @@ impl Director {
     /// # Errors
     /// If `old` holds no table of this version, or one with another [`crate::Config::label`]; then nothing was taken over.
     pub fn adopt(&mut self, now: Instant, old: TableMemory) -> Result<Adopted, MemoryError> {
+        self.adopt_those(now, old, |_, _| true)
+    }
+
+    /// Takes over what a fast path of the former run began behind [`Director::adopt`], until another took its place.
+    ///
+    /// # Errors
+    /// As of [`Director::adopt`].
+    pub fn adopt_latest(&mut self, now: Instant, old: TableMemory) -> Result<Adopted, MemoryError> {
+        self.adopt_those(now, old, |director, key| {
+            !key.template && director.connections.table.find_in(key).is_none()
+        })
+    }
+
+    fn adopt_those(
+        &mut self,
+        now: Instant,
+        old: TableMemory,
+        wanted: impl Fn(&Self, &Key) -> bool,
+    ) -> Result<Adopted, MemoryError> {
         let old = ConnectionTable::attach(Lines::Real(old))?;
         if old.label() != self.config.label {
             return Err(MemoryError::Foreign);
@@ -55,6 +74,9 @@ impl Director {
             else {
                 continue;
             };
+            if !wanted(self, &connection.key) {
+                continue;
+            }
             let destination = DestinationIndex(connection.destination);
             let method = ForwardingMethod((connection.flags & flag::METHOD) as u8);
             match self.destinations.get(destination) {

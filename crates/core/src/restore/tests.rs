@@ -1,5 +1,8 @@
 //! A director that begins where another one ended is told apart by nothing that commands show.
 
+use std::sync::Arc;
+
+use ipvs_flow::{Address, Key, Line, NewConnection, Tick};
 use proptest::prelude::*;
 
 use crate::command::{Command, DestinationInfo, Reply, ServiceConfig, ServiceId, ServiceInfo};
@@ -177,4 +180,51 @@ fn another_table_is_refused() {
     let config = Config { capacity, label: 7, ..Config::default() };
     let other = Director::new(config, crate::Instant::default()).unwrap();
     assert_eq!(refusal(other.connections.table.into_memory().into_real()), Some(MemoryError::Foreign));
+}
+
+/// A table that two directors have in their memory.
+struct Both(Arc<Vec<Line>>);
+
+impl AsRef<[Line]> for Both {
+    fn as_ref(&self) -> &[Line] {
+        &self.0
+    }
+}
+
+#[test]
+fn what_began_meanwhile_is_taken_over_alone() {
+    let mut bench = Bench::new();
+    let service = service("10.9.0.1");
+    bench.run(Command::AddService(service, settings("rr"))).unwrap();
+    bench.run(Command::AddDestination(service, server(1), weight(1))).unwrap();
+    let config = Config { capacity: 16, ..Config::default() };
+    let lines = ipvs_flow::Layout::for_capacity(16).unwrap().lines_with_words_beside();
+    let lines: Arc<Vec<Line>> = Arc::new((0..lines).map(|_| Line::zeroed()).collect());
+    let memory = || TableMemory::Shared(Box::new(Both(lines.clone())));
+    let old = Director::in_memory(config, bench.now, memory()).unwrap();
+    let begin = |client_port: u16| {
+        let address = Address::from([192, 0, 2, 1]);
+        let key = Key {
+            ipv6: false,
+            template: false,
+            protocol: 6,
+            client: address,
+            client_port,
+            virtual_address: address,
+            virtual_port: 80,
+        };
+        let new =
+            NewConnection { key, destination: 0, destination_port: 80, flags: 0, state: 1, timeout: 1000 };
+        old.connections.table.insert(&new, Tick(1)).unwrap();
+    };
+    // Set aside for the fast path, which has not used it.
+    assert!(old.connections.table.set_aside().is_some());
+    begin(1);
+    let adopted = bench.director.adopt(bench.now, memory()).unwrap();
+    assert_eq!((adopted.connections, bench.listed(service)[0].active), (1, 1));
+    begin(2);
+    let adopted = bench.director.adopt_latest(bench.now, memory()).unwrap();
+    assert_eq!((adopted.connections, adopted.no_room), (1, 0));
+    assert_eq!(bench.listed(service)[0].active, 2);
+    assert_eq!(bench.director.connections.table.len(), 2);
 }

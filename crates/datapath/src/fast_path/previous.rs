@@ -1,21 +1,31 @@
 //! What a daemon that is gone shared with its XDP program, which may go on forwarding by it.
 
 use std::io;
+use std::sync::Arc;
 
 use aya::maps::MapData;
 use ipvs_core::{Counters as Counted, TableMemory};
 use ipvs_flow::Line;
 
-use super::traffic::{Counters, difference, sums};
+use super::traffic::{Counters, begun, difference, sums};
 use crate::shared_memory::SharedMemory;
 
 /// Connections and counters of the former run.
 #[derive(Debug)]
 pub struct Previous {
-    connections: Option<TableMemory>,
+    connections: Arc<SharedMemory<Line>>,
     counters: SharedMemory<Counters>,
     len: u32,
     counters_id: u32,
+}
+
+/// The same memory once more.
+struct Lines(Arc<SharedMemory<Line>>);
+
+impl AsRef<[Line]> for Lines {
+    fn as_ref(&self) -> &[Line] {
+        (*self.0).as_ref()
+    }
 }
 
 impl Previous {
@@ -25,16 +35,21 @@ impl Previous {
         let (lines, cells) = (info(connections)?, info(traffic)?);
         let connections = SharedMemory::<Line>::map(connections, lines.max_entries())?;
         Ok(Self {
-            connections: Some(TableMemory::Shared(Box::new(connections))),
+            connections: Arc::new(connections),
             counters: SharedMemory::map(traffic, cells.max_entries())?,
             len: cells.max_entries(),
             counters_id: cells.id(),
         })
     }
 
-    /// The memory of its connection table; once.
-    pub fn take_connections(&mut self) -> Option<TableMemory> {
-        self.connections.take()
+    /// The memory of its connection table.
+    pub fn connections(&self) -> TableMemory {
+        TableMemory::Shared(Box::new(Lines(self.connections.clone())))
+    }
+
+    /// How many connections its program has begun.
+    pub fn begun(&self) -> u64 {
+        self.counters.as_ref().iter().map(begun).fold(0, u64::wrapping_add)
     }
 
     /// The kernel's number of the counters, by which one knows whether what was [taken](ipvs_core::FastPath::taken) was

@@ -21,6 +21,12 @@ pub(crate) fn packets(cells: &Counters) -> u64 {
     packets_in.wrapping_add(packets_out)
 }
 
+/// Connections.
+pub(super) fn begun(cells: &Counters) -> u64 {
+    let [.., connections] = read(cells);
+    connections
+}
+
 /// Sums over all processors for a destination, of counters for `destinations` of them on each processor.
 pub(super) fn sums(counters: &[Counters], destinations: usize, destination: u32) -> [u64; 5] {
     let mut sum = [0u64; 5];

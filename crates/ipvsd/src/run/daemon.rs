@@ -121,7 +121,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
     // The program finds all that it must know when it is attached, or takes the place of the former run's.
     engine::follow(&mut director, &mut datapath);
     datapath.attach()?;
-    let state = taken.settle(&mut director, &datapath, kept.as_ref(), table);
+    let state = taken.settle(now(), &mut director, &datapath, kept.as_ref(), table);
     let outlives = kept.is_some();
     let control = Control::open(&options.socket, Limits::default())?;
     let netns = options.netns.as_deref().unwrap_or("own");

@@ -184,6 +184,7 @@ impl Former {
         mut previous: Option<Previous>,
     ) -> Taken {
         let mut counters = HashMap::new();
+        let mut begun = 0;
         if self.is_ours {
             let restored = director.restore(now, std::mem::take(&mut self.found.saves));
             if restored.refused > 0 {
@@ -195,7 +196,8 @@ impl Former {
                 warn!(%path, %error, "cannot read the counters of the last run; they begin at 0");
                 HashMap::new()
             });
-            let adopted = self.adopt(now, director, &mut previous);
+            begun = previous.as_ref().map_or(0, Previous::begun);
+            let adopted = self.adopt(now, director, previous.as_ref());
             director.restore_counters(|of| counters.get(&of).copied());
             let Adopted { connections, templates, no_room, unknown } = adopted;
             if restored.services > 0 || connections > 0 {
@@ -209,12 +211,12 @@ impl Former {
             previous = None;
             director.restore_counters(|_| None);
         }
-        Taken { former: self, counters, previous }
+        Taken { former: self, counters, previous, begun }
     }
 
-    fn adopt(&self, now: Instant, director: &mut Director, previous: &mut Option<Previous>) -> Adopted {
+    fn adopt(&self, now: Instant, director: &mut Director, previous: Option<&Previous>) -> Adopted {
         let table = if self.pins.is_some() {
-            previous.as_mut().and_then(Previous::take_connections)
+            previous.map(Previous::connections)
         } else {
             connections::left(&self.paths.connections).unwrap_or_else(|error| {
                 let path = self.paths.connections.display();
@@ -240,6 +242,8 @@ pub(super) struct Taken {
     former: Former,
     counters: HashMap<Counted, SavedCounters>,
     previous: Option<Previous>,
+    /// How many connections its program had begun before they were taken over.
+    begun: u64,
 }
 
 impl Taken {
@@ -247,13 +251,19 @@ impl Taken {
     /// former. `pins` has the connections unless `table` has.
     pub(super) fn settle(
         self,
+        now: Instant,
         director: &mut Director,
         datapath: &Datapath,
         pins: Option<&Pins>,
         table: Option<TableFile>,
     ) -> State {
-        let Self { former, counters, previous } = self;
+        let Self { former, counters, previous, begun } = self;
         if let Some(previous) = previous {
+            if previous.begun() != begun
+                && let Err(error) = director.adopt_latest(now, previous.connections())
+            {
+                warn!(%error, "connections that began during the start cannot be kept");
+            }
             let of_these = counters
                 .get(&Counted::Total)
                 .is_some_and(|total| total.taken[0] == u64::from(previous.counters_id()));
