@@ -93,11 +93,15 @@ pub fn run(options: Options) -> Result<(), Failure> {
     let kept = pins.filter(|_| options.pins());
     let too_many = |error| Failure::Other(format!("{error}: choose another with --capacity"));
     let mut table = None;
+    // Its maps must be there whenever the program is loaded.
+    let mut idle_fast_path = None;
     let mut director = match shared {
         Some(Shared { memory, fast_path }) => {
             let mut director = Director::in_memory(config, now(), memory).map_err(too_many)?;
             if options.fast_path {
                 director.set_fast_path(fast_path);
+            } else {
+                idle_fast_path = Some(fast_path);
             }
             director
         }
@@ -132,6 +136,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
     engine.keep_state_in(state);
     info!(%socket, netns, capacity = options.capacity, "ready");
     engine.run(&stop)?;
+    drop(idle_fast_path);
     if outlives {
         info!(
             "stopping: the XDP program goes on with established connections; `ipvsd stop --detach` ends it"
