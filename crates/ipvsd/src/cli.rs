@@ -29,7 +29,7 @@ pub(crate) enum Command {
     Run(Run),
     Exec(exec::Arguments),
     Explain(explain::Arguments),
-    Lab(lab::Arguments),
+    Lab(Box<lab::Arguments>),
     Mark(mark::Arguments),
     Show(show::Arguments),
     Stop(stop::Arguments),

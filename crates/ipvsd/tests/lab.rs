@@ -72,10 +72,10 @@ fn fast_path(arguments: &[&str]) {
     if arguments.contains(&"--udp") {
         assert_eq!(on, off);
     }
-    // TCP may repeat an acknowledgement now and then, on either path.
+    // TCP may send an acknowledgement more now and then, on either path: the more of them, the busier the machine.
     assert_eq!(on[0], off[0]);
     for (on, off) in on.iter().zip(&off) {
-        assert!(on.abs_diff(*off) * 50 <= *off, "{on} with, {off} without");
+        assert!(on.abs_diff(*off) * 20 <= *off, "{on} with, {off} without");
     }
 }
 
