@@ -159,7 +159,7 @@ impl Director {
     }
 
     /// The daemon has sent what packets so far became. Connections that they changed are the fast path's from now on, if
-    /// no more packets of theirs came since the last call (those would be overtaken), or after a few calls.
+    /// no more packets of theirs came or were handed over since the last call (those would be overtaken), or after a few calls.
     pub fn settle(&mut self) {
         self.publish_choices();
         self.follow_fast_path();
@@ -168,11 +168,11 @@ impl Director {
         unsettled.connections.retain(|&(index, since)| {
             let pending = |entry: &EntryRef<'_>| !matches!(entry.status().unsettled(), 0 | WITHHELD);
             let Some(entry) = table.entry(index).filter(pending) else { return false };
-            let wait = entry.status().unsettled() == mark && turn.wrapping_sub(since) < MOST_TURNS;
-            if !wait {
+            if turn.wrapping_sub(since) >= MOST_TURNS {
                 entry.set_unsettled(0);
+                return false;
             }
-            wait
+            entry.status().unsettled() == mark || !entry.settle()
         });
         unsettled.turn = turn.wrapping_add(1);
     }

@@ -175,6 +175,19 @@ fn a_connection_is_left_to_it_when_no_packet_can_be_overtaken() {
     turn(&mut rig, 1);
     assert_eq!(mark(), 0, "nothing changes any more");
 
+    // One that it handed over may still wait in a queue, behind the director's back.
+    let packet = rig::udp((family.client(), 4002), (family.vip(), 80), b"x", 64);
+    rig.receive(&packet);
+    rig.director.settle();
+    let table = Table::attach(&lines.as_ref()[..]).unwrap();
+    let index = table.entries_from(0).find(|index| table.entry(*index).unwrap().key().client_port == 4002);
+    let entry = table.entry(index.unwrap()).unwrap();
+    assert_eq!(entry.settled_status(), None);
+    rig.director.settle();
+    assert!(rig.director.is_unsettled());
+    rig.director.settle();
+    assert!(!rig.director.is_unsettled() && entry.settled_status().is_some());
+
     // One that never pauses does not wait for ever.
     let packet = rig::udp((family.client(), 4001), (family.vip(), 80), b"x", 64);
     let mut turns = 0;

@@ -8,7 +8,8 @@
 //! | bits | content |
 //! |---|---|
 //! | 0–15 | flags, see [`crate::flag`] |
-//! | 16–23 | state |
+//! | 16–22 | state |
+//! | 23 | handed: a packet went to the daemon because of the mark, since [`EntryRef::settle`] last looked |
 //! | 24–27 | mark: 0, or packets that changed the connection may still be on their way out |
 //! | 28 | guarded: changes of state have more effects than those here |
 //! | 29–31 | the low bits of the entry's version when the connection began |
@@ -20,11 +21,15 @@ use crate::{
 };
 
 const STATE_SHIFT: u32 = 16;
-const STATE: u32 = 0xff << STATE_SHIFT;
+const STATE: u32 = 0x7f << STATE_SHIFT;
+const HANDED: u32 = 1 << 23;
 const MARK_SHIFT: u32 = 24;
 const MARK: u32 = 0xf << MARK_SHIFT;
 const GUARDED: u32 = 1 << 28;
 const GENERATION_SHIFT: u32 = 29;
+
+/// Tries of [`EntryRef::settled_status`] while others change the status.
+const TRIES: u32 = 3;
 
 /// Rounds of [`EntryRef::follow_state`] in the XDP program: one, and one for each change that comes between.
 const ROUNDS: u32 = 3;
@@ -66,13 +71,19 @@ impl Status {
     /// The state.
     #[inline(always)]
     pub const fn state(self) -> u8 {
-        (self.0 >> STATE_SHIFT) as u8
+        ((self.0 & STATE) >> STATE_SHIFT) as u8
     }
 
     /// Not 0 while a packet that changed the connection may still be on its way out: later ones must not overtake it.
     #[inline(always)]
     pub const fn unsettled(self) -> u8 {
         ((self.0 & MARK) >> MARK_SHIFT) as u8
+    }
+
+    /// Whether the connection is unsettled for no more than some turns of the daemon.
+    #[inline(always)]
+    const fn is_settling(self) -> bool {
+        !matches!(self.unsettled(), 0 | Self::GREATEST_MARK)
     }
 
     /// Whether only the daemon may change the state.
@@ -167,6 +178,39 @@ impl EntryRef<'_> {
         self.set_status_bits(MARK, u32::from(mark) << MARK_SHIFT);
     }
 
+    /// For the XDP program: the status, if the packet at hand may go by it. `None`: the packet goes to the daemon, before which the
+    /// connection does not settle.
+    #[inline(always)]
+    pub fn settled_status(&self) -> Option<Status> {
+        for _ in 0..TRIES {
+            let seen = self.status();
+            if !seen.is_settling() {
+                return Some(seen);
+            }
+            let word = self.status_word();
+            let handed = seen.0 | HANDED;
+            if word.compare_exchange(seen.0, handed, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Takes the mark off, unless the program handed a packet over since this was last called: that one may still wait in a
+    /// queue, and would be overtaken. Whether the mark is off.
+    pub fn settle(&self) -> bool {
+        let word: &AtomicU32 = self.status_word();
+        let mut old = word.load(Ordering::Relaxed);
+        loop {
+            let waits = old & HANDED != 0;
+            let new = if waits { old & !HANDED } else { old & !MARK };
+            match word.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return !waits,
+                Err(current) => old = current,
+            }
+        }
+    }
+
     /// Leaves changes of the connection's state to the daemon.
     pub fn guard(&self) {
         self.set_status_bits(GUARDED, GUARDED);
@@ -244,6 +288,24 @@ mod tests {
             table.insert(&new(), Tick(0)).unwrap();
             assert_eq!(first.try_advance(seen, 1, true), None);
         }
+    }
+
+    #[test]
+    fn what_was_handed_over_is_waited_for_once() {
+        let table = HeapTable::allocate(1, [1, 2]).unwrap();
+        let entry = table.entry(table.insert(&new(), Tick(0)).unwrap()).unwrap();
+        let settled = || entry.settled_status().map(|status| (status.flags(), status.state()));
+        entry.set_state(0x7f);
+        assert_eq!(settled(), Some((INACTIVE, 0x7f)));
+        entry.set_unsettled(3);
+        assert_eq!(settled(), None);
+        assert_eq!((entry.status().state(), entry.status().unsettled()), (0x7f, 3));
+        assert!(!entry.settle() && entry.status().unsettled() == 3, "it may still be on its way");
+        assert!(entry.settle());
+        assert_eq!(settled(), Some((INACTIVE, 0x7f)));
+        // One that stays with the daemon is not waited for.
+        entry.set_unsettled(Status::GREATEST_MARK);
+        assert!(entry.settled_status().is_some() && entry.settle());
     }
 
     #[test]

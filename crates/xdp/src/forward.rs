@@ -168,7 +168,7 @@ fn inbound<const V6: bool>(
 ) -> Option<u32> {
     let table = table();
     let entry = &table.visit(index, version)?;
-    let (destination, status, port) = (entry.destination(), entry.status(), entry.destination_port());
+    let (destination, status, port) = (entry.destination(), entry.settled_status()?, entry.destination_port());
     let flags = status.flags();
     let method = flags & METHOD;
     if method != MASQUERADE && method != DIRECT {
@@ -219,7 +219,7 @@ fn outbound<const V6: bool>(
     }
     let table = table();
     let entry = &table.visit(index, version)?;
-    let (destination, status, key) = (entry.destination(), entry.status(), entry.key());
+    let (destination, status, key) = (entry.destination(), entry.settled_status()?, entry.key());
     let step = Step::of(packet, entry, status, Direction::Output)?;
     if !entry.is_current() {
         return None;

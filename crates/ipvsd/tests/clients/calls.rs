@@ -34,13 +34,11 @@ fn answer(network: &Network, number: usize) -> (Program, PathBuf) {
     (Program::start(command, log), counters)
 }
 
-/// sipp's client of its own scenario: its exit code, 0 if no call failed, and what it said. On the fast path a "200" may
-/// overtake the "180" ahead of it (`docs/compatibility.md`, order of packets), as on any UDP: that ends no call.
-fn call(network: &Network, transport: &str, calls: u32, path: Path) -> (Option<i32>, String) {
-    let orderly = if path == Path::Fast { " -default_behaviors all,-abortunexp" } else { "" };
+/// sipp's client of its own scenario: its exit code, 0 if no call failed, and what it said.
+fn call(network: &Network, transport: &str, calls: u32) -> (Option<i32>, String) {
     let words = format!(
         "-sn uac {VIRTUAL} -i 10.88.0.2 -t {transport} -m {calls} -r 200 -max_socket 1000 -timeout 50 -timeout_error \
-         -max_retrans 3{orderly}"
+         -max_retrans 3"
     );
     let mut command = sipp(&network.client, &words);
     let output = command.current_dir(network.director.file("sipp.log").parent().unwrap()).output().unwrap();
@@ -68,7 +66,7 @@ fn counted(file: &PathBuf) -> Option<(u32, u32)> {
 fn all_end_well(test: &str, service: &str, transport: &str, path: Path) -> (Network, [u32; 2]) {
     let network = network(test, service, path);
     let servers = [0, 1].map(|number| answer(&network, number));
-    let (code, said) = call(&network, transport, CALLS, path);
+    let (code, said) = call(&network, transport, CALLS);
     assert_eq!(code, Some(0), "{said}{}", network.director.ipvsadm(&["-Ln", "--stats"]).unwrap());
     let mut shares = [(0, 0); 2];
     wait_for("the servers' counters", || {
@@ -117,7 +115,7 @@ fn one_port_for_all_calls() {
 fn without_the_engine_calls_are_torn() {
     let network = network("sip-none", "-s rr -o", Path::Daemon);
     let servers = [0, 1].map(|number| answer(&network, number));
-    call(&network, "u1", 20, Path::Daemon);
+    call(&network, "u1", 20);
     wait_for("failed calls", || {
         servers.iter().any(|(_, file)| counted(file).is_some_and(|(_, failed)| failed > 0))
     });
