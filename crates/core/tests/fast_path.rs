@@ -179,7 +179,7 @@ fn a_connection_is_left_to_it_when_no_packet_can_be_overtaken() {
     let packet = rig::udp((family.client(), 4002), (family.vip(), 80), b"x", 64);
     rig.receive(&packet);
     rig.director.settle();
-    let table = Table::attach(&lines.as_ref()[..]).unwrap();
+    let table = Table::attach(lines.as_ref()).unwrap();
     let index = table.entries_from(0).find(|index| table.entry(*index).unwrap().key().client_port == 4002);
     let entry = table.entry(index.unwrap()).unwrap();
     assert_eq!(entry.settled_status(), None);

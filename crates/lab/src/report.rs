@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::client::Sample;
 use crate::expectation::Expectation;
 use crate::options::{Mode, Protocol};
+use crate::sent::Ends;
 
 /// What happened to the requests of one run.
 #[derive(Debug, Serialize)]
@@ -43,6 +44,8 @@ pub struct Report {
     pub flood: Option<Flooded>,
     /// A daemon that was killed again and again, if that was asked for.
     pub killed: Option<Killed>,
+    /// What client and servers sent by their own count, once all requests were answered; not with a daemon that is killed.
+    pub sent: Option<Ends>,
     /// The director's `ipvsadm -Ln --stats`; empty without a director.
     pub statistics: String,
 }

@@ -14,7 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::options::{Kills, Options, Protocol};
 use crate::report::{AtOnce, Failure, Flooded, Latency, Report, Server, Transfers};
 use crate::topology::Topology;
-use crate::{Error, expectation, kills, server};
+use crate::{Error, expectation, kills, sent, server};
 
 /// Room for files that are no connections: namespaces, netlink, listeners, event loops.
 const OTHER_FILES: u64 = 1000;
@@ -57,6 +57,7 @@ pub fn run(options: &Options, progress: &mut dyn Write, show: &mut dyn FnMut(&Re
                 flood.daemon_memory_before = memory_before;
                 flood.daemon_memory = daemon.peak_memory();
             }
+            report.sent = Some(sent::by_both(&topology, &interrupt)?);
             report.statistics =
                 control.statistics(report.servers.iter().map(|server| server.served).sum())?;
         }
@@ -155,6 +156,7 @@ impl Lab<'_> {
             at_once: None,
             flood: None,
             killed: None,
+            sent: None,
             statistics: String::new(),
         }
     }
