@@ -5,62 +5,26 @@
 //! place, bit 3: FIN) and what is said.
 #![no_main]
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use ipvs_core::{
-    AddressKind, Command, Config, ConnectionFlags, DestinationConfig, DestinationId, Director, ForwardingMethod, Host,
-    Instant, MarkTarget, Packet, Reply, ServiceConfig, ServiceId, Tunnel, Verdict,
+    Command, DestinationConfig, DestinationId, Director, ForwardingMethod, Instant, Packet, Reply,
+    ServiceConfig, ServiceId, Verdict,
 };
-use ipvs_fuzz::pieces;
+use ipvs_fuzz::{Router, director, pieces};
 use libfuzzer_sys::fuzz_target;
-
-struct Router;
-
-impl Host for Router {
-    fn address_kind(&self, _: IpAddr) -> AddressKind {
-        AddressKind::Unicast
-    }
-
-    fn path_mtu(&self, _: IpAddr) -> Option<u32> {
-        Some(65_535)
-    }
-
-    fn source_address(&self, _: IpAddr) -> Option<IpAddr> {
-        None
-    }
-}
 
 const VIRTUAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 1);
 
-fn director() -> Director {
-    let config = Config { capacity: 64, ..Config::default() };
-    let mut director = Director::new(config, Instant::default()).expect("a director");
+fn configured() -> Director {
+    let mut director = director();
     let mut run = |command| director.execute(Instant::default(), &Router, command).expect("a good command");
     for (protocol, port) in [(6, 21), (17, 69)] {
         let service = ServiceId::Address { protocol, address: VIRTUAL.into(), port };
-        run(Command::AddService(
-            service,
-            ServiceConfig {
-                scheduler: "rr".into(),
-                persistence_engine: None,
-                helper: None,
-                flags: 0,
-                flags_mask: u32::MAX,
-                timeout: 0,
-                netmask: u32::MAX,
-                target: MarkTarget::default(),
-            },
-        ));
-        let config = DestinationConfig {
-            forwarding: ForwardingMethod::MASQUERADE,
-            flags: ConnectionFlags::default(),
-            weight: 1,
-            upper_threshold: 0,
-            lower_threshold: 0,
-            tunnel: Tunnel::default(),
-        };
+        run(Command::AddService(service, ServiceConfig::new("rr")));
+        let config = DestinationConfig::new(ForwardingMethod::MASQUERADE, 1);
         run(Command::AddDestination(service, DestinationId { address: SERVER.into(), port }, config));
     }
     director
@@ -111,7 +75,7 @@ fn without_addresses(text: &[u8]) -> Vec<u8> {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let mut director = director();
+    let mut director = configured();
     let mut sides = [Said::default(), Said::default()];
     let mut buffer = vec![0; 70_000];
     let mut give = |director: &mut Director, packet: &[u8]| {
@@ -168,7 +132,8 @@ fuzz_target!(|input: &[u8]| {
         side.after.extend(&data[known..]);
         side.ended = out_fin;
         // The other end acknowledges.
-        let mut acknowledgment = segment(!from_server, 0x10, 1 + sides[usize::from(!from_server)].before.len() as u32, b"");
+        let mut acknowledgment =
+            segment(!from_server, 0x10, 1 + sides[usize::from(!from_server)].before.len() as u32, b"");
         let side = &sides[usize::from(from_server)];
         let number = 1 + side.after.len() as u32 + u32::from(side.ended);
         acknowledgment[28..32].copy_from_slice(&number.to_be_bytes());

@@ -3,36 +3,19 @@
 //! Input: pieces (see the library), each: a byte (bit 0: from a server, bits 1 to 3: the host) and the UDP payload.
 #![no_main]
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use ipvs_core::{
-    AddressKind, Command, Config, ConnectionFlags, DestinationConfig, DestinationId, Director, ForwardingMethod, Host,
-    Instant, MarkTarget, Packet, Reply, ServiceConfig, ServiceFlags, ServiceId, Tunnel,
+    Command, DestinationConfig, DestinationId, Director, ForwardingMethod, Instant, MarkTarget, Packet,
+    Reply, ServiceConfig, ServiceFlags, ServiceId,
 };
-use ipvs_fuzz::pieces;
+use ipvs_fuzz::{Router, director, pieces};
 use libfuzzer_sys::fuzz_target;
-
-struct Router;
-
-impl Host for Router {
-    fn address_kind(&self, _: IpAddr) -> AddressKind {
-        AddressKind::Unicast
-    }
-
-    fn path_mtu(&self, _: IpAddr) -> Option<u32> {
-        Some(65_535)
-    }
-
-    fn source_address(&self, _: IpAddr) -> Option<IpAddr> {
-        None
-    }
-}
 
 const VIRTUAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
 
-fn director() -> Director {
-    let config = Config { capacity: 64, ..Config::default() };
-    let mut director = Director::new(config, Instant::default()).expect("a director");
+fn configured() -> Director {
+    let mut director = director();
     let mut run = |command| director.execute(Instant::default(), &Router, command).expect("a good command");
     let service = ServiceId::Address { protocol: 17, address: VIRTUAL.into(), port: 5060 };
     run(Command::AddService(
@@ -50,14 +33,7 @@ fn director() -> Director {
     ));
     for number in 0..2 {
         let id = DestinationId { address: Ipv4Addr::new(10, 0, 1, number).into(), port: 5060 };
-        let config = DestinationConfig {
-            forwarding: ForwardingMethod::MASQUERADE,
-            flags: ConnectionFlags::default(),
-            weight: 1,
-            upper_threshold: 0,
-            lower_threshold: 0,
-            tunnel: Tunnel::default(),
-        };
+        let config = DestinationConfig::new(ForwardingMethod::MASQUERADE, 1);
         run(Command::AddDestination(service, id, config));
     }
     director
@@ -81,9 +57,11 @@ fn datagram(source: Ipv4Addr, destination: Ipv4Addr, payload: &[u8]) -> Vec<u8> 
 }
 
 fuzz_target!(|input: &[u8]| {
-    let mut director = director();
+    let mut director = configured();
     for piece in pieces(input) {
-        let Some((mode, payload)) = piece.split_first().filter(|(_, payload)| payload.len() < 60_000) else { continue };
+        let Some((mode, payload)) = piece.split_first().filter(|(_, payload)| payload.len() < 60_000) else {
+            continue;
+        };
         let host = mode >> 1 & 7;
         let (source, destination) = match mode & 1 {
             0 => (Ipv4Addr::new(10, 0, 2, host), VIRTUAL),

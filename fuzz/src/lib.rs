@@ -31,6 +31,30 @@ impl Host for FixedHost {
     }
 }
 
+/// A host with routes to everywhere that take packets of any size.
+#[derive(Clone, Copy, Debug)]
+pub struct Router;
+
+impl Host for Router {
+    fn address_kind(&self, _: IpAddr) -> AddressKind {
+        AddressKind::Unicast
+    }
+
+    fn path_mtu(&self, _: IpAddr) -> Option<u32> {
+        Some(65_535)
+    }
+
+    fn source_address(&self, _: IpAddr) -> Option<IpAddr> {
+        None
+    }
+}
+
+/// A director with room for few connections.
+pub fn director() -> Director {
+    let config = Config { capacity: 64, ..Config::default() };
+    Director::new(config, Instant::default()).expect("a small table")
+}
+
 /// A session in front of a director.
 #[derive(Debug)]
 pub struct Daemon {
@@ -41,9 +65,7 @@ pub struct Daemon {
 impl Daemon {
     /// A fresh one.
     pub fn new() -> Self {
-        let config = Config { capacity: 64, ..Config::default() };
-        let director = Director::new(config, Instant::default()).expect("a small table");
-        Self { session: Session::new(), director }
+        Self { session: Session::new(), director: director() }
     }
 
     /// All answers to a datagram.

@@ -105,6 +105,22 @@ pub struct ServiceConfig {
     pub target: MarkTarget,
 }
 
+impl ServiceConfig {
+    /// Each client anew to any server: no persistence, no flags, the helper of the port.
+    pub fn new(scheduler: impl Into<String>) -> Self {
+        Self {
+            scheduler: scheduler.into(),
+            persistence_engine: None,
+            helper: None,
+            flags: 0,
+            flags_mask: u32::MAX,
+            timeout: 0,
+            netmask: u32::MAX,
+            target: MarkTarget::default(),
+        }
+    }
+}
+
 /// Identity of a destination within its service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DestinationId {
@@ -184,6 +200,20 @@ pub struct DestinationConfig {
     pub lower_threshold: u32,
     /// Encapsulation for tunneling.
     pub tunnel: Tunnel,
+}
+
+impl DestinationConfig {
+    /// Without thresholds, flags or options of tunneling.
+    pub fn new(forwarding: ForwardingMethod, weight: i32) -> Self {
+        Self {
+            forwarding,
+            flags: ConnectionFlags::default(),
+            weight,
+            upper_threshold: 0,
+            lower_threshold: 0,
+            tunnel: Tunnel::default(),
+        }
+    }
 }
 
 /// Timeouts in seconds: TCP established, TCP after FIN, UDP. In [`Command::SetTimeouts`] 0 leaves one alone.

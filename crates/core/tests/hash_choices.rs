@@ -7,8 +7,8 @@ mod rig;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipvs_core::{
-    Command, Config, ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, MaglevSize,
-    ServiceConfig, ServiceId, Tunnel, Verdict,
+    Command, Config, DestinationConfig, DestinationId, ForwardingMethod, MaglevSize, ServiceConfig,
+    ServiceId, Verdict,
 };
 use rig::{Family, Rig, round_robin, udp};
 
@@ -40,14 +40,7 @@ fn virtual_address(family: Family) -> IpAddr {
 }
 
 fn config(weight: i32) -> DestinationConfig {
-    DestinationConfig {
-        forwarding: ForwardingMethod::DIRECT,
-        flags: ConnectionFlags::default(),
-        weight,
-        upper_threshold: 0,
-        lower_threshold: 0,
-        tunnel: Tunnel::default(),
-    }
+    DestinationConfig::new(ForwardingMethod::DIRECT, weight)
 }
 
 /// A service with ten servers, server 0 the first in its list.

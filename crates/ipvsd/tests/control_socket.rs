@@ -18,10 +18,7 @@ use common::{Daemon, Raw, fill, service};
 use ipvs_abi::errno::Errno;
 use ipvs_abi::genetlink::{Exchange, Progress, encode_get_family};
 use ipvs_client::{ClientError, ControlClient};
-use ipvs_core::{
-    Command, ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, Reply, ServiceConfig,
-    Tunnel,
-};
+use ipvs_core::{Command, DestinationConfig, DestinationId, ForwardingMethod, Reply, ServiceConfig};
 use ipvsd::run::{Control, Failure, Limits};
 
 #[test]
@@ -49,14 +46,7 @@ fn commands_and_refusals() {
     let unknown = ServiceConfig { scheduler: "nosuch".into(), ..config };
     assert_eq!(errno(client.request(Command::EditService(id, unknown))), Some(Errno::ENOENT));
     let destination = DestinationId { address: [10, 0, 0, 9].into(), port: 8080 };
-    let settings = DestinationConfig {
-        forwarding: ForwardingMethod::MASQUERADE,
-        flags: ConnectionFlags::default(),
-        weight: 1,
-        upper_threshold: 0,
-        lower_threshold: 0,
-        tunnel: Tunnel::default(),
-    };
+    let settings = DestinationConfig::new(ForwardingMethod::MASQUERADE, 1);
     client.request(Command::AddDestination(id, destination, settings)).unwrap();
     let negative = DestinationConfig { weight: -1, ..settings };
     assert_eq!(

@@ -3,11 +3,11 @@
 use core::convert::Infallible;
 use std::net::IpAddr;
 
-use ipvs_core::{ConnectionFlags, Counters, ForwardingMethod, MarkTarget, ServiceFlags, ServiceId};
 use ipvs_core::{
     ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, EngineData, Info, Rates, ServiceInfo,
-    Stats, TotalStats, Tunnel,
+    Stats, TotalStats,
 };
+use ipvs_core::{Counters, ForwardingMethod, MarkTarget, ServiceFlags, ServiceId};
 
 use super::*;
 
@@ -37,14 +37,7 @@ fn address(protocol: u16, address: &str, port: u16) -> ServiceId {
 fn destination(address: &str, port: u16, method: ForwardingMethod, weight: i32) -> DestinationInfo {
     DestinationInfo {
         id: DestinationId { address: ip(address), port },
-        config: DestinationConfig {
-            forwarding: method,
-            weight,
-            upper_threshold: 0,
-            lower_threshold: 0,
-            tunnel: Tunnel::default(),
-            flags: ConnectionFlags::default(),
-        },
+        config: DestinationConfig::new(method, weight),
         active: 1,
         inactive: 20,
         persistent: 7,

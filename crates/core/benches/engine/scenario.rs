@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipvs_core::{
-    AddressKind, Command, Config, ConnectionFlags, DestinationConfig, DestinationId, Director,
-    ForwardingMethod, Host, Instant, MarkTarget, Packet, ServiceConfig, ServiceId, Tunnel, Verdict,
+    AddressKind, Command, Config, DestinationConfig, DestinationId, Director, ForwardingMethod, Host,
+    Instant, Packet, ServiceConfig, ServiceId, Verdict,
 };
 
 use crate::traffic::{self, End, FRAME_LEN, Flags, PACKET_LEN, SERVER_PORT, VIRTUAL_ADDRESS, VIRTUAL_PORT};
@@ -129,16 +129,7 @@ impl Bench {
 
     fn configure(&mut self) {
         let service = ServiceId::Address { protocol: 6, address: VIRTUAL_ADDRESS.into(), port: VIRTUAL_PORT };
-        let config = ServiceConfig {
-            scheduler: "rr".into(),
-            persistence_engine: None,
-            helper: None,
-            flags: 0,
-            flags_mask: u32::MAX,
-            timeout: 0,
-            netmask: u32::MAX,
-            target: MarkTarget::default(),
-        };
+        let config = ServiceConfig::new("rr");
         self.director.execute(self.now, &Anywhere, Command::AddService(service, config)).unwrap();
         let (forwarding, port) = match self.scenario.method {
             Method::Nat => (ForwardingMethod::MASQUERADE, SERVER_PORT),
@@ -146,14 +137,7 @@ impl Bench {
         };
         for number in 0..SERVERS {
             let id = DestinationId { address: traffic::server(number).into(), port };
-            let config = DestinationConfig {
-                forwarding,
-                flags: ConnectionFlags::default(),
-                weight: 1,
-                upper_threshold: 0,
-                lower_threshold: 0,
-                tunnel: Tunnel::default(),
-            };
+            let config = DestinationConfig::new(forwarding, 1);
             let command = Command::AddDestination(service, id, config);
             self.director.execute(self.now, &Anywhere, command).unwrap();
         }

@@ -4,8 +4,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::command::{
-    Command, ConnectionFlags, DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod,
-    MarkTarget, Reply, ServiceConfig, ServiceId, ServiceInfo, Tunnel,
+    Command, DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, Reply, ServiceConfig,
+    ServiceId, ServiceInfo,
 };
 use crate::destination::{Bound, DestinationIndex};
 use crate::director::{Config, Director};
@@ -62,16 +62,7 @@ pub(crate) fn service(address: &str) -> ServiceId {
 
 /// What services are set to where a test does not care.
 pub(crate) fn settings(scheduler: &str) -> ServiceConfig {
-    ServiceConfig {
-        scheduler: scheduler.to_owned(),
-        persistence_engine: None,
-        helper: None,
-        flags: 0,
-        flags_mask: u32::MAX,
-        timeout: 0,
-        netmask: u32::MAX,
-        target: MarkTarget::default(),
-    }
+    ServiceConfig::new(scheduler)
 }
 
 /// The real server number `i`, port 80.
@@ -81,14 +72,7 @@ pub(crate) fn server(i: u8) -> DestinationId {
 
 /// A masquerading destination without thresholds.
 pub(crate) fn weight(weight: i32) -> DestinationConfig {
-    DestinationConfig {
-        forwarding: ForwardingMethod::MASQUERADE,
-        flags: ConnectionFlags::default(),
-        weight,
-        upper_threshold: 0,
-        lower_threshold: 0,
-        tunnel: Tunnel::default(),
-    }
+    DestinationConfig::new(ForwardingMethod::MASQUERADE, weight)
 }
 
 /// As [`weight`], with thresholds.

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use ipvs_core::{
-    AddressKind, Command, Config, ConnectionFlags, ConnectionInfo, DestinationConfig, DestinationId,
-    DestinationInfo, Director, ForwardingMethod, Hook, Host, Instant, MarkTarget, Packet, Reply,
-    ServiceConfig, ServiceId, Sysctl, Tunnel, Verdict,
+    AddressKind, Command, Config, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo,
+    Director, ForwardingMethod, Hook, Host, Instant, MarkTarget, Packet, Reply, ServiceConfig, ServiceId,
+    Sysctl, Verdict,
 };
 
 /// Client, virtual address and servers, in both families by the same names.
@@ -194,14 +194,7 @@ pub fn seen(packet: &[u8]) -> Seen {
 
 /// Settings of a masquerading destination.
 fn masquerading(weight: i32) -> DestinationConfig {
-    DestinationConfig {
-        forwarding: ForwardingMethod::MASQUERADE,
-        weight,
-        upper_threshold: 0,
-        lower_threshold: 0,
-        tunnel: Tunnel::default(),
-        flags: ConnectionFlags::default(),
-    }
+    DestinationConfig::new(ForwardingMethod::MASQUERADE, weight)
 }
 
 /// Settings of a service by round robin with these flags; persistent ones for 300 s and each client.
@@ -322,14 +315,7 @@ impl Rig {
         self.execute(Command::AddDestination(
             service,
             DestinationId { address, port },
-            DestinationConfig {
-                forwarding: method,
-                flags: ConnectionFlags::default(),
-                weight,
-                upper_threshold: 0,
-                lower_threshold: 0,
-                tunnel: Tunnel::default(),
-            },
+            DestinationConfig::new(method, weight),
         ));
     }
 

@@ -48,8 +48,8 @@ mod tests {
     use std::net::IpAddr;
 
     use ipvs_core::{
-        AddressKind, Command, Config, ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod,
-        Host, MarkTarget, Packet, ServiceConfig, ServiceId, Tunnel,
+        AddressKind, Command, Config, DestinationConfig, DestinationId, ForwardingMethod, Host, Packet,
+        ServiceConfig, ServiceId,
     };
 
     use super::*;
@@ -89,24 +89,8 @@ mod tests {
         let mut now = Instant::default() + Duration::from_secs(1000);
         let mut director = Director::new(Config { capacity: 2, ..Config::default() }, now).unwrap();
         let service = ServiceId::Address { protocol: 17, address: [10, 0, 0, 1].into(), port: 53 };
-        let config = ServiceConfig {
-            scheduler: "rr".into(),
-            persistence_engine: None,
-            helper: None,
-            flags: 0,
-            flags_mask: u32::MAX,
-            timeout: 0,
-            netmask: u32::MAX,
-            target: MarkTarget::default(),
-        };
-        let destination = DestinationConfig {
-            forwarding: ForwardingMethod::MASQUERADE,
-            weight: 1,
-            upper_threshold: 0,
-            lower_threshold: 0,
-            tunnel: Tunnel::default(),
-            flags: ConnectionFlags::default(),
-        };
+        let config = ServiceConfig::new("rr");
+        let destination = DestinationConfig::new(ForwardingMethod::MASQUERADE, 1);
         let server = DestinationId { address: [10, 1, 0, 1].into(), port: 53 };
         for command in
             [Command::AddService(service, config), Command::AddDestination(service, server, destination)]

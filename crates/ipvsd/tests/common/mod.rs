@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use ipvs_client::ControlClient;
 use ipvs_core::{
-    AddressKind, Command, Config, Director, Host, Instant, InterestChange, MarkTarget, ServiceConfig,
-    ServiceId,
+    AddressKind, Command, Config, Director, Host, Instant, InterestChange, ServiceConfig, ServiceId,
 };
 use ipvsd::run::{Control, Dropped, Due, Engine, Failure, Front, Limits};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -129,16 +128,7 @@ impl Drop for Daemon {
 /// A TCP service at 10.0.0.1 and its settings.
 pub(crate) fn service(port: u16) -> (ServiceId, ServiceConfig) {
     let id = ServiceId::Address { protocol: 6, address: [10, 0, 0, 1].into(), port };
-    let config = ServiceConfig {
-        scheduler: "rr".into(),
-        persistence_engine: None,
-        helper: None,
-        flags: 0,
-        flags_mask: u32::MAX,
-        timeout: 0,
-        netmask: u32::MAX,
-        target: MarkTarget::default(),
-    };
+    let config = ServiceConfig::new("rr");
     (id, config)
 }
 

@@ -3,10 +3,7 @@
 use std::path::Path;
 use std::process::{Command as Process, Output};
 
-use ipvs_core::{
-    Command, ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, Reply, ServiceConfig,
-    Tunnel,
-};
+use ipvs_core::{Command, DestinationConfig, DestinationId, ForwardingMethod, Reply, ServiceConfig};
 use ipvsd::run::Limits;
 
 use crate::common::{Daemon, service, socket_path};
@@ -35,14 +32,7 @@ fn daemon(name: &str) -> Daemon {
     let (id, config) = service(80);
     client.request(Command::AddService(id, ServiceConfig { scheduler: "wlc".into(), ..config })).unwrap();
     for (number, weight) in [(1, 0), (2, 3)] {
-        let config = DestinationConfig {
-            forwarding: ForwardingMethod::MASQUERADE,
-            flags: ConnectionFlags::default(),
-            weight,
-            upper_threshold: 0,
-            lower_threshold: 0,
-            tunnel: Tunnel::default(),
-        };
+        let config = DestinationConfig::new(ForwardingMethod::MASQUERADE, weight);
         let server = DestinationId { address: [10, 0, 1, number].into(), port: 8080 };
         client.request(Command::AddDestination(id, server, config)).unwrap();
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use ipvs_client::ControlClient;
 use ipvs_core::{
-    Command as Order, ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, MarkTarget, Reply,
-    ServiceConfig, ServiceId, Tunnel,
+    Command as Order, DestinationConfig, DestinationId, ForwardingMethod, MarkTarget, Reply, ServiceConfig,
+    ServiceId,
 };
 use rustix::process::Signal;
 
@@ -38,14 +38,7 @@ fn server(number: u8) -> DestinationId {
 }
 
 fn weight(weight: i32) -> DestinationConfig {
-    DestinationConfig {
-        forwarding: ForwardingMethod::MASQUERADE,
-        flags: ConnectionFlags::default(),
-        weight,
-        upper_threshold: 0,
-        lower_threshold: 0,
-        tunnel: Tunnel::default(),
-    }
+    DestinationConfig::new(ForwardingMethod::MASQUERADE, weight)
 }
 
 /// A BPF filesystem of this test's own; unmounted when dropped.

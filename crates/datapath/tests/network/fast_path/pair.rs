@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ipvs_core::{
-    Command, Config, ConnectionFlags, DestinationConfig, DestinationId, Director, ForwardingMethod, Instant,
-    MarkTarget, Packet, Reply, ServiceConfig, ServiceId, TableMemory, Tunnel, Verdict,
+    Command, Config, DestinationConfig, DestinationId, Director, ForwardingMethod, Instant, MarkTarget,
+    Packet, Reply, ServiceConfig, ServiceId, TableMemory, Verdict,
 };
 use ipvs_datapath::{Datapath, FastPathOptions, Options, Shared, SynFilter, XdpMode};
 use ipvs_flow::{EntryIndex, Table};
@@ -272,12 +272,5 @@ fn is_client(address: IpAddr) -> bool {
 }
 
 pub(super) fn destination(forwarding: ForwardingMethod, weight: i32) -> DestinationConfig {
-    DestinationConfig {
-        forwarding,
-        weight,
-        upper_threshold: 0,
-        lower_threshold: 0,
-        tunnel: Tunnel::default(),
-        flags: ConnectionFlags::default(),
-    }
+    DestinationConfig::new(forwarding, weight)
 }

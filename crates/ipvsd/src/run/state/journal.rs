@@ -220,7 +220,7 @@ impl Part {
 
 #[cfg(test)]
 mod tests {
-    use ipvs_core::{Command, Config, Instant, MarkTarget, Reply, ServiceConfig, ServiceId, ServiceInfo};
+    use ipvs_core::{Command, Config, Instant, Reply, ServiceConfig, ServiceId, ServiceInfo};
 
     use super::*;
     use crate::run::settings_file::testing::Nowhere;
@@ -231,16 +231,7 @@ mod tests {
 
     fn add(director: &mut Director, port: u16) {
         let id = ServiceId::Address { protocol: 6, address: [10, 0, 0, 1].into(), port };
-        let config = ServiceConfig {
-            scheduler: "rr".into(),
-            persistence_engine: None,
-            helper: None,
-            flags: 0,
-            flags_mask: u32::MAX,
-            timeout: 0,
-            netmask: u32::MAX,
-            target: MarkTarget::default(),
-        };
+        let config = ServiceConfig::new("rr");
         director.execute(Instant::default(), &Nowhere, Command::AddService(id, config)).unwrap();
     }
 

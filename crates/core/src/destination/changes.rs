@@ -1,0 +1,84 @@
+//! What has changed of destinations since somebody asked: counters for the estimator, settings to keep, availability for a fast path.
+
+use std::collections::BTreeSet;
+
+use super::{DestinationIndex, Destinations};
+use crate::fast_path::DestinationChange;
+use crate::service::ServiceIndex;
+use crate::stats::Counters;
+
+impl Destinations {
+    /// Counts at a destination and tells the estimator. Returns its service.
+    pub(crate) fn count(
+        &mut self,
+        index: DestinationIndex,
+        count: impl FnOnce(&mut Counters),
+    ) -> Option<ServiceIndex> {
+        let destination = self.slab.get_mut(index.0 as usize)?;
+        count(&mut destination.stats.counters);
+        if !destination.stats.changed {
+            destination.stats.changed = true;
+            self.counted.push(index);
+        }
+        if !destination.stats.listed && destination.available {
+            destination.stats.listed = true;
+            self.estimated.push(index);
+        }
+        destination.service
+    }
+
+    /// Notes that counters or the overload mark of a destination have changed.
+    pub(crate) fn note_counted(&mut self, index: DestinationIndex) {
+        if let Some(destination) = self.slab.get_mut(index.0 as usize)
+            && !std::mem::replace(&mut destination.stats.changed, true)
+        {
+            self.counted.push(index);
+        }
+    }
+
+    /// Those whose counters have changed since the last call.
+    pub(crate) fn take_counted(&mut self) -> Vec<DestinationIndex> {
+        let counted = std::mem::take(&mut self.counted);
+        for index in &counted {
+            if let Some(destination) = self.slab.get_mut(index.0 as usize) {
+                destination.stats.changed = false;
+            }
+        }
+        counted
+    }
+
+    /// Those of which something else than counts has changed since the last call; those that are gone among them.
+    pub(crate) fn take_unsaved(&mut self) -> BTreeSet<DestinationIndex> {
+        std::mem::take(&mut self.unsaved)
+    }
+
+    /// Whether something has changed that [`Destinations::take_unsaved`] tells.
+    pub(crate) fn is_unsaved(&self) -> bool {
+        !self.unsaved.is_empty()
+    }
+
+    /// Has the availability of a destination told anew.
+    pub(crate) fn note_change(&mut self, index: DestinationIndex) {
+        self.changed.insert(index);
+    }
+
+    /// Those whose availability has changed since the last call.
+    pub(crate) fn take_changes(&mut self) -> Vec<DestinationChange> {
+        let address = |index| self.get(index).filter(|it| it.available).map(|it| it.id.address);
+        let changes =
+            self.changed.iter().map(|&index| DestinationChange { index: index.0, address: address(index) });
+        let changes = changes.collect();
+        self.changed.clear();
+        changes
+    }
+
+    /// Runs the estimator over the destinations that have something to estimate.
+    pub(crate) fn estimate(&mut self, periods: u64) {
+        let slab = &mut self.slab;
+        self.estimated.retain(|index| {
+            let Some(destination) = slab.get_mut(index.0 as usize) else { return false };
+            destination.stats.listed = destination.available && destination.stats.estimate(periods);
+            destination.stats.listed
+        });
+    }
+}
