@@ -25,7 +25,7 @@ use crate::program::{Endpoint, Program, ProgramCounters};
 use crate::reassembly::{LONGEST_ERROR, Reassembly};
 use crate::syn_filter::Switch;
 use crate::xsk::HEADROOM;
-use crate::{OpenError, Options, Trial, XdpMode, open, trial};
+use crate::{Mode, OpenError, Options, Trial, open, trial};
 
 /// Most packets taken from one socket in a turn, so that all queues and the control socket have their share.
 const BURST: usize = 64;
@@ -51,9 +51,9 @@ pub struct Attached {
     pub name: String,
     /// Its index.
     pub index: u32,
-    /// Native or generic.
-    pub mode: XdpMode,
-    /// Number of queues with a socket.
+    /// How.
+    pub mode: Mode,
+    /// Number of queues with a socket; none for a classifier.
     pub queues: usize,
 }
 
@@ -150,8 +150,9 @@ impl Datapath {
     /// The descriptors to wait for: [`Datapath::turn`] has work when one is readable. They stay the same.
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let sockets = self.output.ports.iter().flat_map(|port| &port.sockets).map(AsFd::as_fd);
+        let taps = self.output.ports.iter().filter_map(|port| port.tap.as_ref()).map(AsFd::as_fd);
         let queue = self.netfilter.queue.iter().map(AsFd::as_fd);
-        sockets.chain([self.output.host.as_fd(), self.network.monitor().as_fd()]).chain(queue).collect()
+        sockets.chain(taps).chain([self.output.host.as_fd(), self.network.monitor().as_fd()]).chain(queue).collect()
     }
 
     /// A counter's value since the start.
@@ -261,6 +262,9 @@ impl Datapath {
                 turn.received += received as u64;
                 turn.more |= received >= BURST;
             }
+            let received = self.receive_from_tap(now, engine, port);
+            turn.received += received as u64;
+            turn.more |= received >= BURST;
         }
         let received = self.receive_from_host(now, engine);
         turn.received += received as u64;
@@ -325,6 +329,32 @@ impl Datapath {
                 part = if more { input::next(input.output, port, queue) } else { None };
             }
             input.large(engine, large);
+        }
+        packets
+    }
+
+    /// Takes the packets of an interface with a classifier.
+    fn receive_from_tap(
+        &mut self,
+        now: Instant,
+        engine: &mut (impl Engine + ?Sized),
+        port: usize,
+    ) -> usize {
+        let Self { output, network, interests, large, reassembly, .. } = self;
+        let Some(interface) = output.ports.get(port).filter(|port| port.tap.is_some()).map(|port| port.interface)
+        else {
+            return 0;
+        };
+        for port in &mut output.ports {
+            port.transmit = 0;
+        }
+        let link = network.links().get(interface);
+        let own = link.and_then(|link| link.address).unwrap_or_default();
+        let mtu = link.map_or(0, |link| link.mtu as usize);
+        let mut input = Input { output, network, interests, reassembly, now, port, own, mtu };
+        let mut packets = 0;
+        while packets < BURST && input.take_from_tap(engine, large) {
+            packets += 1;
         }
         packets
     }

@@ -26,6 +26,12 @@ pub enum OpenError {
         /// Its name.
         name: String,
     },
+    /// The rule of where to attach names an interface that is none to attach to.
+    #[error("--attach names {name}, which is not among the interfaces to attach to: name it with --interface")]
+    NotAttached {
+        /// Its name.
+        name: String,
+    },
     /// An interface is down.
     #[error("interface {name} is down: `ip link set {name} up`")]
     InterfaceDown {

@@ -5,6 +5,9 @@ use crate::netlink::HardwareAddress;
 /// Length of the header without tags.
 pub(crate) const HEADER: usize = 14;
 
+/// Length of the longest header that is written.
+pub(crate) const LONGEST: usize = HEADER + 4;
+
 /// EtherType of IPv4.
 pub(crate) const IPV4: u16 = 0x0800;
 /// EtherType of ARP.

@@ -9,15 +9,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
-use netlink_packet_route::link::LinkAttribute;
-use netlink_packet_route::link::{LinkFlags, LinkMessage};
 use netlink_packet_route::route::{
     RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage, RulePortRange};
 use netlink_packet_route::{AddressFamily, IpProtocol, RouteNetlinkMessage};
 
-use crate::netlink::Requests;
+use crate::netlink::{Requests, bring_up};
 use crate::program::Endpoint;
 use crate::{OpenError, tun};
 
@@ -46,18 +44,7 @@ impl HostPort {
     /// Makes the device, up, with nothing but its routes in a table of its own. Removes the rules that a daemon that
     /// was killed may have left.
     pub(crate) fn open(name: &str, mtu: u32) -> Result<Self, OpenError> {
-        let file = tun::create(name).map_err(|source| match source.kind() {
-            io::ErrorKind::PermissionDenied => OpenError::NotPermitted { what: "make a TUN device" },
-            kind => OpenError::HostPort {
-                name: name.into(),
-                remedy: match kind {
-                    io::ErrorKind::NotFound => "load the module: `modprobe tun`",
-                    io::ErrorKind::ResourceBusy => "another daemon has it, or remove it: `ip link del NAME`",
-                    _ => "see that /dev/net/tun works",
-                },
-                source,
-            },
-        })?;
+        let file = tun::create(name, tun::Kind::Tun).map_err(|source| tun::refused(name, source))?;
         let failed = |source| OpenError::Netlink { what: "set up the TUN device", source };
         let requests = Requests::open().map_err(failed)?;
         let mut port = Self { file, requests, rules: BTreeSet::new(), interface: 0 };
@@ -76,20 +63,8 @@ impl HostPort {
         // No link-local address, no router discovery.
         setting(&format!("ipv6/conf/{name}/addr_gen_mode"), "1");
         setting(&format!("ipv6/conf/{name}/accept_ra"), "0");
-        let mut message = LinkMessage::default();
-        message.attributes.push(LinkAttribute::IfName(name.into()));
-        let answer = self.requests.get(RouteNetlinkMessage::GetLink(message))?;
-        let Some(RouteNetlinkMessage::NewLink(link)) = answer else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        let index = link.header.index;
+        let index = bring_up(&mut self.requests, name, mtu, None)?;
         self.interface = index;
-        let mut message = LinkMessage::default();
-        message.header.index = index;
-        message.header.flags = LinkFlags::Up;
-        message.header.change_mask = LinkFlags::Up;
-        message.attributes.push(LinkAttribute::Mtu(mtu));
-        self.requests.change(RouteNetlinkMessage::SetLink(message), 0)?;
         let mut message = AddressMessage::default();
         message.header.family = AddressFamily::Inet;
         message.header.prefix_len = 32;
@@ -213,7 +188,7 @@ fn remove_rules(requests: &mut Requests) {
 }
 
 /// Writes a network setting of the namespace; one that is not there needs no change.
-fn setting(name: &str, value: &str) {
+pub(crate) fn setting(name: &str, value: &str) {
     if let Err(error) = fs::write(format!("/proc/sys/net/{name}"), value) {
         tracing::debug!(name, value, %error, "could not change a setting");
     }

@@ -14,6 +14,7 @@ use crate::network::Network;
 use crate::output::{FRAME_ROOM, Output};
 use crate::reassembly::{Outcome, Reassembly};
 use crate::segment::Segments;
+use crate::tap::LONGEST_FRAME;
 use crate::xsk::{Buffer, Frame, HEADROOM};
 use crate::{arp, ethernet, ndp};
 
@@ -297,6 +298,40 @@ impl Input<'_> {
         }
     }
 
+    /// Takes a packet that comes by the port's TAP device; returns whether there was one. `large` is room for those that are
+    /// larger than a frame.
+    pub(crate) fn take_from_tap(&mut self, engine: &mut (impl Engine + ?Sized), large: &mut Vec<u8>) -> bool {
+        large.resize(HEADROOM + LONGEST_FRAME, 0);
+        let Some(mut frame) = self.output.umem.take() else { return false };
+        let Some(tap) = self.output.ports.get_mut(self.port).and_then(|port| port.tap.as_mut()) else {
+            self.output.umem.put(frame);
+            return false;
+        };
+        let room = self.output.umem.bytes_mut(&mut frame).get_mut(HEADROOM..).unwrap_or_default();
+        let in_frame = room.len();
+        let (first, rest) = large.split_at_mut(HEADROOM + in_frame);
+        let Some((len, offload)) = tap.receive(room, rest) else {
+            self.output.umem.put(frame);
+            return false;
+        };
+        self.output.counters.count(Counter::Received);
+        let mtu = self.mtu;
+        if let Some(segment) = offload.segment() {
+            self.mtu = ethernet::read(room).and_then(|header| headers_len(room.get(header.len..)?)).map_or(mtu, |len| len + segment);
+        }
+        if len <= in_frame {
+            self.frame(engine, Buffer { frame, start: HEADROOM, len, more: false });
+        } else {
+            if let Some(first) = first.get_mut(HEADROOM..) {
+                first.copy_from_slice(room);
+            }
+            self.output.umem.put(frame);
+            self.large(engine, large.get_mut(..HEADROOM + len).unwrap_or_default());
+        }
+        self.mtu = mtu;
+        true
+    }
+
     /// Takes a packet that leaves the host by the host port; returns whether there was one.
     pub(crate) fn take_from_host(&mut self, engine: &mut (impl Engine + ?Sized)) -> bool {
         let Some(mut frame) = self.output.umem.take() else { return false };
@@ -309,6 +344,13 @@ impl Input<'_> {
         self.packet(engine, frame, HEADROOM, len, Origin::Host);
         true
     }
+}
+
+/// Length of the IP and TCP headers of a packet, of which only the beginning may be there.
+fn headers_len(packet: &[u8]) -> Option<usize> {
+    let headers = Headers::parse_embedded(packet).ok()?;
+    let offset = packet.get(headers.transport + 12)?;
+    Some(headers.transport + usize::from(offset >> 4) * 4)
 }
 
 /// Whether it is to be reassembled: a fragment, or IPv6 with a fragment header that says that it is whole (RFC 6946), which

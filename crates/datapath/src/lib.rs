@@ -10,6 +10,8 @@
 #![deny(unsafe_code)]
 
 mod arp;
+mod attach;
+mod classifier;
 mod counter;
 mod datapath;
 mod engine;
@@ -39,6 +41,7 @@ mod segment;
 #[allow(unsafe_code)]
 mod shared_memory;
 mod syn_filter;
+mod tap;
 mod trial;
 #[allow(unsafe_code)]
 mod tun;
@@ -46,6 +49,7 @@ mod waiting;
 #[allow(unsafe_code)]
 mod xsk;
 
+pub use attach::{Attach, AttachRule, AttachRuleError, Mode};
 pub use counter::Counter;
 pub use datapath::{Attached, Datapath, Turn};
 pub use engine::Engine;

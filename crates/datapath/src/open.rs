@@ -21,7 +21,8 @@ use crate::reassembly::Reassembly;
 use crate::syn_filter::Switch;
 use crate::waiting::Queue;
 use crate::xsk::{FRAME_SIZE, Flags, Sizes, Socket, Umem};
-use crate::{OpenError, Options, Pins, SynFilter, XdpMode};
+use crate::tap::Tap;
+use crate::{AttachRule, Mode, OpenError, Options, Pins, SynFilter, XdpMode};
 use ipvs_flow::Layout;
 use ipvs_flow::steady::TIMEOUTS;
 
@@ -76,6 +77,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Datapath, OpenError> {
         None => None,
     };
 
+    let (by_tc, by_xdp) = split(network.links(), &interfaces, &options.attach)?;
     let queues: u32 = interfaces.iter().map(|(index, name)| queue_count(network.links(), *index, name)).sum();
     let per_queue = options.frames_per_queue.clamp(64, 1 << 16).next_power_of_two();
     let frames = per_queue * queues;
@@ -87,10 +89,17 @@ pub(crate) fn prepare(options: &Options) -> Result<Datapath, OpenError> {
     })?;
     // Receive rings take twice what is offered (`refill` offers half), so that they never overflow.
     let sizes = Sizes { receive: per_queue, transmit: per_queue };
-    let (ports, multi_buffer) = open_ports(&umem, &interfaces, sizes)?;
+    let (mut ports, multi_buffer) = open_ports(&umem, &by_xdp, sizes)?;
     for port in &ports {
         let result = program.set_sockets(port.interface, &port.sockets, keep.is_some());
         result.map_err(|error| OpenError::Load { reason: error.to_string() })?;
+    }
+    for (interface, _) in &by_tc {
+        let tap = Tap::open(&format!("{}-{interface}", options.host_port))?;
+        let result = program.set_tap(*interface, tap.interface);
+        result.map_err(|error| OpenError::Load { reason: error.to_string() })?;
+        program.attach_to_tap(&tap.name)?;
+        ports.push(Port { interface: *interface, sockets: Vec::new(), transmit: 0, tap: Some(tap) });
     }
 
     // What a real server on this host sends through the port must fit every link, and a frame.
@@ -138,6 +147,15 @@ pub(crate) struct Unattached {
     multi_buffer: bool,
 }
 
+/// Whether a program that is attached in one mode may stay so where another is asked for.
+fn suits(mode: Mode, tc: bool, xdp: XdpMode) -> bool {
+    match mode {
+        Mode::Tc => tc,
+        Mode::Native => !tc && xdp != XdpMode::Generic,
+        Mode::Generic => !tc && xdp != XdpMode::Native,
+    }
+}
+
 /// See [`Datapath::attach`].
 pub(crate) fn attach(datapath: &mut Datapath) -> Result<(), OpenError> {
     let Some(Unattached { interfaces, mode, multi_buffer }) = datapath.unattached.take() else {
@@ -145,9 +163,8 @@ pub(crate) fn attach(datapath: &mut Datapath) -> Result<(), OpenError> {
     };
     let mut links = datapath.pins.as_ref().map_or_else(Vec::new, Pins::links);
     for (index, name) in interfaces {
-        let place = links
-            .iter()
-            .position(|link| link.interface == index && (mode == XdpMode::Auto || mode == link.mode));
+        let tc = datapath.output.ports.iter().any(|port| port.interface == index && port.tap.is_some());
+        let place = links.iter().position(|link| link.interface == index && suits(link.mode, tc, mode));
         let former = place.map(|place| links.swap_remove(place));
         let replaced = former.as_ref().is_some_and(|link| {
             let replaced = datapath.program.replace(link, multi_buffer);
@@ -161,7 +178,10 @@ pub(crate) fn attach(datapath: &mut Datapath) -> Result<(), OpenError> {
             None => {
                 // In another mode than is wanted: the kernel has one program per interface.
                 links.extract_if(.., |link| link.interface == index).for_each(|link| unpin(&link));
-                let (mode, link) = datapath.program.attach(index, &name, mode, multi_buffer)?;
+                let (mode, link) = match tc {
+                    true => (Mode::Tc, datapath.program.attach_classifier(&name)?),
+                    false => datapath.program.attach(index, &name, mode, multi_buffer)?,
+                };
                 if let Some(pins) = datapath.pins.as_ref().filter(|_| datapath.keep)
                     && let Err(error) = datapath.program.keep(link, pins, index, mode)
                 {
@@ -241,6 +261,24 @@ fn queue_count(links: &Links, index: u32, name: &str) -> u32 {
     (used as u32).clamp(1, MOST_QUEUES)
 }
 
+/// An interface's index and name.
+type Named = (u32, String);
+
+/// The interfaces that get a classifier, and those that get the XDP program.
+fn split(
+    links: &Links,
+    interfaces: &[Named],
+    rule: &AttachRule,
+) -> Result<(Vec<Named>, Vec<Named>), OpenError> {
+    if let Some(name) = rule.named.keys().find(|name| !interfaces.iter().any(|(_, other)| other == *name)) {
+        return Err(match links.by_name(name) {
+            None => OpenError::NoSuchInterface { name: name.clone() },
+            Some(_) => OpenError::NotAttached { name: name.clone() },
+        });
+    }
+    Ok(interfaces.iter().cloned().partition(|(index, name)| rule.is_tc(name, links.get(*index))))
+}
+
 fn open_ports(
     umem: &Umem,
     interfaces: &[(u32, String)],
@@ -272,7 +310,7 @@ fn open_ports(
                 Err(source) => return Err(refused(name, queue, source)),
             }
         }
-        ports.push(Port { interface: *interface, sockets, transmit: 0 });
+        ports.push(Port { interface: *interface, sockets, transmit: 0, tap: None });
     }
     Ok((ports, multi_buffer))
 }

@@ -1,6 +1,6 @@
 //! How the datapath is set up.
 
-use crate::{FastPathOptions, Pins, SynFilter};
+use crate::{AttachRule, FastPathOptions, Pins, SynFilter};
 
 /// How the XDP program is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +20,9 @@ pub struct Options {
     /// Names of the interfaces to attach to; empty: all Ethernet interfaces that are up and not ports of a bridge or
     /// bond, nor VLAN devices.
     pub interfaces: Vec<String>,
-    /// How to attach.
+    /// Where to attach.
+    pub attach: AttachRule,
+    /// How to attach by XDP.
     pub xdp_mode: XdpMode,
     /// Answer ARP, neighbour solicitations and echo requests for virtual addresses that are not the host's.
     pub answer_arp: bool,
@@ -46,6 +48,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             interfaces: Vec::new(),
+            attach: AttachRule::default(),
             xdp_mode: XdpMode::Auto,
             answer_arp: true,
             local_clients: true,

@@ -10,6 +10,7 @@ use crate::counter::{Counter, Counters};
 use crate::host_port::HostPort;
 use crate::netlink::{HardwareAddress, Neighbour};
 use crate::network::{Hop, Network, Way};
+use crate::tap::{Offload, Tap};
 use crate::waiting::Queue;
 use crate::xsk::{Buffer, FRAME_SIZE, Frame, HEADROOM, Socket, Umem};
 use crate::{arp, ethernet, ndp};
@@ -29,6 +30,8 @@ pub(crate) struct Port {
     pub(crate) sockets: Vec<Socket>,
     /// Socket that sends next: packets of one burst stay together.
     pub(crate) transmit: usize,
+    /// In place of sockets, where the program is a classifier.
+    pub(crate) tap: Option<Tap>,
 }
 
 /// Everything that packets leave by.
@@ -217,6 +220,16 @@ impl Output {
     }
 
     fn transmit_slice(&mut self, packet: &[u8], way: &Way, address: HardwareAddress) {
+        let port = self.ports.iter_mut().find(|port| port.interface == way.carrier);
+        if let Some(tap) = port.and_then(|port| port.tap.as_mut()) {
+            let mut header = [0; ethernet::LONGEST];
+            let end = header.len();
+            let start =
+                ethernet::write(&mut header, end, address, way.source, way.vlan, ethertype(packet)).unwrap_or(end);
+            let header = header.get(start..).unwrap_or_default();
+            let sent = tap.send(header, packet, &Offload::default()).is_ok();
+            return self.counters.count(if sent { Counter::Sent } else { Counter::TransmitFull });
+        }
         let mut buffers = Vec::new();
         let mut rest = packet;
         while !rest.is_empty() {
@@ -272,6 +285,12 @@ impl Output {
     /// Puts a whole frame into the transmit ring of a port.
     pub(crate) fn transmit_frame(&mut self, port: usize, frame: Frame, start: usize, len: usize) {
         let Some(port) = self.ports.get_mut(port) else { return self.discard(frame, Counter::NoRoute) };
+        if let Some(tap) = &mut port.tap {
+            let mut frame = frame;
+            let bytes = self.umem.bytes_mut(&mut frame).get(start..start + len).unwrap_or_default();
+            let sent = tap.send(bytes, &[], &Offload::default()).is_ok();
+            return self.discard(frame, if sent { Counter::Sent } else { Counter::TransmitFull });
+        }
         let Some(socket) = port.sockets.get_mut(port.transmit) else {
             return self.discard(frame, Counter::NoRoute);
         };

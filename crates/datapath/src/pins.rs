@@ -3,7 +3,7 @@
 //!
 //! | name | what |
 //! |---|---|
-//! | `native-INDEX`, `generic-INDEX` | the link to the interface with this index, attached in this mode |
+//! | `native-INDEX`, `generic-INDEX`, `tc-INDEX` | the link to the interface with this index, attached in this mode |
 //! | `connections` | the connection table |
 //! | `traffic` | what the program counted |
 //!
@@ -20,7 +20,7 @@ use aya::programs::links::{self, FdLink};
 use rustix::fs::statfs;
 use rustix::mount::{MountFlags, mount};
 
-use crate::XdpMode;
+use crate::Mode;
 use crate::fast_path::{Previous, SharedMaps};
 
 /// Where BPF filesystems are mounted by custom.
@@ -49,7 +49,7 @@ pub(crate) struct PinnedLink {
     /// Index of the interface.
     pub(crate) interface: u32,
     /// The mode in which it was attached.
-    pub(crate) mode: XdpMode,
+    pub(crate) mode: Mode,
     /// The pin.
     pub(crate) path: PathBuf,
 }
@@ -174,8 +174,9 @@ impl Pins {
             let name = entry.file_name();
             let (mode, index) = name.to_str()?.split_once('-')?;
             let mode = match mode {
-                "native" => XdpMode::Native,
-                "generic" => XdpMode::Generic,
+                "native" => Mode::Native,
+                "generic" => Mode::Generic,
+                "tc" => Mode::Tc,
                 _ => return None,
             };
             Some(PinnedLink { interface: index.parse().ok()?, mode, path: entry.path() })
@@ -184,10 +185,11 @@ impl Pins {
     }
 
     /// Pins a link.
-    pub(crate) fn keep_link(&self, link: FdLink, interface: u32, mode: XdpMode) -> io::Result<()> {
+    pub(crate) fn keep_link(&self, link: FdLink, interface: u32, mode: Mode) -> io::Result<()> {
         let path = self.folder.join(match mode {
-            XdpMode::Generic => format!("generic-{interface}"),
-            _ => format!("native-{interface}"),
+            Mode::Native => format!("native-{interface}"),
+            Mode::Generic => format!("generic-{interface}"),
+            Mode::Tc => format!("tc-{interface}"),
         });
         if path.exists() {
             fs::remove_file(&path)?;

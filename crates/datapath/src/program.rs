@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, XskMap};
 use aya::programs::links::FdLink;
+use aya::programs::tc::SchedClassifierLinkId;
 use aya::programs::xdp::{XdpLink, XdpLinkId};
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
@@ -13,11 +14,12 @@ use aya::{Ebpf, EbpfError, EbpfLoader};
 use ipvs_flow::Layout;
 use ipvs_flow::steady::TIMEOUTS;
 
+use crate::classifier;
 use crate::fast_path::{PickOf, SharedMaps, picks, ring_lines, traffic_entries};
 use crate::netlink::HardwareAddress;
 use crate::pins::PinnedLink;
 use crate::syn_filter::Stage;
-use crate::{FastPathOptions, OpenError, Pins, XdpMode};
+use crate::{FastPathOptions, Mode, OpenError, Pins, XdpMode};
 
 /// Built by `cargo xtask build-xdp` from `crates/xdp` and committed, so that stable Rust builds everything.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("bpf/ipvsd.o");
@@ -102,8 +104,15 @@ pub struct ProgramCounters {
 /// An attachment of the program, until it is kept or the program is dropped.
 #[derive(Debug)]
 pub(crate) struct Link {
-    program: &'static str,
-    id: XdpLinkId,
+    pub(crate) program: &'static str,
+    pub(crate) id: LinkId,
+}
+
+/// Its name in the program.
+#[derive(Debug)]
+pub(crate) enum LinkId {
+    Xdp(XdpLinkId),
+    Tc(SchedClassifierLinkId),
 }
 
 /// The loaded program. Dropping it detaches it everywhere but where it is [kept](Program::keep).
@@ -116,13 +125,14 @@ pub(crate) struct Program {
     settings: Array<MapData, u32>,
     filter_key: Array<MapData, [u64; 2]>,
     interfaces: HashMap<MapData, u32, u32>,
+    taps: HashMap<MapData, u32, u32>,
     sockets: XskMap<MapData>,
     counters: PerCpuArray<MapData, u64>,
     ports: Array<MapData, [u8; 12]>,
     timeouts: Array<MapData, [u32; TIMEOUTS]>,
     /// Next free position in `sockets`.
     next_socket: u32,
-    ebpf: Ebpf,
+    pub(crate) ebpf: Ebpf,
 }
 
 impl std::fmt::Debug for Program {
@@ -171,6 +181,7 @@ impl Program {
             settings: map(&mut ebpf, "settings")?,
             filter_key: map(&mut ebpf, "filter_key")?,
             interfaces: map(&mut ebpf, "interfaces")?,
+            taps: map(&mut ebpf, "taps")?,
             sockets: map(&mut ebpf, "sockets")?,
             counters: map(&mut ebpf, "counters")?,
             ports: map(&mut ebpf, "ports")?,
@@ -195,6 +206,12 @@ impl Program {
         }
         let awaited = if awaited { self.next_socket - first } else { 0 };
         self.interfaces.insert(interface, first | awaited << AWAITED_SHIFT, 0)
+    }
+
+    /// Makes the TAP device of an interface with a classifier known to the program.
+    pub(crate) fn set_tap(&mut self, interface: u32, tap: u32) -> Result<(), MapError> {
+        self.taps.insert(interface, tap, 0)?;
+        self.taps.insert(tap, interface, 0)
     }
 
     /// The maps whose memory the program shares with the daemon; once.
@@ -249,7 +266,7 @@ impl Program {
         name: &str,
         mode: XdpMode,
         multi_buffer: bool,
-    ) -> Result<(XdpMode, Link), OpenError> {
+    ) -> Result<(Mode, Link), OpenError> {
         use aya::programs::XdpMode::{Driver, Skb};
         let attempts = [
             (XdpMode::Native, PLAIN, Driver),
@@ -264,7 +281,10 @@ impl Program {
                 continue;
             }
             match self.try_attach(program, interface, aya_mode) {
-                Ok(id) => return Ok((kind, Link { program, id })),
+                Ok(id) => {
+                    let attached = if kind == XdpMode::Generic { Mode::Generic } else { Mode::Native };
+                    return Ok((attached, Link { program, id: LinkId::Xdp(id) }));
+                }
                 Err(ProgramError::LoadError { io_error, verifier_log }) => {
                     tracing::debug!(%verifier_log, "the verifier's log");
                     if io_error.kind() == std::io::ErrorKind::PermissionDenied
@@ -313,9 +333,16 @@ impl Program {
     /// Takes the place of the program that a link keeps attached, in one step, so no packet is without a program. The pin
     /// stays. `false`: the kernel does not let us.
     pub(crate) fn replace(&mut self, link: &PinnedLink, multi_buffer: bool) -> bool {
-        let order = if link.mode == XdpMode::Generic { [FRAGS, PLAIN] } else { [PLAIN, FRAGS] };
-        order.into_iter().filter(|name| *name == PLAIN || multi_buffer).any(|name| {
-            let result = self.try_replace(name, link);
+        let order: &[&str] = match link.mode {
+            Mode::Generic => &[FRAGS, PLAIN],
+            Mode::Native => &[PLAIN, FRAGS],
+            Mode::Tc => &[classifier::RECEIVES],
+        };
+        order.iter().filter(|name| **name != FRAGS || multi_buffer).any(|name| {
+            let result = match link.mode {
+                Mode::Tc => self.replace_classifier(link).map(drop),
+                Mode::Native | Mode::Generic => self.try_replace(name, link).map(drop),
+            };
             if let Err(error) = &result {
                 let (path, error) = (link.path.display(), reason(&**error));
                 tracing::debug!(name, %path, error, "could not replace the program of a link");
@@ -343,14 +370,18 @@ impl Program {
         link: Link,
         pins: &Pins,
         interface: u32,
-        mode: XdpMode,
+        mode: Mode,
     ) -> std::io::Result<()> {
         let failed = std::io::Error::other::<ProgramError>;
-        let program = self.ebpf.program_mut(link.program).ok_or(ProgramError::NotLoaded).map_err(failed)?;
-        let program: &mut Xdp = program.try_into().map_err(failed)?;
-        let link = program.take_link(link.id).map_err(failed)?;
-        let link = FdLink::try_from(link).map_err(std::io::Error::other)?;
-        pins.keep_link(link, interface, mode)
+        let link = match link.id {
+            LinkId::Tc(id) => FdLink::try_from(self.take_classifier_link(id).map_err(failed)?),
+            LinkId::Xdp(id) => {
+                let program = self.ebpf.program_mut(link.program).ok_or(ProgramError::NotLoaded);
+                let program: &mut Xdp = program.and_then(|program| program.try_into()).map_err(failed)?;
+                FdLink::try_from(program.take_link(id).map_err(failed)?)
+            }
+        };
+        pins.keep_link(link.map_err(std::io::Error::other)?, interface, mode)
     }
 
     /// The program for frames in one buffer.
@@ -475,7 +506,7 @@ fn map<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -
 }
 
 /// An error with its causes, in one line.
-fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipvs_client::{DEFAULT_SOCKET, SOCKET_VARIABLE};
 use ipvs_core::MaglevSize;
+use ipvs_datapath::AttachRule;
 use ipvsd::logging::LogFormat;
 use ipvsd::run;
 
@@ -88,7 +89,16 @@ pub(crate) struct Run {
     #[arg(long, value_name = "PATH", env = SOCKET_VARIABLE, default_value = DEFAULT_SOCKET)]
     socket: PathBuf,
 
-    /// How to attach the XDP program
+    /// Where to attach the program: xdp, tc or auto; for some interfaces NAME=WHERE, after commas
+    ///
+    /// `xdp`: before the host's stack, fastest for small packets. `tc`: behind its entry, where packets that are yet to be cut into
+    /// segments stay whole: faster for TCP in bulk between virtual interfaces, whose ends would have to cut for XDP (needs Linux
+    /// 6.6). `auto`: tc at veth, TUN/TAP and virtio interfaces, xdp at others. With --fast-path on the program forwards only if all
+    /// interfaces have the same.
+    #[arg(long, value_name = "WHERE", default_value = "xdp")]
+    attach: AttachRule,
+
+    /// How to attach the program by XDP
     #[arg(long, value_name = "MODE", value_enum, default_value_t = XdpMode::Auto)]
     xdp: XdpMode,
 
@@ -228,6 +238,7 @@ impl Run {
             fresh: self.fresh,
             datapath: ipvs_datapath::Options {
                 interfaces: self.interfaces,
+                attach: self.attach,
                 xdp_mode: match self.xdp {
                     XdpMode::Native => ipvs_datapath::XdpMode::Native,
                     XdpMode::Generic => ipvs_datapath::XdpMode::Generic,

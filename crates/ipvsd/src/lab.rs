@@ -124,6 +124,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "MODE", value_parser = ["native", "generic", "auto"])]
     xdp: Option<String>,
 
+    /// --attach of the daemon: xdp, tc or auto; with tc the ends' cables keep their offloads
+    #[arg(long, value_name = "WHERE")]
+    attach: Option<String>,
+
     /// Whether the XDP program forwards packets of established connections: on or off
     ///
     /// With "on" the director's cables are made like wires: what enters has complete checksums, and what the program sends
@@ -236,6 +240,7 @@ impl Arguments {
             half_open_quota: self.half_open_quota,
             capacity: self.capacity,
             keep: self.keep,
+            attach: self.attach.clone(),
             xdp: self.xdp.clone(),
             fast_path: self.fast_path.clone(),
             syn_filter: self.syn_filter.clone(),

@@ -42,6 +42,9 @@ impl Daemon {
     ) -> Result<Self, Error> {
         let mut arguments = vec!["run".to_owned(), "--netns".into(), namespace.into()];
         arguments.extend(["--socket".into(), socket.display().to_string()]);
+        if let Some(rule) = &options.attach {
+            arguments.extend(["--attach".into(), rule.clone()]);
+        }
         if let Some(xdp) = &options.xdp {
             arguments.extend(["--xdp".into(), xdp.clone()]);
         }

@@ -105,10 +105,12 @@ pub struct Options {
     pub capacity: Option<u32>,
     /// Leave the lab up after the run until SIGINT or SIGTERM.
     pub keep: bool,
+    /// Value for the daemon's `--attach`; none leaves the daemon's default.
+    pub attach: Option<String>,
     /// Value for the daemon's `--xdp`; none leaves the daemon's default.
     pub xdp: Option<String>,
     /// Value for the daemon's `--fast-path`; none leaves the daemon's default. With "on" the director's cables are made
-    /// like wires: what enters has complete checksums, and what the XDP program sends arrives.
+    /// like wires, unless `attach` is "tc": what enters has complete checksums, and what the XDP program sends arrives.
     pub fast_path: Option<String>,
     /// Value for the daemon's `--syn-filter`; none leaves the daemon's default.
     pub syn_filter: Option<String>,

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "the program's modules, of which this needs some")]
 
 mod birth;
+mod context;
 mod forward;
 mod lookup;
 mod maps;
@@ -70,13 +71,13 @@ pub fn make_and_forward(context: XdpContext) -> u32 {
     if !make_frame(&context) {
         return xdp_action::XDP_ABORTED;
     }
-    forward::forward(&context).unwrap_or(xdp_action::XDP_ABORTED)
+    forward::forward(context.ctx).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
 /// Flow `i`: client 10.100.0.0 + the low 16 bits, port 1024 + the others.
 #[inline(always)]
 fn make_frame(context: &XdpContext) -> bool {
-    let (bytes, data) = Bytes::of(context);
+    let (bytes, data) = Bytes::of(context.ctx);
     let Some(plan) = PLAN.get_ptr_mut(0) else { return false };
     if !bytes.has(data, 54) {
         return false;

@@ -151,7 +151,7 @@ fn choose_for(packet: &mut Packet) -> Option<()> {
         let place = pick.place(next, packet.ipv6 != 0, client, packet.source_port, virtual_address);
         let slot = pick.slot(&Slots, place)?;
         // Not to be had from here: the daemon's, and so is the choice.
-        if packet.length > way(slot.destination)?.mtu {
+        if packet.largest > way(slot.destination)?.mtu {
             return None;
         }
         traffic(slot.destination)?;

@@ -1,9 +1,8 @@
 //! Ethernet, VLAN tags and ARP; then by network protocol.
 
-use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
-
 use ipvs_wire::protocol;
 
+use crate::context::Context;
 use crate::maps::{Endpoint, is_answered, is_server, is_virtual};
 use crate::packet::{Bytes, ipv4_address, read};
 use crate::{filter, ipv4, ipv6};
@@ -31,19 +30,18 @@ pub fn concern(daemon: bool) -> Concern {
 
 /// Whose the frame is.
 #[inline(always)]
-pub fn concern_of(context: &XdpContext) -> Concern {
-    classify(context.ctx)
+pub fn concern_of<C: Context>(context: *mut C) -> Concern {
+    classify(context)
 }
 
 /// A function of its own, as the forwarding: all stacks of a chain of calls share 512 bytes.
-#[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn classify(context: *mut xdp_md) -> Concern {
-    concern_of_frame(&XdpContext::new(context))
+extern "C" fn classify<C: Context>(context: *mut C) -> Concern {
+    concern_of_frame(context)
 }
 
 #[inline(always)]
-fn concern_of_frame(context: &XdpContext) -> Concern {
+fn concern_of_frame<C: Context>(context: *mut C) -> Concern {
     let (bytes, data) = Bytes::of(context);
     if !bytes.has(data, 14) {
         return HOST;

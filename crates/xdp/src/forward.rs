@@ -1,11 +1,7 @@
 //! Forwarding packets of known connections, with the change of state that they bring. What is not certain goes to the daemon,
 //! which does the same by the same table.
 
-use aya_ebpf::{
-    bindings::{xdp_action, xdp_md},
-    helpers::generated::bpf_redirect,
-    programs::XdpContext,
-};
+use aya_ebpf::{bindings::xdp_action, helpers::generated::bpf_redirect};
 use ipvs_flow::{
     EntryIndex,
     flag::{METHOD, NO_OUTPUT},
@@ -13,6 +9,7 @@ use ipvs_flow::{
 };
 
 use crate::birth;
+use crate::context::Context;
 use crate::lookup::{self, Found};
 use crate::packet::{Bytes, read, write};
 use crate::rewrite::{End, decrement_hop_limit, set_end};
@@ -33,8 +30,8 @@ const LINK_LOCAL: [u8; 2] = [0xfe, 0x80];
 
 /// Forwards the frame if it can be forwarded here; `None`, and nothing was changed, if not.
 #[inline(always)]
-pub fn forward(context: &XdpContext) -> Option<u32> {
-    if !forwarding() {
+pub fn forward<C: Context>(context: *mut C) -> Option<u32> {
+    if !forwarding() || C::is_tagged(context) {
         return None;
     }
     let (bytes, frame) = Bytes::of(context);
@@ -44,7 +41,7 @@ pub fn forward(context: &XdpContext) -> Option<u32> {
     // SAFETY: 14 bytes are there.
     let (to, ethertype): ([u16; 3], u16) = unsafe { (read(frame), read(frame + 12)) };
     let packet = Packet::at_hand()?;
-    packet.ingress = context.ingress_ifindex() as u32;
+    packet.ingress = C::interface(context);
     packet.wakes = 0;
     packet.standing = Standing::Unseen as u8;
     // What a switch floods is not for us.
@@ -52,8 +49,8 @@ pub fn forward(context: &XdpContext) -> Option<u32> {
         return None;
     }
     let known = match ethertype {
-        ETHERTYPE_IPV4 => read_ipv4(context.ctx, packet),
-        ETHERTYPE_IPV6 => read_ipv6(context.ctx, packet),
+        ETHERTYPE_IPV4 => read_ipv4(context, packet),
+        ETHERTYPE_IPV6 => read_ipv6(context, packet),
         _ => 0,
     };
     if known == 0 {
@@ -77,10 +74,10 @@ pub fn forward(context: &XdpContext) -> Option<u32> {
         Found::Unknown => return None,
     };
     let action = match (back, packet.ipv6 != 0) {
-        (false, false) => inbound_ipv4(context.ctx, packet, index.0, version),
-        (false, true) => inbound_ipv6(context.ctx, packet, index.0, version),
-        (true, false) => outbound_ipv4(context.ctx, packet, index.0, version),
-        (true, true) => outbound_ipv6(context.ctx, packet, index.0, version),
+        (false, false) => inbound_ipv4(context, packet, index.0, version),
+        (false, true) => inbound_ipv6(context, packet, index.0, version),
+        (true, false) => outbound_ipv4(context, packet, index.0, version),
+        (true, true) => outbound_ipv6(context, packet, index.0, version),
     };
     // XDP_ABORTED, which the program never means, says that nothing was done.
     (action != xdp_action::XDP_ABORTED).then_some(action)
@@ -116,52 +113,45 @@ pub fn wakes() -> bool {
 // Functions of their own: each has a stack of its own, and is verified without regard to how one came to it. Names are not
 // mangled, so that the object does not depend on the folder that it is built in.
 
-#[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn read_ipv4(context: *mut xdp_md, packet: &mut Packet) -> u32 {
-    u32::from(read_frame::<false>(context, packet).is_some())
+extern "C" fn read_ipv4<C: Context>(context: *mut C, packet: &mut Packet) -> u32 {
+    u32::from(read_frame::<C, false>(context, packet).is_some())
 }
 
-#[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn read_ipv6(context: *mut xdp_md, packet: &mut Packet) -> u32 {
-    u32::from(read_frame::<true>(context, packet).is_some())
+extern "C" fn read_ipv6<C: Context>(context: *mut C, packet: &mut Packet) -> u32 {
+    u32::from(read_frame::<C, true>(context, packet).is_some())
 }
 
-#[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn inbound_ipv4(context: *mut xdp_md, packet: &Packet, index: u32, version: u32) -> u32 {
-    inbound::<false>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
+extern "C" fn inbound_ipv4<C: Context>(context: *mut C, packet: &Packet, index: u32, version: u32) -> u32 {
+    inbound::<C, false>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
-#[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn inbound_ipv6(context: *mut xdp_md, packet: &Packet, index: u32, version: u32) -> u32 {
-    inbound::<true>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
+extern "C" fn inbound_ipv6<C: Context>(context: *mut C, packet: &Packet, index: u32, version: u32) -> u32 {
+    inbound::<C, true>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
-#[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn outbound_ipv4(context: *mut xdp_md, packet: &Packet, index: u32, version: u32) -> u32 {
-    outbound::<false>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
+extern "C" fn outbound_ipv4<C: Context>(context: *mut C, packet: &Packet, index: u32, version: u32) -> u32 {
+    outbound::<C, false>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
-#[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn outbound_ipv6(context: *mut xdp_md, packet: &Packet, index: u32, version: u32) -> u32 {
-    outbound::<true>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
+extern "C" fn outbound_ipv6<C: Context>(context: *mut C, packet: &Packet, index: u32, version: u32) -> u32 {
+    outbound::<C, true>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
 #[inline(always)]
-fn read_frame<const V6: bool>(context: *mut xdp_md, packet: &mut Packet) -> Option<()> {
-    let (bytes, frame) = Bytes::of(&XdpContext::new(context));
-    packet.read::<V6>(bytes, frame)
+fn read_frame<C: Context, const V6: bool>(context: *mut C, packet: &mut Packet) -> Option<()> {
+    packet.read::<C, V6>(context)
 }
 
 /// A packet from the client.
 #[inline(always)]
-fn inbound<const V6: bool>(
-    context: *mut xdp_md,
+fn inbound<C: Context, const V6: bool>(
+    context: *mut C,
     packet: &Packet,
     index: EntryIndex,
     version: u32,
@@ -181,11 +171,11 @@ fn inbound<const V6: bool>(
         return None;
     }
     let way = way(destination)?;
-    if packet.length > way.mtu {
+    if packet.largest > way.mtu {
         return None;
     }
     let traffic = traffic(destination)?;
-    let place = Place::of::<V6>(&XdpContext::new(context), packet.protocol)?;
+    let place = Place::of::<C, V6>(context, packet.protocol)?;
     if let Some(step) = step {
         step.take(index, entry, destination, now())?;
     }
@@ -197,16 +187,19 @@ fn inbound<const V6: bool>(
         *bytes_in += u64::from(packet.length);
     }
     decrement_hop_limit::<V6>(&place);
-    if method == MASQUERADE {
-        set_end::<V6>(packet, &place, End::Destination, &way.address.words(), port);
-    }
+    let place = if method == MASQUERADE {
+        set_end::<C, V6>(context, packet, place, End::Destination, &way.address.words(), port)
+    } else {
+        Some(place)
+    };
+    let Some(place) = place else { return Some(C::DROP) };
     Some(leave(&place, way.interface, way.hardware))
 }
 
 /// A packet from the destination of a masqueraded connection.
 #[inline(always)]
-fn outbound<const V6: bool>(
-    context: *mut xdp_md,
+fn outbound<C: Context, const V6: bool>(
+    context: *mut C,
     packet: &Packet,
     index: EntryIndex,
     version: u32,
@@ -228,9 +221,9 @@ fn outbound<const V6: bool>(
         return None;
     }
     let now = now();
-    let hop = hop::<V6>(context, packet, now)?;
+    let hop = hop::<C, V6>(context, packet, now)?;
     let traffic = traffic(destination)?;
-    let place = Place::of::<V6>(&XdpContext::new(context), packet.protocol)?;
+    let place = Place::of::<C, V6>(context, packet.protocol)?;
     step.take(index, entry, destination, now)?;
     // SAFETY: as for a packet from the client.
     unsafe {
@@ -239,7 +232,9 @@ fn outbound<const V6: bool>(
         *bytes_out += u64::from(packet.length);
     }
     decrement_hop_limit::<V6>(&place);
-    set_end::<V6>(packet, &place, End::Source, &key.virtual_address.words(), key.virtual_port);
+    let (address, port) = (key.virtual_address.words(), key.virtual_port);
+    let place = set_end::<C, V6>(context, packet, place, End::Source, &address, port);
+    let Some(place) = place else { return Some(C::DROP) };
     Some(leave(&place, hop.interface, hop.hardware))
 }
 

@@ -12,6 +12,7 @@
 
 mod birth;
 mod classify;
+mod context;
 mod filter;
 mod forward;
 mod icmp;
@@ -24,9 +25,14 @@ mod rewrite;
 mod route;
 mod shared;
 mod step;
+mod tc;
 mod transport;
 
-use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+use aya_ebpf::{
+    bindings::xdp_action,
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
 
 use crate::classify::{HOST, JUDGED};
 use crate::maps::{AWAITED_SHIFT, Counter, INTERFACES, SOCKETS, count};
@@ -43,12 +49,24 @@ pub fn ipvsd_frags(context: XdpContext) -> u32 {
     run(&context)
 }
 
+/// As a classifier (tc) at an interface.
+#[classifier]
+pub fn ipvsd_tc(context: TcContext) -> i32 {
+    tc::receive(context.skb.skb)
+}
+
+/// At the TAP device by which the daemon sends to such an interface.
+#[classifier]
+pub fn ipvsd_tap(context: TcContext) -> i32 {
+    tc::send(context.skb.skb)
+}
+
 #[inline(always)]
 fn run(context: &XdpContext) -> u32 {
-    if let Some(action) = forward::forward(context) {
+    if let Some(action) = forward::forward(context.ctx) {
         return action;
     }
-    match classify::concern_of(context) {
+    match classify::concern_of(context.ctx) {
         HOST => {
             count(Counter::Passed);
             return xdp_action::XDP_PASS;

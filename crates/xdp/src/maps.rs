@@ -83,6 +83,10 @@ pub static INTERFACES: HashMap<u32, u32> = HashMap::with_max_entries(256, BPF_F_
 #[map(name = "sockets")]
 pub static SOCKETS: XskMap = XskMap::with_max_entries(4096, 0);
 
+/// Where the program is a classifier: interface index to that of the TAP device between it and the daemon, and back.
+#[map(name = "taps")]
+pub static TAPS: HashMap<u32, u32> = HashMap::with_max_entries(512, BPF_F_NO_PREALLOC);
+
 /// Packets by what became of them, see [`Counter`].
 #[map(name = "counters")]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(6, 0);

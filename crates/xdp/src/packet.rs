@@ -1,10 +1,9 @@
 //! Reading packet memory in the way the verifier can follow.
 
-use aya_ebpf::programs::XdpContext;
-
+use crate::context::Context;
 use crate::maps::Address;
 
-/// The bytes of a frame's first buffer.
+/// The bytes of a frame's first buffer, or as many as can be read of a packet of the host's stack.
 #[derive(Clone, Copy)]
 pub struct Bytes {
     end: usize,
@@ -12,14 +11,9 @@ pub struct Bytes {
 
 impl Bytes {
     #[inline(always)]
-    pub fn of(context: &XdpContext) -> (Self, usize) {
-        (Self { end: context.data_end() }, context.data())
-    }
-
-    /// Where the bytes end.
-    #[inline(always)]
-    pub fn end(self) -> usize {
-        self.end
+    pub fn of<C: Context>(context: *mut C) -> (Self, usize) {
+        let (start, end) = C::bytes(context);
+        (Self { end }, start)
     }
 
     /// Whether `length` bytes at `at` lie inside the packet. The verifier learns the bound from this comparison, so it

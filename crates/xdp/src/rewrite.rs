@@ -3,11 +3,12 @@
 //! Sums are taken in the byte order of the packet: ones' complement addition does not care (RFC 1071 section 2), nor does
 //! it matter in which order differences are added.
 
-use ipvs_wire::checksum;
+use ipvs_wire::{checksum, protocol};
 
+use crate::context::{Context, Difference};
 use crate::maps::Address;
 use crate::packet::{read, write};
-use crate::transport::{Packet, Place};
+use crate::transport::{ETHERNET, Packet, Place, header};
 
 /// An end of a packet.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,9 +31,16 @@ pub fn decrement_hop_limit<const V6: bool>(place: &Place) {
     }
 }
 
-/// Puts another address and port (host order) at an end.
+/// Puts another address and port (host order) at an end. Where the packet then lies; `None` if it cannot be used any more.
 #[inline(always)]
-pub fn set_end<const V6: bool>(packet: &Packet, place: &Place, end: End, address: &Address, port: u16) {
+pub fn set_end<C: Context, const V6: bool>(
+    context: *mut C,
+    packet: &Packet,
+    place: Place,
+    end: End,
+    address: &Address,
+    port: u16,
+) -> Option<Place> {
     let (old, old_port) = match end {
         End::Source => (&packet.source, packet.source_port),
         End::Destination => (&packet.destination, packet.destination_port),
@@ -49,9 +57,19 @@ pub fn set_end<const V6: bool>(packet: &Packet, place: &Place, end: End, address
             add_to(place.ip + 10, addresses);
         }
         write::<u16>(port_at, port.to_be());
-        let updated = checksum::update(read(place.checksum), difference);
-        write::<u16>(place.checksum, checksum::stored(packet.protocol, updated));
+        if !C::ADJUSTS_CHECKSUMS {
+            let updated = checksum::update(read(place.checksum), difference);
+            write::<u16>(place.checksum, checksum::stored(packet.protocol, updated));
+            return Some(place);
+        }
     }
+    let is_tcp = packet.protocol == protocol::TCP;
+    let offset = ETHERNET + header::<V6>() + if is_tcp { 16 } else { 6 };
+    let difference = Difference { addresses, ports: [old_port.to_be(), port.to_be()] };
+    if !C::adjust_checksum(context, offset as u32, &difference, !is_tcp) {
+        return None;
+    }
+    Place::of::<C, V6>(context, packet.protocol)
 }
 
 /// Adds a difference to the checksum at `at`.

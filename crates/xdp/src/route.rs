@@ -2,9 +2,10 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::{bindings::xdp_md, helpers::generated::bpf_fib_lookup, macros::map, maps::PerCpuArray};
+use aya_ebpf::{helpers::generated::bpf_fib_lookup, macros::map, maps::PerCpuArray};
 use ipvs_flow::Tick;
 
+use crate::context::Context;
 use crate::maps::{Address, network_generation};
 use crate::shared::port;
 use crate::transport::Packet;
@@ -61,7 +62,7 @@ const REMEMBER: u32 = 256;
 
 /// The next hop as [`look_up`] finds it, remembered for a while.
 #[inline(always)]
-pub fn hop<const V6: bool>(context: *mut xdp_md, packet: &Packet, now: Tick) -> Option<Hop> {
+pub fn hop<C: Context, const V6: bool>(context: *mut C, packet: &Packet, now: Tick) -> Option<Hop> {
     let ([a, b, c, d], ingress) = (packet.destination, packet.ingress);
     // The last bytes differ most between clients.
     let place = (d ^ d.swap_bytes()) & (HOPS_LEN - 1);
@@ -74,11 +75,11 @@ pub fn hop<const V6: bool>(context: *mut xdp_md, packet: &Packet, now: Tick) -> 
     if difference == 0
         && generation == remembered.generation
         && now.since(Tick(remembered.tick)) < REMEMBER
-        && packet.length <= remembered.mtu
+        && packet.largest <= remembered.mtu
     {
         return Some(Hop { interface: remembered.interface, hardware: remembered.hardware });
     }
-    let (hop, mtu) = look_up::<V6>(context, ingress, packet)?;
+    let (hop, mtu) = look_up::<C, V6>(context, ingress, packet)?;
     let Hop { interface, hardware } = hop;
     *remembered = Remembered {
         destination: packet.destination,
@@ -92,17 +93,17 @@ pub fn hop<const V6: bool>(context: *mut xdp_md, packet: &Packet, now: Tick) -> 
     Some(hop)
 }
 
-/// The next hop towards the packet's destination, with the way's MTU (or as much of it as is known: the packet's length);
+/// The next hop towards the packet's destination, with the way's MTU (or as much of it as is known: the length of the packet's longest segment);
 /// `None` if there is none yet, the packet is too large, or frames do not
 /// leave there from here. The source plays no part, as it plays none for the daemon.
 #[inline(always)]
-fn look_up<const V6: bool>(context: *mut xdp_md, ingress: u32, packet: &Packet) -> Option<(Hop, u32)> {
+fn look_up<C: Context, const V6: bool>(context: *mut C, ingress: u32, packet: &Packet) -> Option<(Hop, u32)> {
     let [a, b, c, d] = packet.destination;
     let mut lookup = Lookup {
         family: if V6 { INET6 } else { INET },
         protocol: packet.protocol,
         ports: [0; 2],
-        length: packet.length as u16,
+        length: packet.largest as u16,
         interface: ingress,
         class: 0,
         source: [0; 4],

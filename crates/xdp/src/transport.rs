@@ -1,10 +1,11 @@
 //! The frames that may be forwarded here: whole TCP and UDP packets without IP options or extension headers, without
 //! tags, with complete checksums. All else is the daemon's.
 
-use aya_ebpf::{macros::map, maps::PerCpuArray, programs::XdpContext};
+use aya_ebpf::{macros::map, maps::PerCpuArray};
 use ipvs_flow::pick::Slot;
 use ipvs_wire::{checksum, protocol};
 
+use crate::context::Context;
 use crate::maps::Address;
 use crate::packet::{Bytes, ipv4_address, ipv6_address, read};
 
@@ -26,6 +27,8 @@ pub struct Packet {
     pub destination_port: u16,
     /// Length from the IP header on.
     pub length: u32,
+    /// Length of the longest packet that it leaves in: its own, or that of a segment.
+    pub largest: u32,
     /// Index of the interface that it came by.
     pub ingress: u32,
     pub protocol: u8,
@@ -81,9 +84,10 @@ impl Packet {
         PACKETS.get_ptr_mut(0).map(|packet| unsafe { &mut *packet })
     }
 
-    /// Reads the frame at `frame`, whose Ethernet header is there.
+    /// Reads the frame of `context`.
     #[inline(always)]
-    pub fn read<const V6: bool>(&mut self, bytes: Bytes, frame: usize) -> Option<()> {
+    pub fn read<C: Context, const V6: bool>(&mut self, context: *mut C) -> Option<()> {
+        let (bytes, frame) = Bytes::of(context);
         let ip = frame + ETHERNET;
         let transport = ip + header::<V6>();
         if !bytes.has(ip, header::<V6>() + 8) {
@@ -127,11 +131,12 @@ impl Packet {
                 )
             }
         };
-        let there = bytes.end() - ip;
+        let there = C::length(context) - ETHERNET;
         if hop_limit <= 1 || there < length || there != length && there + ETHERNET > LEAST_FRAME {
             return None;
         }
         let mut flags = 0;
+        let mut headers = header::<V6>() + 8;
         let place;
         if protocol == protocol::TCP {
             if length < header::<V6>() + 20 || !bytes.has(transport, 20) {
@@ -139,6 +144,10 @@ impl Packet {
             }
             // SAFETY: 20 bytes are there.
             flags = unsafe { read(transport + 13) };
+            if C::segment(context) != 0 {
+                // SAFETY: the same.
+                headers = header::<V6>() + usize::from(unsafe { read::<u8>(transport + 12) } >> 4) * 4;
+            }
             place = transport + 16;
         } else if protocol == protocol::UDP {
             // SAFETY: eight bytes are there.
@@ -153,7 +162,9 @@ impl Packet {
         }
         // SAFETY: the field was checked to be there.
         let field: u16 = unsafe { read(place) };
-        if field == pseudo_header(&source, &destination, protocol, (length - header::<V6>()) as u16, V6) {
+        if C::GUESSES_CHECKSUMS
+            && field == pseudo_header(&source, &destination, protocol, (length - header::<V6>()) as u16, V6)
+        {
             // Left to the card by a sender on this machine.
             return None;
         }
@@ -163,6 +174,10 @@ impl Packet {
         self.source_port = source_port;
         self.destination_port = destination_port;
         self.length = length as u32;
+        self.largest = match C::segment(context) {
+            0 => length as u32,
+            segment => (headers as u32 + segment).min(length as u32),
+        };
         self.protocol = protocol;
         self.flags = flags;
         self.ipv6 = u8::from(V6);
@@ -174,7 +189,7 @@ impl Packet {
 impl Place {
     /// Where the packet lies, which was read from the frame of `context`.
     #[inline(always)]
-    pub fn of<const V6: bool>(context: &XdpContext, protocol: u8) -> Option<Self> {
+    pub fn of<C: Context, const V6: bool>(context: *mut C, protocol: u8) -> Option<Self> {
         let (bytes, frame) = Bytes::of(context);
         let ip = frame + ETHERNET;
         let transport = ip + header::<V6>();

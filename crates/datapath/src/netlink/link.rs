@@ -5,7 +5,7 @@ use std::io;
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
 };
 
 use super::{HardwareAddress, Requests};
@@ -29,6 +29,8 @@ pub(crate) struct Link {
     pub(crate) enslaved: bool,
     /// For a VLAN device: the interface under it and the tag.
     pub(crate) vlan: Option<(u32, u16)>,
+    /// A virtual cable (veth), or a TUN or TAP device: its other end is on this machine.
+    pub(crate) is_cable: bool,
 }
 
 /// All interfaces of the network namespace, by index.
@@ -63,6 +65,7 @@ impl Links {
             loopback: flags.contains(LinkFlags::Loopback),
             enslaved: flags.contains(LinkFlags::Port),
             vlan: None,
+            is_cable: false,
         };
         let (mut under, mut tag) = (None, None);
         for attribute in &message.attributes {
@@ -76,11 +79,15 @@ impl Links {
                 LinkAttribute::Link(index) => under = Some(*index),
                 LinkAttribute::LinkInfo(infos) => {
                     for info in infos {
-                        if let LinkInfo::Data(InfoData::Vlan(values)) = info {
-                            tag = values.iter().find_map(|value| match value {
-                                InfoVlan::Id(id) => Some(*id),
-                                _ => None,
-                            });
+                        match info {
+                            LinkInfo::Data(InfoData::Vlan(values)) => {
+                                tag = values.iter().find_map(|value| match value {
+                                    InfoVlan::Id(id) => Some(*id),
+                                    _ => None,
+                                });
+                            }
+                            LinkInfo::Kind(InfoKind::Veth | InfoKind::Tun) => link.is_cable = true,
+                            _ => {}
                         }
                     }
                 }
@@ -112,4 +119,27 @@ impl Links {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Link)> {
         self.0.iter().map(|(index, link)| (*index, link))
     }
+}
+
+/// Brings an interface up, with this MTU and this many packets that may wait to be sent; its index.
+pub(crate) fn bring_up(
+    requests: &mut Requests,
+    name: &str,
+    mtu: u32,
+    queue: Option<u32>,
+) -> io::Result<u32> {
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::IfName(name.into()));
+    let Some(RouteNetlinkMessage::NewLink(link)) = requests.get(RouteNetlinkMessage::GetLink(message))?
+    else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    let mut message = LinkMessage::default();
+    message.header.index = link.header.index;
+    message.header.flags = LinkFlags::Up;
+    message.header.change_mask = LinkFlags::Up;
+    message.attributes.push(LinkAttribute::Mtu(mtu));
+    message.attributes.extend(queue.map(LinkAttribute::TxQueueLen));
+    requests.change(RouteNetlinkMessage::SetLink(message), 0)?;
+    Ok(link.header.index)
 }

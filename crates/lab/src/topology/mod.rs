@@ -76,7 +76,8 @@ impl Topology {
             // What the servers answer to the flood's sources goes to the client's host, which drops it.
             topology.director.on_links(|links| links.add_default_route(topology.client.address))?;
         }
-        if options.fast_path.as_deref() == Some("on") {
+        // A classifier takes the ends' packets as they are.
+        if options.fast_path.as_deref() == Some("on") && options.attach.as_deref() != Some("tc") {
             topology.switch.run(|| {
                 let cables: &[&str] = match options.mode {
                     Mode::Nat => &["director", "director-back"],

@@ -1,0 +1,94 @@
+//! A TAP device between a classifier at an interface and the daemon: what the daemon reads came by the interface, and what it
+//! writes leaves by it, with what the host's stack knows of segments and checksums (`struct virtio_net_hdr`).
+
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use crate::host_port::setting;
+use crate::netlink::{Requests, bring_up};
+use crate::tun::{self, Kind};
+use crate::OpenError;
+
+/// The largest that the kernel takes: what passes has the interface's, or is yet to be cut.
+const MTU: u32 = 65_521;
+
+/// Packets that wait for the daemon.
+const QUEUE: u32 = 4096;
+
+/// Longest frame: 64 KiB of IP behind an Ethernet header and two tags.
+pub(crate) const LONGEST_FRAME: usize = (1 << 16) + 22;
+
+/// `struct virtio_net_hdr` (Virtual I/O Device 1.2, section 5.1.6), in native byte order.
+const HEADER: usize = 10;
+/// Kinds of segments in its second byte: none, TCP over IPv4 and over IPv6; the highest bit says that there is CWR.
+const NONE: u8 = 0;
+const TCP_IPV4: u8 = 1;
+const TCP_IPV6: u8 = 4;
+const CWR: u8 = 0x80;
+
+/// What the host's stack knows of a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Offload([u8; HEADER]);
+
+impl Offload {
+    /// TCP payload of the segments that the frame is to be cut into; `None`: it is not.
+    pub(crate) fn segment(&self) -> Option<usize> {
+        let [_, kind, _, _, low, high, ..] = self.0;
+        matches!(kind & !CWR, TCP_IPV4 | TCP_IPV6).then_some(usize::from(u16::from_ne_bytes([low, high])))
+    }
+
+    /// Whether it is a kind of packet that the daemon did not ask for.
+    fn is_foreign(&self) -> bool {
+        self.segment().is_none() && self.0[1] != NONE
+    }
+}
+
+/// The device. It lives as long as this.
+#[derive(Debug)]
+pub(crate) struct Tap {
+    file: File,
+    /// Its name.
+    pub(crate) name: String,
+    /// Its index.
+    pub(crate) interface: u32,
+}
+
+impl Tap {
+    /// Makes the device, up, without any address.
+    pub(crate) fn open(name: &str) -> Result<Self, OpenError> {
+        let file = tun::create(name, Kind::Tap).map_err(|source| tun::refused(name, source))?;
+        let failed = |source| OpenError::Netlink { what: "set up a TAP device", source };
+        // It is no link of the host's.
+        setting(&format!("ipv6/conf/{name}/disable_ipv6"), "1");
+        let interface = Requests::open()
+            .and_then(|mut requests| bring_up(&mut requests, name, MTU, Some(QUEUE)))
+            .map_err(failed)?;
+        Ok(Self { file, name: name.into(), interface })
+    }
+
+    /// Reads a frame into `first` and, what does not fit there, `rest`. Its length; `None` if there is none.
+    pub(crate) fn receive(&mut self, first: &mut [u8], rest: &mut [u8]) -> Option<(usize, Offload)> {
+        loop {
+            let mut offload = Offload::default();
+            let mut slices =
+                [IoSliceMut::new(&mut offload.0), IoSliceMut::new(first), IoSliceMut::new(rest)];
+            let len = self.file.read_vectored(&mut slices).ok()?.checked_sub(HEADER)?;
+            if !offload.is_foreign() {
+                return Some((len, offload));
+            }
+        }
+    }
+
+    /// Sends a whole frame, given in parts.
+    pub(crate) fn send(&mut self, head: &[u8], tail: &[u8], offload: &Offload) -> io::Result<()> {
+        let slices = [IoSlice::new(&offload.0), IoSlice::new(head), IoSlice::new(tail)];
+        self.file.write_vectored(&slices).map(drop)
+    }
+}
+
+impl AsFd for Tap {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}

@@ -1,0 +1,139 @@
+//! What a program sees of a frame: as an XDP program before the host's stack has it ([`xdp_md`]), as a classifier (tc) when it
+//! is the stack's packet ([`__sk_buff`]), which may be one that is yet to be cut into segments.
+
+use aya_ebpf::{
+    bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, TC_ACT_SHOT, xdp_action, xdp_md},
+    helpers::generated::{bpf_l4_csum_replace, bpf_skb_pull_data},
+};
+
+/// A change to a transport checksum, in the byte order of the packet.
+pub struct Difference {
+    /// Of the addresses, which the pseudo-header has.
+    pub addresses: u16,
+    /// The port before and afterwards.
+    pub ports: [u16; 2],
+}
+
+/// The kernel's description of the frame at hand. (`*mut Self`: what it leads to is not memory but what the verifier makes of it.)
+pub trait Context: Sized {
+    /// Whether checksums that the sender left to the card must be told by their look.
+    const GUESSES_CHECKSUMS: bool;
+    /// Whether [`Context::adjust_checksum`] does it.
+    const ADJUSTS_CHECKSUMS: bool;
+    /// The action that drops the frame.
+    const DROP: u32;
+
+    /// Start and end of the bytes that can be read.
+    fn bytes(this: *mut Self) -> (usize, usize);
+    /// Length of the frame, of which there may be more than can be read.
+    fn length(this: *mut Self) -> usize;
+    /// The interface that it came by.
+    fn interface(this: *mut Self) -> u32;
+    /// Whether it has a VLAN tag outside of its bytes.
+    fn is_tagged(this: *mut Self) -> bool;
+    /// Payload of the segments that it will be cut into; 0: it will not.
+    fn segment(this: *mut Self) -> u32;
+    /// Follows a change in the checksum at `offset` of the frame, as it is complete or left to the card; `zero`: it may not become
+    /// zero. `false`: it could not be done. The frame's bytes must be looked for anew.
+    fn adjust_checksum(this: *mut Self, offset: u32, difference: &Difference, zero: bool) -> bool;
+}
+
+impl Context for xdp_md {
+    const GUESSES_CHECKSUMS: bool = true;
+    const ADJUSTS_CHECKSUMS: bool = false;
+    const DROP: u32 = xdp_action::XDP_DROP;
+
+    #[inline(always)]
+    fn bytes(this: *mut Self) -> (usize, usize) {
+        // SAFETY: the kernel's context.
+        unsafe { ((*this).data as usize, (*this).data_end as usize) }
+    }
+
+    #[inline(always)]
+    fn length(this: *mut Self) -> usize {
+        let (start, end) = Self::bytes(this);
+        end - start
+    }
+
+    #[inline(always)]
+    fn interface(this: *mut Self) -> u32 {
+        // SAFETY: the kernel's context.
+        unsafe { (*this).ingress_ifindex }
+    }
+
+    #[inline(always)]
+    fn is_tagged(_: *mut Self) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn segment(_: *mut Self) -> u32 {
+        0
+    }
+
+    #[inline(always)]
+    fn adjust_checksum(_: *mut Self, _: u32, _: &Difference, _: bool) -> bool {
+        false
+    }
+}
+
+impl Context for __sk_buff {
+    const GUESSES_CHECKSUMS: bool = false;
+    const ADJUSTS_CHECKSUMS: bool = true;
+    const DROP: u32 = TC_ACT_SHOT as u32;
+
+    #[inline(always)]
+    fn bytes(this: *mut Self) -> (usize, usize) {
+        // SAFETY: the kernel's context.
+        unsafe { ((*this).data as usize, (*this).data_end as usize) }
+    }
+
+    #[inline(always)]
+    fn length(this: *mut Self) -> usize {
+        // SAFETY: the kernel's context.
+        unsafe { (*this).len as usize }
+    }
+
+    #[inline(always)]
+    fn interface(this: *mut Self) -> u32 {
+        // SAFETY: the kernel's context.
+        unsafe { (*this).ifindex }
+    }
+
+    #[inline(always)]
+    fn is_tagged(this: *mut Self) -> bool {
+        // SAFETY: the kernel's context.
+        unsafe { (*this).vlan_present != 0 }
+    }
+
+    #[inline(always)]
+    fn segment(this: *mut Self) -> u32 {
+        // SAFETY: the kernel's context.
+        unsafe { (*this).gso_size }
+    }
+
+    #[inline(always)]
+    fn adjust_checksum(this: *mut Self, offset: u32, difference: &Difference, zero: bool) -> bool {
+        let zero = if zero { u64::from(BPF_F_MARK_MANGLED_0) } else { 0 };
+        let Difference { addresses, ports: [before, after] } = difference;
+        // A checksum that is left to the card has the sum of the pseudo-header, so only the addresses' part concerns it.
+        // SAFETY: plain helper calls.
+        unsafe {
+            let pseudo = u64::from(BPF_F_PSEUDO_HDR) | zero;
+            bpf_l4_csum_replace(this, offset, 0, u64::from(*addresses), pseudo) == 0
+                && bpf_l4_csum_replace(this, offset, u64::from(*before), u64::from(*after), zero | 2) == 0
+        }
+    }
+}
+
+/// Has at least `length` bytes of the packet, or all, where they can be read.
+#[inline(always)]
+pub fn gather(packet: *mut __sk_buff, length: usize) {
+    let (start, end) = Context::bytes(packet);
+    let length = length.min(Context::length(packet));
+    if end - start < length {
+        // What cannot be gathered will be found missing.
+        // SAFETY: a plain helper call.
+        let _ = unsafe { bpf_skb_pull_data(packet, length as u32) };
+    }
+}
