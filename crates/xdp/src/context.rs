@@ -1,6 +1,8 @@
 //! What a program sees of a frame: as an XDP program before the host's stack has it ([`xdp_md`]), as a classifier (tc) when it
 //! is the stack's packet ([`__sk_buff`]), which may be one that is yet to be cut into segments.
 
+use core::ptr::read_volatile;
+
 use aya_ebpf::{
     bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, TC_ACT_SHOT, xdp_action, xdp_md},
     helpers::generated::{bpf_l4_csum_replace, bpf_skb_pull_data},
@@ -45,8 +47,12 @@ impl Context for xdp_md {
 
     #[inline(always)]
     fn bytes(this: *mut Self) -> (usize, usize) {
-        // SAFETY: the kernel's context.
-        unsafe { ((*this).data as usize, (*this).data_end as usize) }
+        // SAFETY: the kernel's context. Volatile, so that no function is made to take what is read in place of the context: the
+        // verifier would not know it for pointers.
+        unsafe {
+            let start = read_volatile(&raw const (*this).data);
+            (start as usize, read_volatile(&raw const (*this).data_end) as usize)
+        }
     }
 
     #[inline(always)]
@@ -84,8 +90,12 @@ impl Context for __sk_buff {
 
     #[inline(always)]
     fn bytes(this: *mut Self) -> (usize, usize) {
-        // SAFETY: the kernel's context.
-        unsafe { ((*this).data as usize, (*this).data_end as usize) }
+        // SAFETY: the kernel's context. Volatile, so that no function is made to take what is read in place of the context: the
+        // verifier would not know it for pointers.
+        unsafe {
+            let start = read_volatile(&raw const (*this).data);
+            (start as usize, read_volatile(&raw const (*this).data_end) as usize)
+        }
     }
 
     #[inline(always)]
