@@ -1,6 +1,7 @@
 //! A packet in its buffer.
 
 use ipvs_wire::Headers;
+use ipvs_wire::tunnel::{Encapsulation, Outer};
 
 /// The place in the host's stack at which netfilter gave a packet away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +21,12 @@ pub struct Packet<'a> {
     buffer: &'a mut [u8],
     start: usize,
     len: usize,
-    /// Length of the largest fragment that it came in; 0: it came whole.
+    /// Length of the largest fragment that it came in, or of the segments that it is to be cut into; 0: it came whole.
     largest: usize,
+    /// It is to be cut into segments, and has no checksum yet.
+    unsegmented: bool,
+    /// What each segment goes inside of.
+    wrapping: Option<(Outer, Encapsulation)>,
     /// Where netfilter gave it away; `None`: the host's stack has not seen it.
     hook: Option<Hook>,
     /// The firewall mark that it has in the host's stack; 0: none.
@@ -33,12 +38,44 @@ impl<'a> Packet<'a> {
     pub fn new(buffer: &'a mut [u8], start: usize, len: usize) -> Self {
         let start = start.min(buffer.len());
         let len = len.min(buffer.len() - start);
-        Self { buffer, start, len, largest: 0, hook: None, mark: 0 }
+        Self { buffer, start, len, largest: 0, unsegmented: false, wrapping: None, hook: None, mark: 0 }
     }
 
     /// The same, reassembled from fragments of which the largest had `largest` bytes.
     pub fn reassembled(buffer: &'a mut [u8], start: usize, len: usize, largest: usize) -> Self {
         Self { largest, ..Self::new(buffer, start, len) }
+    }
+
+    /// The same of a TCP packet that is to be cut into segments, packets of at most `largest` bytes, after the director has seen it
+    /// (segmentation offload): its TCP checksum is of no matter, before and afterwards, for each segment gets one.
+    pub fn unsegmented(buffer: &'a mut [u8], start: usize, len: usize, largest: usize) -> Self {
+        Self { largest, unsegmented: true, ..Self::new(buffer, start, len) }
+    }
+
+    /// Whether it is to be cut into segments.
+    pub(crate) fn is_unsegmented(&self) -> bool {
+        self.unsegmented
+    }
+
+    /// A number that its segments do not exceed.
+    pub(crate) fn segments(&self) -> u16 {
+        // Unless they are mostly headers.
+        if self.unsegmented {
+            (self.len / (self.largest / 4).max(1) + 1).min(usize::from(u16::MAX)) as u16
+        } else {
+            1
+        }
+    }
+
+    /// Has each segment go inside another packet.
+    pub(crate) fn wrap_segments(&mut self, outer: Outer, encapsulation: Encapsulation) {
+        self.wrapping = Some((outer, encapsulation));
+    }
+
+    /// What each segment is to go inside of, where a packet is to be [cut](Self::unsegmented) that goes into a tunnel: identifications
+    /// count from the first one's on.
+    pub fn wrapping(&self) -> Option<(Outer, Encapsulation)> {
+        self.wrapping
     }
 
     /// The same, given away by netfilter with this mark.
@@ -59,7 +96,13 @@ impl<'a> Packet<'a> {
     /// Whether it may not leave by a link of `mtu` bytes, though in fragments. One that came in fragments may leave in such:
     /// in IPv4 if it has no DF, in IPv6 if the largest fits (kernel behaviour, experiment `fragments.py`).
     pub(crate) fn is_too_big(&self, headers: &Headers, mtu: usize) -> bool {
-        let len = if headers.is_ipv6() && self.largest != 0 { self.largest } else { headers.total_len };
+        let len = if self.unsegmented {
+            self.largest.min(headers.total_len)
+        } else if headers.is_ipv6() && self.largest != 0 {
+            self.largest
+        } else {
+            headers.total_len
+        };
         headers.dont_fragment && len > mtu
     }
 

@@ -65,7 +65,9 @@ fn is_virtio(name: &str) -> bool {
 
 /// What is wrong with the text of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}`: say xdp, tc or auto, for some interfaces NAME=xdp and so on, with commas between: auto,eth0=xdp")]
+#[error(
+    "`{0}`: say xdp, tc or auto, for some interfaces NAME=xdp and so on, with commas between: auto,eth0=xdp"
+)]
 pub struct AttachRuleError(String);
 
 impl FromStr for AttachRule {

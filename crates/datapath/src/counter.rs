@@ -48,6 +48,8 @@ counters! {
     ChecksumCompleted = "checksum-completed",
     /// Large packets of segmentation offload cut to the MTU.
     Segmented = "segmented",
+    /// Large packets of segmentation offload sent as they are.
+    Unsegmented = "unsegmented",
     /// Datagrams put together from fragments.
     Reassembled = "reassembled",
     /// Packets sent in fragments.

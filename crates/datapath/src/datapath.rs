@@ -152,7 +152,11 @@ impl Datapath {
         let sockets = self.output.ports.iter().flat_map(|port| &port.sockets).map(AsFd::as_fd);
         let taps = self.output.ports.iter().filter_map(|port| port.tap.as_ref()).map(AsFd::as_fd);
         let queue = self.netfilter.queue.iter().map(AsFd::as_fd);
-        sockets.chain(taps).chain([self.output.host.as_fd(), self.network.monitor().as_fd()]).chain(queue).collect()
+        sockets
+            .chain(taps)
+            .chain([self.output.host.as_fd(), self.network.monitor().as_fd()])
+            .chain(queue)
+            .collect()
     }
 
     /// A counter's value since the start.
@@ -334,14 +338,10 @@ impl Datapath {
     }
 
     /// Takes the packets of an interface with a classifier.
-    fn receive_from_tap(
-        &mut self,
-        now: Instant,
-        engine: &mut (impl Engine + ?Sized),
-        port: usize,
-    ) -> usize {
+    fn receive_from_tap(&mut self, now: Instant, engine: &mut (impl Engine + ?Sized), port: usize) -> usize {
         let Self { output, network, interests, large, reassembly, .. } = self;
-        let Some(interface) = output.ports.get(port).filter(|port| port.tap.is_some()).map(|port| port.interface)
+        let Some(interface) =
+            output.ports.get(port).filter(|port| port.tap.is_some()).map(|port| port.interface)
         else {
             return 0;
         };

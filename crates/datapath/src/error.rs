@@ -27,7 +27,9 @@ pub enum OpenError {
         name: String,
     },
     /// The rule of where to attach names an interface that is none to attach to.
-    #[error("--attach names {name}, which is not among the interfaces to attach to: name it with --interface")]
+    #[error(
+        "--attach names {name}, which is not among the interfaces to attach to: name it with --interface"
+    )]
     NotAttached {
         /// Its name.
         name: String,

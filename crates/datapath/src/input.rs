@@ -49,7 +49,7 @@ pub(crate) fn next(output: &mut Output, port: usize, queue: usize) -> Option<Buf
 
 /// Whether a frame that carries IP is for this host by its hardware address. Neighbours are solicited by multicast;
 /// everything else that is broadcast or multicast is no router's business (RFC 1812 section 5.3.4).
-fn is_for_us(header: &ethernet::Header, own: HardwareAddress) -> bool {
+pub(crate) fn is_for_us(header: &ethernet::Header, own: HardwareAddress) -> bool {
     header.destination == own
         || header.ethertype == ethernet::IPV6 && ethernet::is_multicast(header.destination)
 }
@@ -315,20 +315,20 @@ impl Input<'_> {
             return false;
         };
         self.output.counters.count(Counter::Received);
-        let mtu = self.mtu;
-        if let Some(segment) = offload.segment() {
-            self.mtu = ethernet::read(room).and_then(|header| headers_len(room.get(header.len..)?)).map_or(mtu, |len| len + segment);
-        }
-        if len <= in_frame {
+        let segment = offload.segment();
+        if segment.is_none() && len <= in_frame {
             self.frame(engine, Buffer { frame, start: HEADROOM, len, more: false });
-        } else {
-            if let Some(first) = first.get_mut(HEADROOM..) {
-                first.copy_from_slice(room);
-            }
-            self.output.umem.put(frame);
-            self.large(engine, large.get_mut(..HEADROOM + len).unwrap_or_default());
+            return true;
         }
-        self.mtu = mtu;
+        if let Some(first) = first.get_mut(HEADROOM..) {
+            first.copy_from_slice(room);
+        }
+        self.output.umem.put(frame);
+        let whole = large.get_mut(..HEADROOM + len).unwrap_or_default();
+        match segment {
+            Some(segment) => self.unsegmented(engine, whole, (offload, segment)),
+            None => self.large(engine, whole),
+        }
         true
     }
 
@@ -346,16 +346,9 @@ impl Input<'_> {
     }
 }
 
-/// Length of the IP and TCP headers of a packet, of which only the beginning may be there.
-fn headers_len(packet: &[u8]) -> Option<usize> {
-    let headers = Headers::parse_embedded(packet).ok()?;
-    let offset = packet.get(headers.transport + 12)?;
-    Some(headers.transport + usize::from(offset >> 4) * 4)
-}
-
 /// Whether it is to be reassembled: a fragment, or IPv6 with a fragment header that says that it is whole (RFC 6946), which
 /// loses that header.
-fn is_fragment(headers: &Headers) -> bool {
+pub(crate) fn is_fragment(headers: &Headers) -> bool {
     headers.fragment != Fragment::Whole || headers.is_ipv6() && headers.identification != 0
 }
 
@@ -370,7 +363,7 @@ fn is_echo_request(packet: &[u8], headers: &Headers) -> bool {
 }
 
 /// Whether an address of this host is the packet's source.
-fn is_from_us(network: &Network, packet: &[u8]) -> bool {
+pub(crate) fn is_from_us(network: &Network, packet: &[u8]) -> bool {
     Headers::parse(packet).is_ok_and(|headers| network.is_own(headers.source))
 }
 

@@ -45,6 +45,7 @@ mod tap;
 mod trial;
 #[allow(unsafe_code)]
 mod tun;
+mod unsegmented;
 mod waiting;
 #[allow(unsafe_code)]
 mod xsk;

@@ -224,8 +224,8 @@ impl Output {
         if let Some(tap) = port.and_then(|port| port.tap.as_mut()) {
             let mut header = [0; ethernet::LONGEST];
             let end = header.len();
-            let start =
-                ethernet::write(&mut header, end, address, way.source, way.vlan, ethertype(packet)).unwrap_or(end);
+            let start = ethernet::write(&mut header, end, address, way.source, way.vlan, ethertype(packet))
+                .unwrap_or(end);
             let header = header.get(start..).unwrap_or_default();
             let sent = tap.send(header, packet, &Offload::default()).is_ok();
             return self.counters.count(if sent { Counter::Sent } else { Counter::TransmitFull });

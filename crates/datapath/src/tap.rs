@@ -5,10 +5,10 @@ use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use crate::OpenError;
 use crate::host_port::setting;
 use crate::netlink::{Requests, bring_up};
 use crate::tun::{self, Kind};
-use crate::OpenError;
 
 /// The largest that the kernel takes: what passes has the interface's, or is yet to be cut.
 const MTU: u32 = 65_521;
@@ -21,6 +21,8 @@ pub(crate) const LONGEST_FRAME: usize = (1 << 16) + 22;
 
 /// `struct virtio_net_hdr` (Virtual I/O Device 1.2, section 5.1.6), in native byte order.
 const HEADER: usize = 10;
+/// Flag in its first byte: the checksum is to be made, from one place on, and put to another from there.
+const NEEDS_CHECKSUM: u8 = 1;
 /// Kinds of segments in its second byte: none, TCP over IPv4 and over IPv6; the highest bit says that there is CWR.
 const NONE: u8 = 0;
 const TCP_IPV4: u8 = 1;
@@ -36,6 +38,16 @@ impl Offload {
     pub(crate) fn segment(&self) -> Option<usize> {
         let [_, kind, _, _, low, high, ..] = self.0;
         matches!(kind & !CWR, TCP_IPV4 | TCP_IPV6).then_some(usize::from(u16::from_ne_bytes([low, high])))
+    }
+
+    /// The same of a frame whose headers have this length in all, whose TCP header starts there, and has its checksum there.
+    pub(crate) fn placed(&self, headers: usize, transport: usize, checksum: usize) -> Self {
+        let mut placed = *self;
+        placed.0[0] = NEEDS_CHECKSUM;
+        for (at, value) in [(2, headers), (6, transport), (8, checksum)] {
+            placed.0[at..at + 2].copy_from_slice(&(value as u16).to_ne_bytes());
+        }
+        placed
     }
 
     /// Whether it is a kind of packet that the daemon did not ask for.
@@ -71,8 +83,7 @@ impl Tap {
     pub(crate) fn receive(&mut self, first: &mut [u8], rest: &mut [u8]) -> Option<(usize, Offload)> {
         loop {
             let mut offload = Offload::default();
-            let mut slices =
-                [IoSliceMut::new(&mut offload.0), IoSliceMut::new(first), IoSliceMut::new(rest)];
+            let mut slices = [IoSliceMut::new(&mut offload.0), IoSliceMut::new(first), IoSliceMut::new(rest)];
             let len = self.file.read_vectored(&mut slices).ok()?.checked_sub(HEADER)?;
             if !offload.is_foreign() {
                 return Some((len, offload));

@@ -90,6 +90,15 @@ fn kind(packet: &[u8], headers: &Headers) -> Option<Kind> {
     Some(Kind { field, length, pseudo: pseudo_header(packet, ipv6, headers.protocol, length) })
 }
 
+/// Leaves the transport checksum of a packet to the network card, or whoever cuts the packet into segments: the field gets the sum
+/// of the pseudo-header. Returns the field's offset in the transport header; `None` as for a protocol without checksum.
+pub fn leave_to_card(packet: &mut [u8], headers: &Headers) -> Option<usize> {
+    let Kind { field, pseudo, .. } = kind(packet, headers)?;
+    let at = headers.transport + field;
+    packet.get_mut(at..at + 2)?.copy_from_slice(&pseudo.to_be_bytes());
+    Some(field)
+}
+
 /// Whether the transport checksum of a packet is right: TCP, UDP, SCTP, ICMP, ICMPv6. True also where there is
 /// nothing to verify: other protocols, fragments (the data is not all there), IPv4 UDP without checksum.
 pub fn verify_transport(packet: &[u8], headers: &Headers) -> bool {

@@ -82,8 +82,12 @@ impl Director {
         }
         // An IPv6 packet's outer header over IPv4 may be fragmented; what fits is not.
         let dont_fragment = dont_fragment && !headers.is_ipv6();
-        let identification = if dont_fragment { 0 } else { self.tunnel_paths.identify() };
+        let identification = if dont_fragment { 0 } else { self.tunnel_paths.identify(packet.segments()) };
         let outer = Outer { source, destination: server, dont_fragment, identification };
+        if packet.is_unsegmented() {
+            packet.wrap_segments(outer, encapsulation);
+            return Verdict::Forward { next: server };
+        }
         if !packet.grow_front(overhead) {
             return Verdict::Drop(Reason::TunnelTooSmall);
         }

@@ -40,10 +40,11 @@ impl TunnelPaths {
         }
     }
 
-    /// The next identification of an outer packet that may be fragmented.
-    pub(crate) fn identify(&mut self) -> u16 {
-        self.identification = self.identification.wrapping_add(1);
-        self.identification
+    /// The first identification for so many outer packets that may be fragmented.
+    pub(crate) fn identify(&mut self, packets: u16) -> u16 {
+        let first = self.identification.wrapping_add(1);
+        self.identification = self.identification.wrapping_add(packets);
+        first
     }
 }
 

@@ -105,7 +105,7 @@ impl Director {
             }
         };
         // What its receiver would not take must not be read.
-        if !checksum::verify_transport(packet.as_slice(), headers) {
+        if !packet.is_unsegmented() && !checksum::verify_transport(packet.as_slice(), headers) {
             return Err(Reason::Malformed);
         }
         let (helper, memory) = (session.helper, &mut session.memory);

@@ -122,12 +122,7 @@ impl Links {
 }
 
 /// Brings an interface up, with this MTU and this many packets that may wait to be sent; its index.
-pub(crate) fn bring_up(
-    requests: &mut Requests,
-    name: &str,
-    mtu: u32,
-    queue: Option<u32>,
-) -> io::Result<u32> {
+pub(crate) fn bring_up(requests: &mut Requests, name: &str, mtu: u32, queue: Option<u32>) -> io::Result<u32> {
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::IfName(name.into()));
     let Some(RouteNetlinkMessage::NewLink(link)) = requests.get(RouteNetlinkMessage::GetLink(message))?
