@@ -60,6 +60,11 @@ impl Program {
         Ok(program)
     }
 
+    /// The classifier at interfaces.
+    pub(crate) fn receiver(&self) -> Result<&SchedClassifier, ProgramError> {
+        self.ebpf.program(RECEIVES).ok_or(ProgramError::NotLoaded)?.try_into()
+    }
+
     /// Takes the place of the classifier of a link, as [`Program::replace`].
     pub(crate) fn replace_classifier(
         &mut self,

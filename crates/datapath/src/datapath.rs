@@ -183,6 +183,15 @@ impl Datapath {
         trial::run(&self.program, interface, frame, repeat)
     }
 
+    /// Runs the classifier on a frame as if it came by `interface`, yet to be cut into segments with `segment` bytes of payload, or,
+    /// with 0, as it is: for tests.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn try_classifier(&self, interface: u32, frame: &[u8], segment: u32) -> io::Result<Trial> {
+        trial::classify(&self.program, interface, frame, segment)
+    }
+
     /// What the director needs so that the XDP program forwards packets of its connections, if
     /// [`Options::fast_path`] asked for that; once.
     pub fn take_shared(&mut self) -> Option<Shared> {

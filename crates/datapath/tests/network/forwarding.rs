@@ -3,7 +3,7 @@
 use std::net::{TcpListener, UdpSocket};
 use std::thread;
 
-use ipvs_datapath::{Counter, Options, XdpMode};
+use ipvs_datapath::{Attach, Counter, Mode, Options, XdpMode};
 
 use crate::director::{Director, Nat, end};
 use crate::topology::{SERVER, SERVER6, Topology, VIP, VIP6, echo_tcp, echo_udp, exchange_tcp, exchange_udp};
@@ -11,8 +11,13 @@ use crate::topology::{SERVER, SERVER6, Topology, VIP, VIP6, echo_tcp, echo_udp, 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
-fn options(mode: XdpMode) -> Options {
-    Options { xdp_mode: mode, frames_per_queue: 1024, ..Options::default() }
+fn options(mode: Mode) -> Options {
+    Options {
+        attach: if mode == Mode::Tc { Attach::Tc } else { Attach::Xdp }.into(),
+        xdp_mode: if mode == Mode::Generic { XdpMode::Generic } else { XdpMode::Native },
+        frames_per_queue: 1024,
+        ..Options::default()
+    }
 }
 
 fn nat(protocol: u8, virtual_address: &str, server: &str) -> Nat {
@@ -29,7 +34,7 @@ fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|index| (index * 31 + index / 251) as u8).collect()
 }
 
-fn udp_and_tcp(mode: XdpMode, virtual_address: &str, server: &str) {
+fn udp_and_tcp(mode: Mode, virtual_address: &str, server: &str) {
     let topology = Topology::new();
     let director = Director::open(&topology.director, &options(mode));
     director.with(move |datapath, _| {
@@ -59,31 +64,45 @@ fn udp_and_tcp(mode: XdpMode, virtual_address: &str, server: &str) {
         assert!(director.counter(Counter::SolicitationAnswered) >= 1);
     }
     assert_eq!(director.counter(Counter::ToHost), 0);
+    // What the ends left to be cut was cut by nobody, or only for the wire.
+    let is_tc = mode == Mode::Tc;
+    assert_eq!(director.counter(Counter::Unsegmented) > 0, is_tc);
+    assert!(!is_tc || director.counter(Counter::Segmented) == 0);
 }
 
 #[test]
 fn native_ipv4() {
-    udp_and_tcp(XdpMode::Native, VIP, SERVER);
+    udp_and_tcp(Mode::Native, VIP, SERVER);
 }
 
 #[test]
 fn native_ipv6() {
-    udp_and_tcp(XdpMode::Native, VIP6, SERVER6);
+    udp_and_tcp(Mode::Native, VIP6, SERVER6);
 }
 
 #[test]
 fn generic_ipv4() {
-    udp_and_tcp(XdpMode::Generic, VIP, SERVER);
+    udp_and_tcp(Mode::Generic, VIP, SERVER);
 }
 
 #[test]
 fn generic_ipv6() {
-    udp_and_tcp(XdpMode::Generic, VIP6, SERVER6);
+    udp_and_tcp(Mode::Generic, VIP6, SERVER6);
+}
+
+#[test]
+fn tc_ipv4() {
+    udp_and_tcp(Mode::Tc, VIP, SERVER);
+}
+
+#[test]
+fn tc_ipv6() {
+    udp_and_tcp(Mode::Tc, VIP6, SERVER6);
 }
 
 #[test]
 fn many_connections_at_once() {
-    for mode in [XdpMode::Native, XdpMode::Generic] {
+    for mode in [Mode::Native, Mode::Generic, Mode::Tc] {
         let topology = Topology::new();
         let director = Director::open(&topology.director, &options(mode));
         director.serve(nat(TCP, VIP, SERVER));

@@ -79,43 +79,80 @@ fn established_connections_are_forwarded_by_the_program() {
 
 #[test]
 fn any_packets_meet_the_same_fate() {
-    inside(|pair| {
-        let mut services = Vec::new();
-        for (vip, server) in [(VIP, SERVER), (VIP6, SERVER6)] {
-            for protocol in [TCP, UDP] {
-                services.push(pair.serve(
-                    protocol,
-                    end(vip, 80),
-                    end(server, 8080),
-                    ForwardingMethod::MASQUERADE,
-                ));
-                services.push(pair.serve(protocol, end(vip, 81), end(server, 81), ForwardingMethod::DIRECT));
+    inside(any_packets);
+}
+
+/// The same of the program as a classifier.
+#[test]
+fn any_packets_meet_the_same_fate_at_a_classifier() {
+    let topology = Topology::new();
+    topology.director.run(|| any_packets(&mut Pair::open_classifier(&topology)));
+}
+
+/// A packet that is yet to be cut is forwarded as it is, if its segments fit the way.
+#[test]
+fn a_classifier_forwards_what_is_yet_to_be_cut() {
+    for (client, vip, server, headers) in [(CLIENT, VIP, SERVER, 40), (CLIENT6, VIP6, SERVER6, 60)] {
+        let topology = Topology::new();
+        topology.director.run(|| {
+            let pair = &mut Pair::open_classifier(&topology);
+            pair.serve(TCP, end(vip, 80), end(server, 8080), ForwardingMethod::MASQUERADE);
+            let (to, from) = ((end(client, 4000), end(vip, 80)), (end(server, 8080), end(client, 4000)));
+            for (ends, flags) in [(to, SYN), (from, SYN | ACK), (to, ACK)] {
+                assert!(pair.send(&plain(TCP, ends.0, ends.1, flags)));
             }
+            for ((from, to), interface) in [(to, pair.front.0), (from, pair.back.0)] {
+                let large = Sent { payload: 3000, ..plain(TCP, from, to, ACK) };
+                let frame = pair.frame(&large);
+                let forwards = |segment| {
+                    let trial = pair.datapath.try_classifier(interface, &frame, segment).unwrap();
+                    assert_eq!(trial.frame.len(), frame.len());
+                    trial.frame != frame
+                };
+                let fits = 1500 - headers;
+                assert!(forwards(fits) && forwards(500), "{large:?}");
+                assert!(!forwards(0) && !forwards(fits + 1), "{large:?}");
+            }
+        });
+    }
+}
+
+fn any_packets(pair: &mut Pair) {
+    let mut services = Vec::new();
+    for (vip, server) in [(VIP, SERVER), (VIP6, SERVER6)] {
+        for protocol in [TCP, UDP] {
+            services.push(pair.serve(
+                protocol,
+                end(vip, 80),
+                end(server, 8080),
+                ForwardingMethod::MASQUERADE,
+            ));
+            services.push(pair.serve(protocol, end(vip, 81), end(server, 81), ForwardingMethod::DIRECT));
         }
-        let config = RunnerConfig { failure_persistence: None, ..RunnerConfig::with_cases(6000) };
-        let pair = std::cell::RefCell::new((pair, 0));
-        TestRunner::new(config)
-            .run(&sent(), |(_, sent)| {
-                let (pair, number) = &mut *pair.borrow_mut();
-                pair.send(&sent);
-                *number += 1;
-                if *number % 100 == 0 {
-                    pair.listings(&services);
-                }
-                if *number % 1000 == 0 {
-                    let secure = i64::from(*number % 2000 == 0) * 3;
-                    pair.execute(Command::SetSysctl(Sysctl::SecureTcp, vec![secure]));
-                    let established = 900 + *number / 1000;
-                    pair.execute(Command::SetTimeouts(Timeouts { tcp: established, tcp_fin: 0, udp: 0 }));
-                }
-                Ok(())
-            })
-            .unwrap();
-        let (pair, _) = &mut *pair.borrow_mut();
-        pair.listings(&services);
-        println!("{} of 6000 packets forwarded by the program", pair.forwarded);
-        assert!(pair.forwarded > 1000, "{}", pair.forwarded);
-    });
+    }
+    let config = RunnerConfig { failure_persistence: None, ..RunnerConfig::with_cases(6000) };
+    let pair = std::cell::RefCell::new((pair, 0));
+    TestRunner::new(config)
+        .run(&sent(), |(_, sent)| {
+            let (pair, number) = &mut *pair.borrow_mut();
+            pair.send(&sent);
+            *number += 1;
+            if *number % 100 == 0 {
+                pair.listings(&services);
+            }
+            if *number % 1000 == 0 {
+                let secure = i64::from(*number % 2000 == 0) * 3;
+                pair.execute(Command::SetSysctl(Sysctl::SecureTcp, vec![secure]));
+                let established = 900 + *number / 1000;
+                pair.execute(Command::SetTimeouts(Timeouts { tcp: established, tcp_fin: 0, udp: 0 }));
+            }
+            Ok(())
+        })
+        .unwrap();
+    let (pair, _) = &mut *pair.borrow_mut();
+    pair.listings(&services);
+    println!("{} of 6000 packets forwarded by the program", pair.forwarded);
+    assert!(pair.forwarded > 1000, "{}", pair.forwarded);
 }
 
 /// The daemon learns by a ring of ends that come nearer; what it does not read in time wakes it.

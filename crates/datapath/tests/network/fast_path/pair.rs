@@ -6,7 +6,7 @@ use ipvs_core::{
     Command, Config, DestinationConfig, DestinationId, Director, ForwardingMethod, Instant, MarkTarget,
     Packet, Reply, ServiceConfig, ServiceId, TableMemory, Verdict,
 };
-use ipvs_datapath::{Datapath, FastPathOptions, Options, Shared, SynFilter, XdpMode};
+use ipvs_datapath::{Attach, Datapath, FastPathOptions, Options, Shared, SynFilter, XdpMode};
 use ipvs_flow::{EntryIndex, Table};
 use ipvs_wire::{Headers, checksum};
 use rustix::time::{ClockId, clock_gettime};
@@ -15,8 +15,9 @@ use super::sent::{CLIENT, CLIENT6, Sent};
 use super::watched::{CAPACITY, Watched, watched};
 use crate::topology::{SERVER, SERVER6, Topology};
 
-/// Verdict of XDP.
+/// Verdicts of XDP and of a classifier.
 const REDIRECT: u32 = 4;
+const CLASSIFIER_REDIRECT: u32 = 7;
 
 pub(super) fn now() -> Instant {
     let time = clock_gettime(ClockId::Monotonic);
@@ -36,6 +37,8 @@ pub(super) struct Pair {
     pub(super) front: (u32, [u8; 6]),
     pub(super) back: (u32, [u8; 6]),
     pub(super) forwarded: u32,
+    /// The program is a classifier.
+    classifier: bool,
     /// What makes the other ends ready.
     pub(super) ends: Vec<Datapath>,
 }
@@ -61,8 +64,17 @@ impl Pair {
         Self::open_with(topology, SynFilter::Off)
     }
 
+    /// Opens both, with the program as a classifier.
+    pub(super) fn open_classifier(topology: &Topology) -> Self {
+        Self::open_attached(topology, SynFilter::Off, Attach::Tc)
+    }
+
     /// As [`Pair::open_as_it_is`], with the filter of first segments.
     pub(super) fn open_with(topology: &Topology, syn_filter: SynFilter) -> Self {
+        Self::open_attached(topology, syn_filter, Attach::Xdp)
+    }
+
+    fn open_attached(topology: &Topology, syn_filter: SynFilter, attach: Attach) -> Self {
         let mac = |namespace: &crate::namespace::Namespace, link: &str| {
             let text = namespace.ip(&format!("-o link show {link}"));
             let words: Vec<&str> = text.split_whitespace().collect();
@@ -92,6 +104,7 @@ impl Pair {
         };
         let config = Config { capacity: CAPACITY, seed: 99, ..Config::default() };
         let options = Options {
+            attach: attach.into(),
             xdp_mode: XdpMode::Native,
             frames_per_queue: 256,
             syn_filter,
@@ -112,7 +125,8 @@ impl Pair {
         one.set_fast_path(fast_path);
         let other = other_table.director(config, start);
         let (front, back) = (interface("d0"), interface("d1"));
-        Self { datapath, one, other, one_table, other_table, front, back, forwarded: 0, ends: Vec::new() }
+        let (classifier, ends) = (attach == Attach::Tc, Vec::new());
+        Self { datapath, one, other, one_table, other_table, front, back, forwarded: 0, classifier, ends }
     }
 
     pub(super) fn execute(&mut self, command: Command) -> Reply {
@@ -210,11 +224,18 @@ impl Pair {
     pub(super) fn send(&mut self, sent: &Sent) -> bool {
         let packet = sent.packet();
         let frame = self.frame(sent);
-        let trial = self.datapath.try_program(self.ingress(sent).0, &frame, 1).unwrap();
+        let interface = self.ingress(sent).0;
+        let (trial, redirect) = match self.classifier {
+            true => (self.datapath.try_classifier(interface, &frame, 0), CLASSIFIER_REDIRECT),
+            false => (self.datapath.try_program(interface, &frame, 1), REDIRECT),
+        };
+        let trial = trial.unwrap();
         let now = now();
+        // A classifier is told of checksums that are left to the card: here there are none.
+        let judge = if self.classifier { judge_as_it_is } else { judge };
         let (verdict, bytes) = judge(&mut self.other, &self.datapath, now, &packet);
         // A hand-over is a redirect as well: to the socket, unchanged.
-        let fast = trial.action == REDIRECT && trial.frame != frame;
+        let fast = trial.action == redirect && trial.frame != frame;
         if fast {
             assert_eq!(trial.frame.get(14..14 + bytes.len()), Some(&bytes[..]), "{sent:?}");
             assert_eq!(trial.frame.len(), frame.len());
@@ -253,12 +274,22 @@ pub(super) fn judge(
     now: Instant,
     packet: &[u8],
 ) -> (Verdict, Vec<u8>) {
+    let mut packet = packet.to_vec();
+    if let Ok(headers) = Headers::parse(&packet) {
+        checksum::complete_partial(&mut packet, &headers);
+    }
+    judge_as_it_is(director, datapath, now, &packet)
+}
+
+/// As [`judge`], with the checksum that the packet has.
+fn judge_as_it_is(
+    director: &mut Director,
+    datapath: &Datapath,
+    now: Instant,
+    packet: &[u8],
+) -> (Verdict, Vec<u8>) {
     let mut buffer = vec![0; 4096];
     buffer[256..256 + packet.len()].copy_from_slice(packet);
-    let bytes = &mut buffer[256..256 + packet.len()];
-    if let Ok(headers) = Headers::parse(bytes) {
-        checksum::complete_partial(bytes, &headers);
-    }
     let mut packet = Packet::new(&mut buffer, 256, packet.len());
     let verdict = director.receive(now, datapath.host(), &mut packet);
     (verdict, packet.as_slice().to_vec())
