@@ -9,11 +9,11 @@ use ipvs_core::{AddressKind, Error, ErrorLimits, Host, Instant, NextHop, Reachab
 use netlink_packet_route::RouteNetlinkMessage;
 
 use crate::error_limits::HostErrorLimits;
-use crate::multicast;
 use crate::netlink::{
     Addresses, Change, HardwareAddress, Kind, Link, Links, Monitor, Neighbour, Neighbours, Requests, Route,
     Routes,
 };
+use crate::{multicast, netlink};
 
 /// MTU taken for this host itself, as the loopback interface's.
 const LOCAL_MTU: u32 = 65_536;
@@ -125,6 +125,11 @@ impl Network {
     /// The interfaces.
     pub(crate) fn links(&self) -> &Links {
         &self.links
+    }
+
+    /// How many packets could not be sent by an interface, 0 if the kernel does not tell.
+    pub(crate) fn not_sent(&self, interface: u32) -> u64 {
+        netlink::not_sent(&mut self.requests.borrow_mut(), interface).unwrap_or(0)
     }
 
     /// Whether an interface of this host has the address.

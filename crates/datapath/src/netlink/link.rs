@@ -121,6 +121,21 @@ impl Links {
     }
 }
 
+/// How many packets could not be sent by an interface.
+pub(crate) fn not_sent(requests: &mut Requests, interface: u32) -> io::Result<u64> {
+    let mut message = LinkMessage::default();
+    message.header.index = interface;
+    let Some(RouteNetlinkMessage::NewLink(link)) = requests.get(RouteNetlinkMessage::GetLink(message))?
+    else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    let dropped = link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Stats64(stats) => Some(stats.tx_dropped),
+        _ => None,
+    });
+    dropped.ok_or(io::ErrorKind::InvalidData.into())
+}
+
 /// Brings an interface up, with this MTU and this many packets that may wait to be sent; its index.
 pub(crate) fn bring_up(requests: &mut Requests, name: &str, mtu: u32, queue: Option<u32>) -> io::Result<u32> {
     let mut message = LinkMessage::default();

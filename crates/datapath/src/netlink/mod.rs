@@ -9,7 +9,7 @@ mod route;
 mod xdp_features;
 
 pub(crate) use address::Addresses;
-pub(crate) use link::{Link, Links, bring_up};
+pub(crate) use link::{Link, Links, bring_up, not_sent};
 pub(crate) use monitor::{Change, Monitor};
 pub(crate) use neighbour::{Neighbour, Neighbours};
 pub(crate) use request::Requests;
