@@ -12,6 +12,7 @@ use ipvs_core::{
     Director, ForwardingMethod, Hook, Host, Instant, MarkTarget, Packet, Reply, ServiceConfig, ServiceId,
     Sysctl, Verdict,
 };
+use ipvs_wire::tunnel::{Encapsulation, Outer};
 
 /// Client, virtual address and servers, in both families by the same names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -331,6 +332,19 @@ impl Rig {
         let mut buffer = vec![0; 4096];
         buffer[256..256 + packet.len()].copy_from_slice(packet);
         self.judge(Packet::reassembled(&mut buffer, 256, packet.len(), largest))
+    }
+
+    /// The same for one that is yet to be cut into packets of at most `largest` bytes; and what each is to go inside of.
+    pub fn receive_unsegmented(
+        &mut self,
+        packet: &[u8],
+        largest: usize,
+    ) -> (Verdict, Vec<u8>, Option<(Outer, Encapsulation)>) {
+        let mut buffer = vec![0; 8192];
+        buffer[256..256 + packet.len()].copy_from_slice(packet);
+        let mut packet = Packet::unsegmented(&mut buffer, 256, packet.len(), largest);
+        let verdict = self.director.receive(self.now, &self.host, &mut packet);
+        (verdict, packet.as_slice().to_vec(), packet.wrapping())
     }
 
     /// The same for one that netfilter gave away with a mark.
