@@ -151,6 +151,32 @@ fn the_program_stays_until_it_is_detached() {
     }
 }
 
+/// A classifier is kept and replaced in the same way, and gives way when XDP is asked for.
+#[test]
+fn a_classifier_stays_until_it_is_detached() {
+    let namespace = Namespace::new("tcpinned");
+    let bpf = BpfFilesystem::mount("tcpinned");
+    let tc = ["--fast-path", "on", "--attach", "tc", "--pin", bpf.path()];
+    let kept = |kind: &str| bpf.pins().iter().filter(|pin| pin.starts_with(kind)).count();
+    Running::start(&namespace, &tc).end(Signal::KILL);
+    assert!(kept("tc-") == 2 && !namespace.has_xdp(), "{:?}", bpf.pins());
+    let running = Running::start(&namespace, &tc);
+    assert_eq!(running.said.matches("took the place").count(), 2, "{}", running.said);
+    running.end(Signal::KILL);
+    // One of them by XDP.
+    let mixed = ["--fast-path", "on", "--attach", "tc,one=xdp", "--pin", bpf.path()];
+    let running = Running::start(&namespace, &mixed);
+    assert_eq!(running.said.matches("took the place").count(), 1, "{}", running.said);
+    assert!(kept("tc-") == 1 && kept("native-") + kept("generic-") == 1, "{:?}", bpf.pins());
+    running.end(Signal::TERM);
+    let running = Running::start(&namespace, &["--fast-path", "on", "--pin", bpf.path()]);
+    assert_eq!(running.said.matches("took the place").count(), 1, "{}", running.said);
+    assert!(kept("tc-") == 0 && namespace.has_xdp(), "{:?}", bpf.pins());
+    running.end(Signal::TERM);
+    assert_eq!(stop(&namespace, &["--detach"]), (Some(0), String::new()));
+    assert!(!namespace.has_xdp() && bpf.pins().is_empty());
+}
+
 #[test]
 fn services_outlive_the_daemon() {
     let namespace = Namespace::new("outlive");
