@@ -43,6 +43,7 @@ errnos! {
     ENOPROTOOPT = 92, "Protocol not available";
     EOPNOTSUPP = 95, "Operation not supported";
     EAFNOSUPPORT = 97, "Address family not supported by protocol";
+    EADDRINUSE = 98, "Address already in use";
     ENETUNREACH = 101, "Network is unreachable";
 }
 
@@ -73,14 +74,19 @@ impl From<Error> for Errno {
             Error::ServiceExists
             | Error::DestinationExists
             | Error::SyncDaemonRuns
-            | Error::MarkRuleExists => Self::EEXIST,
+            | Error::MarkRuleExists
+            | Error::PoolAddressExists => Self::EEXIST,
+            Error::PoolInUse => Self::EBUSY,
+            Error::PoolAddressVirtual => Self::EADDRINUSE,
             Error::NoSuchInterface => Self::ENODEV,
             Error::NetworkUnreachable => Self::ENETUNREACH,
             Error::NoSuchScheduler
             | Error::NoSuchPersistenceEngine
             | Error::NoSuchHelper
             | Error::NoSuchDestination
-            | Error::NoSuchMarkRule => Self::ENOENT,
+            | Error::NoSuchMarkRule
+            | Error::NoSuchPool
+            | Error::NoSuchPoolAddress => Self::ENOENT,
             Error::NegativeWeight | Error::ThresholdsReversed => Self::ERANGE,
             Error::OutOfMemory => Self::ENOMEM,
             // Everything else that the kernel refuses, it refuses as an invalid argument.

@@ -60,6 +60,7 @@ fn destination_config() -> impl Strategy<Value = DestinationConfig> {
             upper_threshold,
             lower_threshold,
             tunnel: Tunnel { kind, port, flags },
+            local_pool: None,
         },
     )
 }
@@ -178,6 +179,7 @@ fn connection_info() -> impl Strategy<Value = ConnectionInfo> {
                     state,
                     expires,
                     engine,
+                    local: None,
                 }
             },
         )

@@ -219,7 +219,7 @@ prop_compose! {
             weight,
             upper_threshold: 0,
             lower_threshold: 0,
-            tunnel,
+            tunnel, local_pool: None,
         };
         (DestinationId { address, port }, config)
     }

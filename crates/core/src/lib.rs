@@ -42,6 +42,7 @@ mod orphans;
 mod packet;
 mod persistence;
 mod persistence_engine;
+mod pool_name;
 mod protocol;
 mod random;
 mod receive;
@@ -70,7 +71,7 @@ pub use adopt::Adopted;
 pub use births::Choices;
 pub use command::{
     Command, ConnectionFlags, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, DropCount,
-    EngineData, ForwardingMethod, Info, MarkTarget, Reply, ServiceConfig, ServiceFlags, ServiceId,
+    EngineData, ForwardingMethod, Info, MarkTarget, PoolInfo, Reply, ServiceConfig, ServiceFlags, ServiceId,
     ServiceInfo, Timeouts, TotalStats, Tunnel, TunnelType,
 };
 pub use director::{Config, Director};
@@ -86,6 +87,7 @@ pub use load::SharedLines;
 pub use marks::{MOST_MARK_RULES, MOST_PORT_RANGES, MarkRule, PortRange};
 pub use memory::TableMemory;
 pub use packet::{Hook, Packet};
+pub use pool_name::PoolName;
 pub use restore::Restored;
 pub use saved::{Counted, Saved, SavedCounters, SavedDestination, SavedService};
 pub use scheduler::MaglevSize;

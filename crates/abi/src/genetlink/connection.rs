@@ -71,5 +71,6 @@ pub(super) fn read_connection(nest: &[u8]) -> Option<ConnectionInfo> {
         state: STATES.iter().find(|known| **known == name).copied().unwrap_or("ERR!"),
         expires: table.u32(number::EXPIRES)?,
         engine: engine.map(|(name, data)| EngineData { name, data: data.into() }),
+        local: None,
     })
 }

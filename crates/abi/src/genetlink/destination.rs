@@ -38,6 +38,7 @@ fn config(table: &Given<'_>) -> Option<DestinationConfig> {
             port: table.be16(number::TUN_PORT).unwrap_or(0),
             flags: table.u16(number::TUN_FLAGS).unwrap_or(0),
         },
+        local_pool: None,
     })
 }
 

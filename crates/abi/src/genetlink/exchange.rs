@@ -56,6 +56,7 @@ impl Exchange {
             Command::Explain(_) => Reply::Explanation(Vec::new()),
             Command::ListSyncDaemons => Reply::SyncDaemons(Vec::new()),
             Command::ListMarks { .. } => Reply::Marks { items: Vec::new(), next: None },
+            Command::ListPools { .. } => Reply::Pools { items: Vec::new(), next: None },
             _ => Reply::Done,
         };
         Self { command, sequence, reply }
@@ -99,6 +100,7 @@ impl Exchange {
                 | Command::ListDrops
                 | Command::ListSyncDaemons
                 | Command::ListMarks { .. }
+                | Command::ListPools { .. }
         )
     }
 
@@ -240,6 +242,9 @@ fn number_of(command: &Command) -> u8 {
         Command::AddMark(_) => command::NEW_MARK,
         Command::DeleteMark(_) => command::DEL_MARK,
         Command::ListMarks { .. } => command::GET_MARK,
+        Command::AddPool(..) => command::NEW_POOL,
+        Command::DeletePool(..) => command::DEL_POOL,
+        Command::ListPools { .. } => command::GET_POOL,
     }
 }
 
@@ -291,6 +296,9 @@ fn write_attributes(writer: &mut Writer<'_>, command: &Command) {
         | Command::ListDrops
         | Command::ListSyncDaemons
         | Command::ListMarks { .. }
+        | Command::AddPool(..)
+        | Command::DeletePool(..)
+        | Command::ListPools { .. }
         | Command::Zero(None)
         | Command::GetTimeouts
         | Command::GetInfo

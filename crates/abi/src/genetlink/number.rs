@@ -40,6 +40,12 @@ pub mod command {
     pub const GET_DROP: u8 = 136;
     /// Ours: what would become of a packet (QUESTION); answered by messages of this command, each with a STEP.
     pub const EXPLAIN: u8 = 144;
+    /// Ours: add addresses to a pool of local addresses.
+    pub const NEW_POOL: u8 = 145;
+    /// Ours: take addresses out of a pool, or delete it.
+    pub const DEL_POOL: u8 = 146;
+    /// Ours: dump the pools; each answer is a message of this command.
+    pub const GET_POOL: u8 = 147;
 }
 
 /// Attributes at the top level of a message.

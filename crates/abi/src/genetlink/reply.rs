@@ -78,6 +78,7 @@ pub fn encode_reply(out: &mut Vec<u8>, header: Header, reply: &Reply) {
                 });
             }
         }
+        Reply::Pools { .. } => {}
         Reply::Service(service) => encode_service(out, header, service),
         Reply::Services { items, .. } => {
             for service in items {

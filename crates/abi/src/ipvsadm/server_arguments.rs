@@ -150,6 +150,7 @@ impl ServerArguments {
             upper_threshold: self.upper_threshold,
             lower_threshold: self.lower_threshold,
             tunnel: self.tunnel,
+            local_pool: None,
         }
     }
 }

@@ -58,6 +58,7 @@ impl Director {
             },
             expires: seconds(now.until(entry.deadline())),
             engine,
+            local: None,
         })
     }
 }

@@ -65,6 +65,8 @@ impl Director {
             Command::AddMark(rule) => self.add_mark(rule),
             Command::DeleteMark(rule) => self.delete_mark(rule),
             Command::ListMarks { cursor, limit } => Ok(self.list_marks(cursor, limit)),
+            Command::AddPool(..) | Command::DeletePool(..) => Err(Error::NoSuchPool),
+            Command::ListPools { .. } => Ok(Reply::Pools { items: Vec::new(), next: None }),
             Command::Explain(question) => self.explain(now, host, &question),
             Command::GetService(id) => self.service(canonical(id)),
             Command::ListServices { cursor, limit } => Ok(self.list_services(cursor, limit)),

@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::str::{FromStr, SplitWhitespace};
 
 use ipvs_core::{
-    ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, MarkTarget, Saved, SavedDestination,
-    SavedService, ServiceConfig, ServiceId, SyncDaemonConfig, SyncRole, Tunnel,
+    ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, MarkTarget, PoolName, Saved,
+    SavedDestination, SavedService, ServiceConfig, ServiceId, SyncDaemonConfig, SyncRole, Tunnel,
 };
 use ipvs_wire::crc32c;
 
@@ -43,10 +43,17 @@ pub(super) fn encode(saved: &Saved) -> String {
         }
         Saved::NoService(index) => format!("no-service {index}"),
         Saved::Destination(it) => {
-            let DestinationConfig { forwarding, flags, weight, upper_threshold, lower_threshold, tunnel } =
-                it.config;
+            let DestinationConfig {
+                forwarding,
+                flags,
+                weight,
+                upper_threshold,
+                lower_threshold,
+                tunnel,
+                local_pool,
+            } = it.config;
             format!(
-                "destination {} {} {} {} {} {} {} {} {} {} {} {weight} {} {upper_threshold} {lower_threshold} {} {} {}",
+                "destination {} {} {} {} {} {} {} {} {} {} {} {weight} {} {upper_threshold} {lower_threshold} {} {} {} {}",
                 it.index,
                 it.created,
                 u8::from(it.available),
@@ -62,6 +69,7 @@ pub(super) fn encode(saved: &Saved) -> String {
                 tunnel.kind,
                 tunnel.port,
                 tunnel.flags,
+                local_pool.as_ref().map_or("-", PoolName::as_str),
             )
         }
         Saved::NoDestination(index) => format!("no-destination {index}"),
@@ -120,6 +128,11 @@ pub(super) fn decode(words: &str) -> Option<Saved> {
                 upper_threshold: next(&mut words)?,
                 lower_threshold: next(&mut words)?,
                 tunnel: Tunnel { kind: next(&mut words)?, port: next(&mut words)?, flags: next(&mut words)? },
+                // Records of versions without full NAT end before it.
+                local_pool: match words.next() {
+                    None | Some("-") => None,
+                    Some(name) => Some(name.parse().ok()?),
+                },
             };
             Saved::Destination(SavedDestination {
                 index,
@@ -231,6 +244,7 @@ mod tests {
                     upper_threshold: 9,
                     lower_threshold: 5,
                     tunnel: Tunnel { kind: 1, port: 5555, flags: 2 },
+                    local_pool: (index == 1).then(|| PoolName::new("web").unwrap()),
                 },
                 last_weight: 3,
                 service: id,
