@@ -32,6 +32,7 @@ errnos! {
     ENOENT = 2, "No such file or directory";
     ESRCH = 3, "No such process";
     EIO = 5, "Input/output error";
+    ENXIO = 6, "No such device or address";
     ENOMEM = 12, "Cannot allocate memory";
     EFAULT = 14, "Bad address";
     EBUSY = 16, "Device or resource busy";
@@ -76,6 +77,10 @@ impl From<Error> for Errno {
             | Error::SyncDaemonRuns
             | Error::MarkRuleExists
             | Error::PoolAddressExists => Self::EEXIST,
+            // Another number than that of a destination that is not there.
+            Error::NoSuchPool => Self::ENXIO,
+            Error::PoolFamily => Self::EAFNOSUPPORT,
+            Error::FullNatService => Self::EOPNOTSUPP,
             Error::PoolInUse => Self::EBUSY,
             Error::PoolAddressVirtual => Self::EADDRINUSE,
             Error::NoSuchInterface => Self::ENODEV,
@@ -85,7 +90,6 @@ impl From<Error> for Errno {
             | Error::NoSuchHelper
             | Error::NoSuchDestination
             | Error::NoSuchMarkRule
-            | Error::NoSuchPool
             | Error::NoSuchPoolAddress => Self::ENOENT,
             Error::NegativeWeight | Error::ThresholdsReversed => Self::ERANGE,
             Error::OutOfMemory => Self::ENOMEM,

@@ -209,6 +209,15 @@ pub struct DestinationConfig {
 }
 
 impl DestinationConfig {
+    /// The method as clients see it that know the kernel's alone: full NAT is masquerading to them. (The number without a pool is one
+    /// that they gave.)
+    pub const fn kernel_method(&self) -> ForwardingMethod {
+        match self.local_pool {
+            Some(_) => ForwardingMethod::MASQUERADE,
+            None => self.forwarding,
+        }
+    }
+
     /// Without thresholds, flags or options of tunneling.
     pub fn new(forwarding: ForwardingMethod, weight: i32) -> Self {
         Self {
@@ -257,6 +266,9 @@ pub enum Command {
     AddDestination(ServiceId, DestinationId, DestinationConfig),
     /// Change a destination.
     EditDestination(ServiceId, DestinationId, DestinationConfig),
+    /// Change a destination, by a client that knows the kernel's methods alone: if it says masquerading, full NAT stays, with its
+    /// pool, for that is what the client was shown ([`DestinationConfig::kernel_method`]).
+    EditKernelDestination(ServiceId, DestinationId, DestinationConfig),
     /// Delete a destination.
     DeleteDestination(ServiceId, DestinationId),
     /// Set timeouts; 0 leaves one alone.

@@ -86,9 +86,9 @@ pub enum Error {
     #[error("no such packet can be")]
     InvalidQuestion,
     /// No pool can have that name (EINVAL).
-    #[error("a pool's name has 1 to 15 letters, digits, '-', '_' and '.'")]
+    #[error("a pool's name has 1 to 15 letters, digits, '-', '_' and '.', and does not begin with '-'")]
     InvalidPoolName,
-    /// No pool of local addresses has that name (ENOENT).
+    /// No pool of local addresses has that name (ENXIO).
     #[error("no such pool of local addresses")]
     NoSuchPool,
     /// The pool does not have the address (ENOENT).
@@ -109,13 +109,13 @@ pub enum Error {
     /// The address is of a virtual service; of a service to be added, of a pool (EADDRINUSE).
     #[error("an address cannot be both virtual and of a pool")]
     PoolAddressVirtual,
-    /// The pool has no address of the destination's family (EINVAL).
+    /// The pool has no address of the destination's family (EAFNOSUPPORT).
     #[error("the pool has no address of the destination's family")]
     PoolFamily,
     /// A pool for a destination with another method than full NAT (EINVAL).
     #[error("only full NAT takes addresses from a pool")]
     PoolWithoutFullNat,
-    /// Full NAT in a service with a helper or one-packet scheduling (EINVAL).
+    /// Full NAT in a service with a helper or one-packet scheduling (EOPNOTSUPP).
     #[error("full NAT is not possible with helpers and one-packet scheduling")]
     FullNatService,
     /// A table of the director is full (ENOMEM).

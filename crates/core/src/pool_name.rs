@@ -8,7 +8,7 @@ use crate::error::Error;
 /// Most bytes of a name.
 const LONGEST: usize = 15;
 
-/// A pool's name: 1 to 15 letters, digits, `-`, `_` and `.`, all ASCII.
+/// A pool's name: 1 to 15 letters, digits, `-`, `_` and `.`, all ASCII; no `-` at the beginning, where it would make an option.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PoolName {
     /// The name, filled up with 0.
@@ -24,7 +24,7 @@ impl PoolName {
         let permitted = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         let mut bytes = [0; LONGEST];
         match bytes.get_mut(..text.len()) {
-            Some(room) if !room.is_empty() && text.bytes().all(permitted) => {
+            Some(room) if !room.is_empty() && !text.starts_with('-') && text.bytes().all(permitted) => {
                 room.copy_from_slice(text.as_bytes());
                 Ok(Self { bytes })
             }
@@ -68,7 +68,7 @@ mod tests {
         for name in ["a", "web-1_b.C", "fifteen-letters"] {
             assert_eq!(PoolName::new(name).map(|it| it.to_string()), Ok(name.to_owned()));
         }
-        for name in ["", "sixteen-letters-", "a b", "a/b", "é", "a\0"] {
+        for name in ["", "-", "-a", "sixteen-letters-", "a b", "a/b", "é", "a\0"] {
             assert_eq!(PoolName::new(name), Err(Error::InvalidPoolName), "{name:?}");
         }
     }

@@ -12,6 +12,7 @@ use super::explain::write_step;
 use super::mark::write_mark;
 use super::message::{Header, Message};
 use super::number::{attribute, command, flag, info, kind};
+use super::pool::answers;
 use super::service::write_service_info;
 use super::setting::{write_setting, write_totals};
 use super::sync_daemon::write_start;
@@ -78,7 +79,13 @@ pub fn encode_reply(out: &mut Vec<u8>, header: Header, reply: &Reply) {
                 });
             }
         }
-        Reply::Pools { .. } => {}
+        Reply::Pools { items, .. } => {
+            for content in items.iter().flat_map(answers) {
+                header.write_generic(out, command::GET_POOL, VERSION, |writer| {
+                    writer.nest(attribute::POOL, content);
+                });
+            }
+        }
         Reply::Service(service) => encode_service(out, header, service),
         Reply::Services { items, .. } => {
             for service in items {

@@ -71,6 +71,23 @@ impl Director {
         Ok(Reply::Done)
     }
 
+    /// [`Command::EditKernelDestination`](crate::Command::EditKernelDestination).
+    pub(super) fn edit_kernel_destination(
+        &mut self,
+        service: ServiceId,
+        id: DestinationId,
+        config: DestinationConfig,
+    ) -> Result<Reply, Error> {
+        let index = self.services.find_id(&service).and_then(|index| self.destinations.find(index, id));
+        let config = match index.and_then(|index| self.destinations.get(index)).map(|it| it.config) {
+            Some(kept) if config.forwarding == kept.kernel_method() => {
+                DestinationConfig { forwarding: kept.forwarding, local_pool: kept.local_pool, ..config }
+            }
+            _ => config,
+        };
+        self.edit_destination(service, id, config)
+    }
+
     pub(super) fn delete_destination(
         &mut self,
         now: Instant,

@@ -50,6 +50,9 @@ impl Director {
             Command::EditDestination(service, id, config) => {
                 self.edit_destination(canonical(service), id, config)
             }
+            Command::EditKernelDestination(service, id, config) => {
+                self.edit_kernel_destination(canonical(service), id, config)
+            }
             Command::DeleteDestination(service, id) => self.delete_destination(now, canonical(service), id),
             Command::SetTimeouts(timeouts) => self.set_timeouts(timeouts),
             Command::GetTimeouts => Ok(Reply::Timeouts(self.timeouts.shown())),
