@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::explain::{Question, Step};
+use crate::local_pool::PoolName;
 use crate::marks::MarkRule;
-use crate::pool_name::PoolName;
 use crate::stats::{Counters, Stats};
 use crate::sync_daemon::{SyncDaemonConfig, SyncRole};
 use crate::sysctl::Sysctl;

@@ -73,6 +73,10 @@ pub(super) fn encode(saved: &Saved) -> String {
             )
         }
         Saved::NoDestination(index) => format!("no-destination {index}"),
+        Saved::Pool(name, addresses) => {
+            let addresses: String = addresses.iter().map(|address| format!(" {address}")).collect();
+            format!("pool {name}{addresses}")
+        }
         Saved::SyncDaemon(role, None) => format!("no-sync-daemon {}", role.number()),
         Saved::SyncDaemon(role, Some(it)) => format!(
             "sync-daemon {} {} {} {} {} {} {} {}",
@@ -149,6 +153,11 @@ pub(super) fn decode(words: &str) -> Option<Saved> {
         }
         "no-destination" => Saved::NoDestination(next(&mut words)?),
         "no-sync-daemon" => Saved::SyncDaemon(SyncRole::from_number(next(&mut words)?)?, None),
+        "pool" => {
+            let name = next(&mut words)?;
+            let addresses = words.by_ref().map(|word| word.parse().ok());
+            Saved::Pool(name, addresses.collect::<Option<Vec<IpAddr>>>()?)
+        }
         "sync-daemon" => {
             let role = SyncRole::from_number(next(&mut words)?)?;
             let config = SyncDaemonConfig {
@@ -214,6 +223,11 @@ mod tests {
         let mut records = vec![
             Saved::NoService(7),
             Saved::NoDestination(8),
+            Saved::Pool(
+                PoolName::new("a.b-c_9").unwrap(),
+                vec![[10, 0, 0, 1].into(), "fd00::1".parse().unwrap()],
+            ),
+            Saved::Pool(PoolName::new("gone").unwrap(), vec![]),
             Saved::SyncDaemon(SyncRole::Master, None),
             Saved::SyncDaemon(
                 SyncRole::Backup,
