@@ -2,8 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Most addresses that one command names. Each has room for some 64 000 connections to each server.
-pub const MOST_ADDRESSES: usize = 1024;
+use ipvs_core::MOST_POOL_ADDRESSES;
 
 /// Why a text names no addresses, for whoever wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +20,7 @@ pub enum PoolTextError {
     HostBits(IpAddr, IpAddr, u8),
     /// Too many.
     #[error(
-        "{0:?} are more than {MOST_ADDRESSES} addresses: name fewer, a single one serves some 64000 connections to each server"
+        "{0:?} are more than the {MOST_POOL_ADDRESSES} addresses that a pool may have: name fewer, each serves 64512 connections to each server"
     )]
     TooMany(String),
 }
@@ -54,7 +53,7 @@ pub fn parse_addresses(text: &str) -> Result<Vec<IpAddr>, PoolTextError> {
         return Err(malformed());
     }
     let (from, to) = (bits(first), bits(last));
-    if to - from >= MOST_ADDRESSES as u128 {
+    if to - from >= MOST_POOL_ADDRESSES as u128 {
         return Err(PoolTextError::TooMany(text.to_owned()));
     }
     Ok((from..=to).map(|bits| from_bits(bits, width(first))).collect())
@@ -102,7 +101,7 @@ mod tests {
             ("10.0.0.8/29", 8, "10.0.0.8-10.0.0.15"),
             ("10.0.0.255-10.0.1.0", 2, "10.0.0.255-10.0.1.0"),
             ("255.255.255.255/32", 1, "255.255.255.255"),
-            ("2001:db8::/118", 1024, "2001:db8::-2001:db8::3ff"),
+            ("2001:db8::/121", 128, "2001:db8::-2001:db8::7f"),
             ("2001:db8::8", 1, "2001:db8::8"),
         ] {
             let addresses = parse_addresses(text).unwrap();
@@ -122,9 +121,9 @@ mod tests {
             ("10.0.0.9-10.0.0.8", "no addresses"),
             ("10.0.0.9-::1", "no addresses"),
             ("10.0.0.9/29", "10.0.0.9 is within 10.0.0.8/29"),
-            ("10.0.0.0/8", "more than 1024"),
-            ("::/0", "more than 1024"),
-            ("0.0.0.0-255.255.255.255", "more than 1024"),
+            ("10.0.0.0/8", "more than the 128"),
+            ("::/0", "more than the 128"),
+            ("0.0.0.0-255.255.255.255", "more than the 128"),
             ("", "no addresses"),
         ] {
             let error = parse_addresses(text).unwrap_err().to_string();

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use ipvs_abi::genetlink::{Action, Exchange, Listing, Messages, Progress, Session, decode_request};
 use ipvs_core::{
     Command, ConnectionFlags, ConnectionInfo, Counters, DestinationConfig, DestinationId, DestinationInfo,
-    EngineData, Error, Fact, ForwardingMethod, Info, MOST_PORT_RANGES, MarkRule, MarkTarget, PoolInfo,
-    PoolName, PortRange, Question, Rates, Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Stats,
-    Step, Timeouts, Tunnel,
+    EngineData, Error, Fact, ForwardingMethod, Info, MOST_POOL_ADDRESSES, MOST_PORT_RANGES, MarkRule,
+    MarkTarget, PoolInfo, PoolName, PortRange, Question, Rates, Reply, ServiceConfig, ServiceFlags,
+    ServiceId, ServiceInfo, Stats, Step, Timeouts, Tunnel,
 };
 use proptest::prelude::*;
 
@@ -90,19 +90,18 @@ fn pool_addresses() -> impl Strategy<Value = Vec<IpAddr>> {
 }
 
 fn pool_info(name: PoolName) -> impl Strategy<Value = PoolInfo> {
-    let addresses = prop_oneof![
-        9 => pool_addresses(),
-        1 => proptest::collection::vec(any::<bool>().prop_flat_map(address), 0..1400),
-    ];
-    (addresses, any::<[u64; 2]>(), any::<u32>()).prop_map(
-        move |(addresses, [connections, exhausted], references)| PoolInfo {
+    (
+        proptest::collection::vec(any::<bool>().prop_flat_map(address), 0..=MOST_POOL_ADDRESSES),
+        any::<[u64; 2]>(),
+        any::<u32>(),
+    )
+        .prop_map(move |(addresses, [connections, exhausted], references)| PoolInfo {
             name,
             addresses,
             connections,
             exhausted,
             references,
-        },
-    )
+        })
 }
 
 /// Pools have names of their own.

@@ -86,7 +86,7 @@ pub use host::{AddressKind, Host, NextHop, Reachability};
 pub use interest::{Interest, InterestChange};
 pub use ipvs_flow::MemoryError;
 pub use load::SharedLines;
-pub use local_pool::PoolName;
+pub use local_pool::{MOST_POOL_ADDRESSES, PoolName};
 pub use marks::{MOST_MARK_RULES, MOST_PORT_RANGES, MarkRule, PortRange};
 pub use memory::TableMemory;
 pub use packet::{Hook, Packet};

@@ -12,7 +12,7 @@ use crate::half_open;
 use crate::helper::Choice;
 use crate::interest::Interest;
 use crate::load::LoadPlace;
-use crate::local_pool::{MOST_ADDRESSES, PoolName};
+use crate::local_pool::{MOST_POOL_ADDRESSES, PoolName};
 use crate::persistence_engine;
 use crate::saved::{Counted, Latest, Saved, SavedCounters, SavedDestination, SavedService};
 use crate::scheduler::{self, Change};
@@ -95,7 +95,7 @@ impl Director {
     }
 
     fn restore_pool(&mut self, name: PoolName, addresses: &[IpAddr]) {
-        for &address in addresses.iter().take(MOST_ADDRESSES) {
+        for &address in addresses.iter().take(MOST_POOL_ADDRESSES) {
             if !self.connections.pools.is_pooled(address) && self.connections.pools.add(name, address) {
                 self.hold_local(address);
             }

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use ipvs_abi::errno::Errno;
-use ipvs_abi::pool::{MOST_ADDRESSES, parse_addresses, ranges};
+use ipvs_abi::pool::{parse_addresses, ranges};
 use ipvs_client::{ClientError, ControlClient, DEFAULT_SOCKET, SOCKET_VARIABLE};
-use ipvs_core::{Command, PoolInfo, PoolName, Reply};
+use ipvs_core::{Command, MOST_POOL_ADDRESSES, PoolInfo, PoolName, Reply};
 use serde_json::json;
 
 use crate::show::print;
@@ -23,7 +23,7 @@ use crate::show::print;
 /// neighbour discovery for them; they need not be on an interface. Servers of IPv4 take IPv4 addresses, those of IPv6 IPv6 ones;
 /// a pool may have both.
 ///
-/// Pools survive a restart of the daemon, but not of the host.
+/// A pool has up to 128 addresses. Pools survive a restart of the daemon, but not of the host.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 EXAMPLES
@@ -95,14 +95,6 @@ impl Addresses {
 
 /// Does it.
 pub(crate) fn pool(arguments: &Arguments) -> ExitCode {
-    if let Action::Add { addresses, .. } | Action::Del { addresses, .. } = &arguments.action
-        && Addresses::all(addresses).len() > MOST_ADDRESSES
-    {
-        eprintln!(
-            "ipvsd: one command names at most {MOST_ADDRESSES} addresses: use several, if so many are meant"
-        );
-        return ExitCode::from(2);
-    }
     match act(arguments) {
         Ok(code) => code,
         Err(error) => {
@@ -147,7 +139,7 @@ fn refusal(action: &Action, errno: Errno) -> Option<String> {
             "an address is no unicast address that packets can come from; nothing was added".to_owned()
         }
         (Action::Add { .. }, Errno::ENOMEM) => {
-            "there are as many pools or addresses as there may be; nothing was added".to_owned()
+            format!("a pool has at most {MOST_POOL_ADDRESSES} addresses; nothing was added")
         }
         (Action::Del { name, .. }, Errno::ENXIO) => {
             format!("there is no pool {name}; `ipvsd pool list` shows all")

@@ -14,7 +14,7 @@ use super::family::{GET_FAMILY, read_family, write_get_family};
 use super::mark::{read_mark, write_mark};
 use super::message::{Header, Message, Messages};
 use super::number::{attribute, command, flag, info, kind};
-use super::pool::{self, write_pool};
+use super::pool::{read_pool_info, write_pool};
 use super::service::{read_service_info, write_service};
 use super::setting::{read_setting, read_totals, write_setting};
 use super::sync_daemon::{read_sync_daemon, write_start, write_stop};
@@ -163,7 +163,7 @@ impl Exchange {
                 items.push(rule.map_err(|_| ProtocolError("bad mark rule"))?);
             }
             (_, Reply::Pools { items, .. }) => {
-                pool::take_in(items, nest(attribute::POOL)?).ok_or(ProtocolError("bad pool"))?;
+                items.push(read_pool_info(nest(attribute::POOL)?).ok_or(ProtocolError("bad pool"))?);
             }
             (Command::GetStats, reply) => {
                 let totals = read_totals(nest(attribute::STATS)?).ok_or(ProtocolError("bad counters"))?;

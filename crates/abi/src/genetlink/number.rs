@@ -44,7 +44,7 @@ pub mod command {
     pub const NEW_POOL: u8 = 145;
     /// Ours: take addresses out of a pool (POOL), or without addresses delete it.
     pub const DEL_POOL: u8 = 146;
-    /// Ours: dump the pools; each answer is a message of this command. A large pool takes several, with its addresses in order.
+    /// Ours: dump the pools; each answer is a message of this command.
     pub const GET_POOL: u8 = 147;
 }
 

@@ -9,9 +9,6 @@ use crate::errno::Errno;
 use super::attribute::{Attributes, Policy, Table, Writer};
 use super::number::pool as number;
 
-/// Addresses in one message of an answer, so that a message stays far below what its length can say.
-const ADDRESSES: usize = 512;
-
 /// The nest's attributes but for addresses, of which there are several.
 type Given<'a> = Table<'a, 6>;
 
@@ -49,34 +46,23 @@ pub(super) fn write_pool(writer: &mut Writer<'_>, name: &PoolName, addresses: &[
     }
 }
 
-/// The contents of an answer, one for each message: every one says all but has its share of the addresses.
-pub(super) fn answers(info: &PoolInfo) -> impl Iterator<Item = impl FnOnce(&mut Writer<'_>)> {
-    let shares = info.addresses.chunks(ADDRESSES).map(Some);
-    // A pool without addresses is told of all the same.
-    let shares = shares.chain(info.addresses.is_empty().then_some(None));
-    shares.map(move |share| {
-        move |writer: &mut Writer<'_>| {
-            write_pool(writer, &info.name, share.unwrap_or_default());
-            writer.u64(number::CONNECTIONS, info.connections);
-            writer.u64(number::EXHAUSTED, info.exhausted);
-            writer.u32(number::REFERENCES, info.references);
-        }
-    })
+/// Appends an answer's content.
+pub(super) fn write_pool_info(writer: &mut Writer<'_>, info: &PoolInfo) {
+    write_pool(writer, &info.name, &info.addresses);
+    writer.u64(number::CONNECTIONS, info.connections);
+    writer.u64(number::EXHAUSTED, info.exhausted);
+    writer.u32(number::REFERENCES, info.references);
 }
 
-/// Takes in an answer: a pool, or more of the last one's addresses. `None` if something is missing.
-pub(super) fn take_in(items: &mut Vec<PoolInfo>, nest: &[u8]) -> Option<()> {
+/// Reads an answer's content; `None` if something is missing.
+pub(super) fn read_pool_info(nest: &[u8]) -> Option<PoolInfo> {
     let (name, addresses) = read_pool(Some(nest)).ok()?;
     let table = Given::parse(nest, |_| Policy::Any).ok()?;
-    match items.last_mut() {
-        Some(last) if last.name == name => last.addresses.extend(addresses),
-        _ => items.push(PoolInfo {
-            name,
-            addresses,
-            connections: table.u64(number::CONNECTIONS)?,
-            exhausted: table.u64(number::EXHAUSTED)?,
-            references: table.u32(number::REFERENCES)?,
-        }),
-    }
-    Some(())
+    Some(PoolInfo {
+        name,
+        addresses,
+        connections: table.u64(number::CONNECTIONS)?,
+        exhausted: table.u64(number::EXHAUSTED)?,
+        references: table.u32(number::REFERENCES)?,
+    })
 }

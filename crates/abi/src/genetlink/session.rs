@@ -19,8 +19,8 @@ pub const MAX_REQUEST: usize = 64 * 1024;
 /// Items of one dump page, so that one answer datagram stays below 32 KiB and one step costs little.
 const PAGE: usize = 64;
 
-/// Pools of one dump page: a pool has up to some thousand addresses.
-const POOLS: usize = 1;
+/// Pools of one dump page: each has up to 128 addresses.
+const POOLS: usize = 8;
 
 /// One client's conversation. Takes a datagram when idle; each [`step`](Self::step) then does one request or one page
 /// of a dump, so a client can neither make the server work nor make it store more than that at a time.

@@ -7,7 +7,7 @@ use crate::command::Reply;
 use crate::director::Director;
 use crate::error::Error;
 use crate::host::{AddressKind, Host};
-use crate::local_pool::{MOST_ADDRESSES, PoolName};
+use crate::local_pool::{MOST_POOL_ADDRESSES, PoolName};
 
 impl Director {
     pub(super) fn add_pool(
@@ -34,7 +34,7 @@ impl Director {
             }
         }
         let present = self.connections.pools.get(name).map_or(0, |pool| pool.addresses.len());
-        if present + addresses.len() > MOST_ADDRESSES {
+        if present + addresses.len() > MOST_POOL_ADDRESSES {
             return Err(Error::OutOfMemory);
         }
         for &address in addresses {

@@ -19,7 +19,7 @@ use crate::command::PoolInfo;
 use crate::random::Random;
 
 /// Most addresses of a pool.
-pub(crate) const MOST_ADDRESSES: usize = 128;
+pub const MOST_POOL_ADDRESSES: usize = 128;
 
 /// An address or a server's, with a port.
 pub(crate) type End = (IpAddr, u16);
