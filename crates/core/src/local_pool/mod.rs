@@ -254,6 +254,15 @@ impl Pools {
         !self.unsaved.is_empty()
     }
 
+    /// Ports in use, of all addresses; the addresses' counts agree.
+    #[cfg(test)]
+    pub(crate) fn in_use(&self) -> u32 {
+        let used: u32 = self.ways.values().map(Ports::used).sum();
+        assert_eq!(self.locals.values().map(|local| local.connections).sum::<u64>(), u64::from(used));
+        assert!(self.locals.values().all(|local| local.pool.is_some() || local.connections > 0));
+        used
+    }
+
     /// A pool as listings show it.
     pub(crate) fn info(&self, name: PoolName, pool: &Pool) -> PoolInfo {
         let connections = |address| self.locals.get(address).map_or(0, |local| local.connections);
