@@ -1,6 +1,9 @@
 //! Full NAT in every interface: as our own clients say and see it, and hidden from those that know the kernel's methods alone.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+#[allow(dead_code, reason = "only the host is needed here")]
+mod raw;
+
 use std::net::IpAddr;
 
 use ipvs_abi::errno::Errno;
@@ -9,8 +12,9 @@ use ipvs_abi::ipvsadm::{ClientFailure, DirectorClient, NumericResolver, Streams,
 use ipvs_abi::proc::{File, read};
 use ipvs_abi::sockopt::{Change, Reading, decode_set};
 use ipvs_core::{
-    Command, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, Info,
-    MarkTarget, PoolName, Reply, ServiceFlags, ServiceId, ServiceInfo, Stats,
+    Command, Config, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, Director,
+    ForwardingMethod, Info, Instant, MarkTarget, PoolName, Reply, ServiceConfig, ServiceFlags, ServiceId,
+    ServiceInfo, Stats,
 };
 
 const SERVICE: ServiceId =
@@ -239,4 +243,33 @@ fn proc_shows_masquerading() {
     let text = read(File::IpVs, 1, &mut director).unwrap();
     let text = String::from_utf8(text).unwrap();
     assert!(text.contains("-> 0A00000B:1F90      Masq    3"), "{text}");
+}
+
+/// The director knows what such a client cannot.
+#[test]
+fn changes_by_clients_of_the_kernel_keep_the_pool() {
+    let mut director = Director::new(Config::default(), Instant::default()).unwrap();
+    let mut run = |command: Command| director.execute(Instant::default(), &raw::RecordingHost, command);
+    run(Command::AddPool(PoolName::new("web").unwrap(), vec![[10, 0, 0, 8].into()])).unwrap();
+    run(Command::AddService(SERVICE, ServiceConfig::new("rr"))).unwrap();
+    run(Command::AddDestination(SERVICE, server(), full_nat(3))).unwrap();
+    let masquerading = |weight| DestinationConfig::new(ForwardingMethod::MASQUERADE, weight);
+    let direct = DestinationConfig::new(ForwardingMethod::DIRECT, 2);
+    for (change, expected) in [
+        (Command::EditKernelDestination(SERVICE, server(), masquerading(5)), full_nat(5)),
+        (Command::EditKernelDestination(SERVICE, server(), direct), direct),
+        (Command::EditKernelDestination(SERVICE, server(), masquerading(6)), masquerading(6)),
+        (Command::EditDestination(SERVICE, server(), full_nat(7)), full_nat(7)),
+        (Command::EditDestination(SERVICE, server(), masquerading(8)), masquerading(8)),
+    ] {
+        assert_eq!(run(change.clone()), Ok(Reply::Done), "{change:?}");
+        let listing = Command::ListDestinations { service: SERVICE, cursor: 0, limit: 9 };
+        let Ok(Reply::Destinations { items, .. }) = run(listing) else { panic!("no destinations") };
+        assert_eq!(items[0].config, expected, "{change:?}");
+    }
+    let other = DestinationId { port: 9, ..server() };
+    assert_eq!(
+        run(Command::EditKernelDestination(SERVICE, other, masquerading(1))),
+        Err(ipvs_core::Error::NoSuchDestination)
+    );
 }
