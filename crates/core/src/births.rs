@@ -65,6 +65,7 @@ impl Director {
             | Command::DeleteService(id)
             | Command::AddDestination(id, ..)
             | Command::EditDestination(id, ..)
+            | Command::EditKernelDestination(id, ..)
             | Command::DeleteDestination(id, _) => {
                 if let Some(index) = self.services.find_id(id) {
                     self.withdraw(index);

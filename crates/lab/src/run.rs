@@ -1,5 +1,6 @@
 //! One run from the first namespace to the report.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -121,10 +122,10 @@ impl Lab<'_> {
         let socket = self.directory.file("ipvsd.sock");
         let daemon = self.start_daemon(&self.options.ipvsd)?;
         self.say(&format!("# {}", daemon.command()));
-        let control = Control::new(&self.options.ipvsadm, &socket, self.interrupt);
-        for arguments in Control::plan(self.topology, self.options) {
-            self.say(&format!("# ipvsadm {}", arguments.join(" ")));
-            control.run(&arguments)?;
+        let control = Control::new(self.options, &socket, self.interrupt);
+        for (program, arguments) in Control::plan(self.topology, self.options) {
+            self.say(&format!("# {} {}", program.name(), arguments.join(" ")));
+            control.run(program, &arguments)?;
         }
         Ok((daemon, control))
     }
@@ -149,6 +150,8 @@ impl Lab<'_> {
             protocol: *protocol,
             ipv6: self.options.ipv6,
             servers: servers.collect(),
+            pool: if self.options.direct { Vec::new() } else { self.topology.pool.clone() },
+            clients_seen: BTreeSet::new(),
             expected_exact: false,
             latency_us: Latency::default(),
             seconds: 0.0,

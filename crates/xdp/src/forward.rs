@@ -66,7 +66,10 @@ pub fn forward(context: &XdpContext) -> Option<u32> {
         Found::Absent => {
             packet.standing = Standing::Absent as u8;
             match lookup::of_server(packet) {
-                Found::Connection(index, version) => (index, version, true),
+                Found::Connection(index, version) => {
+                    packet.standing = Standing::Known as u8;
+                    (index, version, true)
+                }
                 Found::Absent => match birth::begin(packet) {
                     Found::Connection(index, version) => (index, version, false),
                     _ => return None,
@@ -91,9 +94,9 @@ pub fn forward(context: &XdpContext) -> Option<u32> {
 pub enum Standing {
     /// The connection table was not asked.
     Unseen = 0,
-    /// It has no connection of the packet's client.
+    /// It has no connection of the packet.
     Absent = 1,
-    /// It has one, or may have one.
+    /// It has one, or may have one, or one of the server's that the packet may come from.
     Known = 2,
 }
 

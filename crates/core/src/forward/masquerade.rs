@@ -1,5 +1,7 @@
 //! Masquerading (NAT): the server sees the client but its own address; the client sees the virtual address.
 
+use std::net::IpAddr;
+
 use ipvs_wire::rewrite;
 
 use super::{Ends, is_local, towards_client, towards_server};
@@ -18,7 +20,7 @@ pub(crate) fn to_server(arrival: Arrival<'_>, packet: &mut Packet<'_>, ends: &En
 
 /// From the server: its address and port become the virtual ones.
 pub(crate) fn to_client(arrival: Arrival<'_>, packet: &mut Packet<'_>, ends: &Ends) -> Verdict {
-    forward_to_client(arrival, packet, ends, |packet| {
+    forward_to_client(arrival, packet, ends, arrival.headers.destination, |packet| {
         rewrite::set_source(packet, arrival.headers, ends.virtual_address, ends.virtual_port).ok()
     })
 }
@@ -42,12 +44,13 @@ pub(crate) fn icmp_to_client(
     quote: &Quote,
     ends: &Ends,
 ) -> Verdict {
-    forward_to_client(arrival, packet, ends, |packet| {
+    forward_to_client(arrival, packet, ends, arrival.headers.destination, |packet| {
         quote.translate(packet, arrival.headers, Side::Client, ends.virtual_address, ends.virtual_port)
     })
 }
 
-fn forward_to_server(
+/// Sends what `rewrite` makes of the packet to the server.
+pub(super) fn forward_to_server(
     arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
     ends: &Ends,
@@ -66,14 +69,15 @@ fn forward_to_server(
     }
 }
 
-fn forward_to_client(
+/// Sends what `rewrite` makes of the packet to the client at `next`.
+pub(super) fn forward_to_client(
     arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
     ends: &Ends,
+    next: IpAddr,
     rewrite: impl FnOnce(&mut [u8]) -> Option<()>,
 ) -> Verdict {
     let Arrival { host, headers, .. } = arrival;
-    let next = headers.destination;
     let local = is_local(host, headers.source);
     if !local {
         let own = host.source_address(headers.source);

@@ -4,6 +4,7 @@
 //! servers is the plain end of a virtual Ethernet cable, with its offloads at their defaults.
 
 mod direct;
+mod full_nat;
 mod nat;
 
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +36,8 @@ pub(crate) struct Topology {
     pub(crate) service: SocketAddr,
     /// Port on which the servers listen.
     pub(crate) server_port: u16,
+    /// With full NAT the addresses that the director takes for clients.
+    pub(crate) pool: Vec<IpAddr>,
     mode: Mode,
     switch: Namespace,
 }
@@ -47,10 +50,14 @@ impl Topology {
         }
         let namespace = |role: &str| prepared(Namespace::create(format!("{prefix}-{role}"))?);
         let host = |role: &str, address| Ok::<_, Error>(Host { namespace: namespace(role)?, address });
-        let (server_segment, server_port) = match (options.mode, options.protocol) {
-            (Mode::Nat, Protocol::Tcp) => (address::Segment::Back, 8080),
-            (Mode::Nat, Protocol::Udp) => (address::Segment::Back, 7007),
-            (Mode::Dr | Mode::Tun, protocol) => (address::Segment::Front, service_port(protocol)),
+        let server_segment = match options.mode {
+            Mode::Nat => address::Segment::Back,
+            Mode::Dr | Mode::Tun | Mode::FullNat => address::Segment::Front,
+        };
+        let server_port = match (options.mode, options.protocol) {
+            (Mode::Nat | Mode::FullNat, Protocol::Tcp) => 8080,
+            (Mode::Nat | Mode::FullNat, Protocol::Udp) => 7007,
+            (Mode::Dr | Mode::Tun, protocol) => service_port(protocol),
         };
         let front = |number| address::of(address::Segment::Front, number, options.ipv6);
         let servers = (0..options.weights.len())
@@ -65,12 +72,17 @@ impl Topology {
             servers,
             service: SocketAddr::new(front(address::VIRTUAL), service_port(options.protocol)),
             server_port,
+            pool: match options.mode {
+                Mode::FullNat => (address::POOL..).take(options.pool.into()).map(front).collect(),
+                _ => Vec::new(),
+            },
             mode: options.mode,
             switch: namespace("switch")?,
         };
         match options.mode {
             Mode::Nat => nat::connect(&topology)?,
             Mode::Dr | Mode::Tun => direct::connect(&topology)?,
+            Mode::FullNat => full_nat::connect(&topology)?,
         }
         if options.flood.is_some() {
             // What the servers answer to the flood's sources goes to the client's host, which drops it.
@@ -80,7 +92,7 @@ impl Topology {
             topology.switch.run(|| {
                 let cables: &[&str] = match options.mode {
                     Mode::Nat => &["director", "director-back"],
-                    Mode::Dr | Mode::Tun => &["director"],
+                    Mode::Dr | Mode::Tun | Mode::FullNat => &["director"],
                 };
                 cables.iter().try_for_each(|cable| offload::like_a_wire(cable))
             })??;
@@ -104,11 +116,11 @@ impl Topology {
         Ok(())
     }
 
-    /// The addresses on which server `index` listens: its own, and unless the director masquerades the virtual one.
+    /// The addresses on which server `index` listens: its own, and unless the director translates them the virtual one.
     pub(crate) fn listen_addresses(&self, host: &Host) -> Vec<SocketAddr> {
         let own = SocketAddr::new(host.address, self.server_port);
         match self.mode {
-            Mode::Nat => vec![own],
+            Mode::Nat | Mode::FullNat => vec![own],
             Mode::Dr | Mode::Tun => vec![own, self.service],
         }
     }
@@ -123,6 +135,19 @@ impl Topology {
         SocketAddr::new(host.address, self.server_port)
     }
 
+    /// One segment for client, director and servers.
+    fn connect_to_one_segment(&self) -> Result<(), Error> {
+        self.on_switch(|links| {
+            links.add_bridge("front")?;
+            links.add_cable("client", "front", &self.client.namespace, "eth0")?;
+            links.add_cable("director", "front", &self.director.namespace, "eth0")?;
+            for (index, server) in self.servers.iter().enumerate() {
+                links.add_cable(&format!("server{}", index + 1), "front", &server.namespace, "eth0")?;
+            }
+            Ok(())
+        })
+    }
+
     /// Works on the links of the switch.
     fn on_switch(&self, work: impl FnOnce(&Links) -> Result<(), Error> + Send) -> Result<(), Error> {
         self.switch.run(|| work(&Links::open()?))?
@@ -130,6 +155,14 @@ impl Topology {
 }
 
 impl Host {
+    /// Gives its interface its address.
+    fn join_segment(&self) -> Result<(), Error> {
+        self.on_links(|links| {
+            links.add_address("eth0", self.address, address::prefix(self.address))?;
+            links.up("eth0")
+        })
+    }
+
     /// Works on the host's links.
     fn on_links(&self, work: impl FnOnce(&Links) -> Result<(), Error> + Send) -> Result<(), Error> {
         self.namespace.run(|| work(&Links::open()?))?
