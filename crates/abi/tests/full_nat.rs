@@ -97,6 +97,9 @@ fn ipvsadm_says_it() {
         ("-a", Command::AddDestination(SERVICE, server(), full_nat(3))),
         ("-e", Command::EditDestination(SERVICE, server(), full_nat(3))),
     ] {
+        let other = format!("{command} -t [2001:db8::1]:80 -r 10.0.0.11:8080 --full-nat --local-pool web");
+        let other: Vec<String> = other.split(' ').map(str::to_owned).collect();
+        assert!(understand(&other, &NumericResolver).is_ok(), "a server of the other family");
         let line = format!("{command} -t 10.0.0.100:80 -r 10.0.0.11:8080 --full-nat --local-pool web -w 3");
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         assert_eq!(understand(&words, &NumericResolver).unwrap().action, Execute(expected));

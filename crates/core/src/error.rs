@@ -49,8 +49,10 @@ pub enum Error {
     /// A timeout that is negative or too large (EINVAL).
     #[error("timeout out of range")]
     InvalidTimeout,
-    /// A destination of another family with a method other than tunneling, or while a synchronisation daemon runs (EINVAL).
-    #[error("a destination of another address family needs tunneling, and no synchronisation daemon")]
+    /// A destination of another family with a method other than tunneling and full NAT, or while a synchronisation daemon runs (EINVAL).
+    #[error(
+        "a destination of another address family needs tunneling or full NAT, and no synchronisation daemon"
+    )]
     MixedFamily,
     /// The scheduler refused the service as it is (EINVAL).
     #[error("scheduler refuses this service")]

@@ -19,6 +19,7 @@ EXAMPLES
   ipvsd lab --mode dr --scheduler wrr --weights 3,2,1   direct routing, shares 3:2:1
   ipvsd lab --mode tun --tun-type gue                   tunneling, packets in UDP
   ipvsd lab --mode fullnat                              full NAT: servers anywhere, on the client's own segment here
+  ipvsd lab --mode fullnat --ipv6 --servers-ipv4        IPv6 clients of IPv4 servers
   ipvsd lab --bulk 3000000 --connections 64             64 downloads at once, then 64 uploads, of 3 MB each
   ipvsd lab --at-once 10000 --concurrency 100           10 000 connections open at once, two requests on each
   ipvsd lab --syn-flood --half-open-quota 20000         requests in the midst of a SYN flood
@@ -72,6 +73,10 @@ pub(crate) struct Arguments {
     /// IPv6 instead of IPv4
     #[arg(long)]
     ipv6: bool,
+
+    /// IPv4 servers for the IPv6 client, with --mode fullnat
+    #[arg(long, requires = "ipv6")]
+    servers_ipv4: bool,
 
     /// UDP datagrams and their echo instead of HTTP requests
     #[arg(long)]
@@ -233,6 +238,7 @@ impl Arguments {
             scheduler: self.scheduler.clone(),
             weights,
             ipv6: self.ipv6,
+            servers_ipv4: self.servers_ipv4,
             protocol: if self.udp { Protocol::Udp } else { Protocol::Tcp },
             requests: self.requests,
             concurrency: self.concurrency,

@@ -86,6 +86,8 @@ pub struct Options {
     pub weights: Vec<u32>,
     /// IPv6 throughout instead of IPv4.
     pub ipv6: bool,
+    /// The servers have IPv4 all the same, with [`Mode::FullNat`].
+    pub servers_ipv4: bool,
     /// Protocol of the service.
     pub protocol: Protocol,
     /// Number of requests.
@@ -170,6 +172,11 @@ impl Options {
                 "a pool has 1 to {MOST_POOL_ADDRESSES} addresses here, not {}",
                 self.pool
             ));
+        }
+        if self.servers_ipv4 && (self.mode != Mode::FullNat || !self.ipv6 || self.direct) {
+            return refuse(
+                "IPv4 servers of IPv6 clients take full NAT: add --mode fullnat and --ipv6, and leave out --direct".into(),
+            );
         }
         if self.mode != Mode::FullNat && self.pool != 1 {
             return refuse("a pool of addresses is for full NAT: add --mode fullnat".into());

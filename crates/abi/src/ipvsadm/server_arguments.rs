@@ -134,7 +134,7 @@ impl ServerArguments {
         self.tunnel.flags |= TUNNEL_REMCSUM;
     }
 
-    /// Only tunneling reaches servers of the other family, and only it takes tunnel options, not all with every
+    /// Only tunneling and full NAT reach servers of the other family, and only tunneling takes tunnel options, not all with every
     /// encapsulation.
     pub(super) fn check(&self, service: ServiceId, given: OptionSet) -> Result<(), UsageError> {
         match (self.forwarding, self.local_pool) {
@@ -145,7 +145,8 @@ impl ServerArguments {
             }
         }
         let tunneled = self.forwarding == ForwardingMethod::TUNNEL;
-        if !tunneled && self.id.is_some_and(|id| id.address.is_ipv6() != service.is_ipv6()) {
+        let any_family = tunneled || self.forwarding == ForwardingMethod::FULL_NAT;
+        if !any_family && self.id.is_some_and(|id| id.address.is_ipv6() != service.is_ipv6()) {
             return Err("Different address family is allowed only for tunneling servers".into());
         }
         if tunneled {

@@ -125,7 +125,8 @@ impl Director {
         let flags = ConnectionFlags(config.flags.0 & ConnectionFlags::GIVEN);
         let config = DestinationConfig { forwarding, flags, ..config };
         // Synchronisation messages have one family for client and server.
-        let mixable = config.forwarding == ForwardingMethod::TUNNEL && !self.sync_daemons.any();
+        let full_nat = config.forwarding == ForwardingMethod::FULL_NAT && config.local_pool.is_some();
+        let mixable = (config.forwarding == ForwardingMethod::TUNNEL || full_nat) && !self.sync_daemons.any();
         if id.address.is_ipv6() != service.is_ipv6() && !mixable {
             return Err(Error::MixedFamily);
         }

@@ -231,7 +231,8 @@ fn answer_text(answer: &Ends) -> String {
 /// What of the packet is changed.
 fn describe_rewrite(before: &Ends, after: &Ends) -> Step {
     let (old, new) = (&before.headers, &after.headers);
-    if new.total_len != old.total_len || new.is_ipv6() != old.is_ipv6() {
+    let crosses = new.is_ipv6() != old.is_ipv6() && new.protocol == old.protocol;
+    if !crosses && (new.total_len != old.total_len || new.is_ipv6() != old.is_ipv6()) {
         let more = new.total_len.saturating_sub(old.total_len);
         let text = format!("inside a packet from {} to {}, {more} bytes longer", new.source, new.destination);
         return Step::new("rewrite", text)
@@ -242,6 +243,9 @@ fn describe_rewrite(before: &Ends, after: &Ends) -> Step {
     }
     let mut step = Step::new("rewrite", "");
     let mut changes = Vec::new();
+    if crosses {
+        changes.push(format!("an {} packet it becomes", if new.is_ipv6() { "IPv6" } else { "IPv4" }));
+    }
     for (name, from, to) in [
         ("source", before.source(), after.source()),
         ("destination", before.destination(), after.destination()),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipvs_wire::{Headers, checksum, rewrite};
 
-use super::{Ends, masquerade};
+use super::{Ends, across, masquerade};
 use crate::icmp::Quote;
 use crate::local_pool::End;
 use crate::packet::Packet;
@@ -16,18 +16,17 @@ use crate::verdict::{Reason, Verdict};
 pub(crate) fn to_server(arrival: Arrival<'_>, packet: &mut Packet<'_>, ends: &Ends) -> Verdict {
     // Without pool, which other interfaces than ours can ask for, it is no method of the kernel's.
     let Some(local) = ends.local else { return Verdict::Drop(Reason::MethodNotSupported) };
+    let server = (ends.server_address, ends.server_port);
     masquerade::forward_to_server(arrival, packet, ends, |packet| {
-        rewrite::set_source(packet, arrival.headers, local.0, local.1).ok()?;
-        rewrite::set_destination(packet, arrival.headers, ends.server_address, ends.server_port).ok()
+        set_ends(packet, arrival.headers, local, server)
     })
 }
 
 /// From the server: it becomes the virtual address and port, the local ones become the client's.
 pub(crate) fn to_client(arrival: Arrival<'_>, packet: &mut Packet<'_>, ends: &Ends) -> Verdict {
-    let (client, port) = ends.client;
-    masquerade::forward_to_client(arrival, packet, ends, client, |packet| {
-        rewrite::set_source(packet, arrival.headers, ends.virtual_address, ends.virtual_port).ok()?;
-        rewrite::set_destination(packet, arrival.headers, client, port).ok()
+    let virtual_end = (ends.virtual_address, ends.virtual_port);
+    masquerade::forward_to_client(arrival, packet, ends, ends.client.0, |packet| {
+        set_ends(packet, arrival.headers, virtual_end, ends.client)
     })
 }
 
@@ -59,14 +58,27 @@ pub(crate) fn icmp_to_client(
     })
 }
 
+/// Gives the packet other ends, and if they are of the other family its header.
+fn set_ends(packet: &mut Packet<'_>, headers: &Headers, source: End, destination: End) -> Option<()> {
+    if source.0.is_ipv6() != headers.is_ipv6() {
+        return across::translate(packet, headers, source, destination);
+    }
+    rewrite::set_source(packet.as_mut_slice(), headers, source.0, source.1).ok()?;
+    rewrite::set_destination(packet.as_mut_slice(), headers, destination.0, destination.1).ok()
+}
+
 /// Gives the quoted packet another source and destination, and the ICMP packet that carries it; all checksums follow.
 fn translate(
-    packet: &mut [u8],
+    packet: &mut Packet<'_>,
     headers: &Headers,
     quote: &Quote,
     (source, destination): (End, End),
     outer: (IpAddr, IpAddr),
 ) -> Option<()> {
+    if outer.0.is_ipv6() != headers.is_ipv6() {
+        return across::translate_error(packet, headers, quote, (source, destination), outer.0);
+    }
+    let packet = packet.as_mut_slice();
     let quoted = packet.get_mut(quote.offset..)?;
     rewrite::set_embedded_source(quoted, &quote.headers, source.0, source.1).ok()?;
     rewrite::set_embedded_destination(quoted, &quote.headers, destination.0, destination.1).ok()?;

@@ -1,5 +1,6 @@
 //! Forwarding methods: how a packet reaches its destination, and how the answer gets back.
 
+mod across;
 pub(crate) mod direct;
 pub(crate) mod full_nat;
 pub(crate) mod masquerade;
@@ -101,7 +102,7 @@ fn check_hop_limit(
 }
 
 /// Whether there is a route to `next` that the packet fits, in fragments if need be. `Err` as for
-/// [`check_hop_limit`].
+/// [`check_hop_limit`]. To the other family it leaves in another length; what is too long then may not be fragmented here.
 fn check_route(
     arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
@@ -109,13 +110,13 @@ fn check_route(
     reporter: Option<IpAddr>,
 ) -> Result<(), Verdict> {
     let headers = arrival.headers;
-    match arrival.host.path_mtu(next) {
-        None => Err(Verdict::Drop(Reason::NoRoute)),
-        Some(mtu) if packet.is_too_big(headers, mtu as usize) => {
-            Err(refuse(packet, reporter, ErrorKind::FragmentationNeeded { mtu }, Reason::TooBig))
-        }
-        Some(_) => Ok(()),
+    let Some(link) = arrival.host.path_mtu(next) else { return Err(Verdict::Drop(Reason::NoRoute)) };
+    let growth = across::growth(headers, next);
+    let mtu = (link as usize).saturating_sub_signed(growth);
+    if !packet.is_too_big(headers, mtu) && !(growth > 0 && headers.total_len > mtu) {
+        return Ok(());
     }
+    Err(refuse(packet, reporter, ErrorKind::FragmentationNeeded { mtu: mtu as u32 }, Reason::TooBig))
 }
 
 fn refuse(packet: &mut Packet<'_>, reporter: Option<IpAddr>, kind: ErrorKind, reason: Reason) -> Verdict {

@@ -60,10 +60,12 @@ impl Topology {
             (Mode::Dr | Mode::Tun, protocol) => service_port(protocol),
         };
         let front = |number| address::of(address::Segment::Front, number, options.ipv6);
+        let of_servers = options.ipv6 && !options.servers_ipv4;
+        let for_servers = |number| address::of(server_segment, number, of_servers);
         let servers = (0..options.weights.len())
             .map(|index| {
                 let number = address::SERVER.saturating_add(u8::try_from(index).unwrap_or(u8::MAX));
-                host(&format!("server{}", index + 1), address::of(server_segment, number, options.ipv6))
+                host(&format!("server{}", index + 1), for_servers(number))
             })
             .collect::<Result<_, _>>()?;
         let topology = Self {
@@ -73,7 +75,7 @@ impl Topology {
             service: SocketAddr::new(front(address::VIRTUAL), service_port(options.protocol)),
             server_port,
             pool: match options.mode {
-                Mode::FullNat => (address::POOL..).take(options.pool.into()).map(front).collect(),
+                Mode::FullNat => (address::POOL..).take(options.pool.into()).map(for_servers).collect(),
                 _ => Vec::new(),
             },
             mode: options.mode,
