@@ -2,7 +2,7 @@
 //! tags, with complete checksums. All else is the daemon's.
 
 use aya_ebpf::{macros::map, maps::PerCpuArray, programs::XdpContext};
-use ipvs_flow::pick::Slot;
+use ipvs_flow::pick::{Search, Slot};
 use ipvs_wire::{checksum, protocol};
 
 use crate::maps::Address;
@@ -49,6 +49,8 @@ pub struct Packet {
     pub pick: u32,
     /// The choice.
     pub chosen: Slot,
+    /// The search for it, when it is made by load.
+    pub search: Search,
 }
 
 /// The packet at hand, by processor.
