@@ -183,6 +183,7 @@ impl Pair {
     pub(super) fn frame(&self, sent: &Sent) -> Vec<u8> {
         let mut frame = self.ingress(sent).1.to_vec();
         frame.extend([2, 0, 0, 0, 0, 9]);
+        (0..sent.tags()).for_each(|_| frame.extend([0x81, 0, 0x60, 5]));
         frame.extend(if sent.from.is_ipv4() { [8, 0] } else { [0x86, 0xdd] });
         frame.extend(sent.packet());
         frame
@@ -220,7 +221,7 @@ impl Pair {
         let fast = trial.action == REDIRECT && trial.frame != frame;
         if fast {
             assert_eq!(trial.frame.get(14..14 + bytes.len()), Some(&bytes[..]), "{sent:?}");
-            assert_eq!(trial.frame.len(), frame.len());
+            assert_eq!(trial.frame.len(), frame.len() - 4 * sent.tags());
             let Verdict::Forward { next } = verdict else { panic!("{verdict:?}") };
             let by = if is_client(next) { self.front.1 } else { self.back.1 };
             assert_eq!(trial.frame[6..12], by, "{sent:?}");
