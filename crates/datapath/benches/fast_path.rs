@@ -14,10 +14,11 @@ use std::path::Path;
 use aya::maps::{Array, HashMap};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use ipvs_flow::pick::{self, Rule, Slot};
+use ipvs_flow::least::Measure;
+use ipvs_flow::pick::{self, Candidate, Rule, SLOTS_PER_CANDIDATE, SLOTS_PER_LINE, Slot};
 use ipvs_flow::steady::{BIRTHS, SECURE_TCP};
 use ipvs_flow::way::{self, Way};
-use ipvs_flow::{Address, HeapTable, Key, Layout, Line, NewConnection, RING_LINES, Ring, Tick};
+use ipvs_flow::{Address, HeapTable, Key, Layout, Line, Load, NewConnection, RING_LINES, Ring, Tick};
 use namespace::{Namespace, join};
 
 const ROUNDS: usize = 9;
@@ -27,7 +28,8 @@ const VIP: [u8; 4] = [10, 1, 0, 100];
 const SERVER: [u8; 4] = [10, 2, 0, 2];
 const REDIRECT: u32 = 4;
 const TX: u32 = 3;
-const DESTINATIONS: u32 = 16;
+const DESTINATIONS: u32 = 64;
+const PICK_LINES: u32 = DESTINATIONS * SLOTS_PER_CANDIDATE / SLOTS_PER_LINE;
 const TIMEOUT: u32 = 1000;
 const ACK: u8 = 0x10;
 const SYN: u8 = 0x02;
@@ -105,7 +107,7 @@ impl Setup {
             .map_max_entries("events", RING_LINES * processors)
             .map_max_entries("grants", RING_LINES * processors)
             .map_max_entries("picks", 1)
-            .map_max_entries("pick_slots", 1)
+            .map_max_entries("pick_slots", PICK_LINES)
             .map_max_entries("traffic", DESTINATIONS * processors)
             .load(object)
             .unwrap();
@@ -123,7 +125,7 @@ impl Setup {
             &Way { address: Address::from(SERVER), interface: back.index, mtu: 1500, hardware },
         );
         let mut ways: Array<_, [u32; 16]> = ebpf.map_mut("ways").unwrap().try_into().unwrap();
-        ways.set(3, line.to_words(), 0).unwrap();
+        (0..DESTINATIONS).for_each(|destination| ways.set(destination, line.to_words(), 0).unwrap());
         let mut timeouts: Array<_, [u32; 16]> = ebpf.map_mut("timeouts").unwrap().try_into().unwrap();
         let mut all = [TIMEOUT; 16];
         all[SECURE_TCP] = 0;
@@ -148,8 +150,9 @@ impl Setup {
         traffic.iter().map(|line| line.unwrap()).map(|line| line[0] + line[2]).sum()
     }
 
-    /// Makes the program choose destination 3, and sets entries aside on all processors from `first` on.
-    fn expect_births(&mut self, first: u32) {
+    /// Makes the program choose one destination, or the least loaded of several, and sets entries aside on all processors from
+    /// `first` on.
+    fn expect_births(&mut self, destinations: u32, first: u32) {
         let mut set = |name: &str, lines: &[Line]| {
             let mut map: Array<_, [u32; 16]> = self.ebpf.map_mut(name).unwrap().try_into().unwrap();
             for (number, line) in lines.iter().enumerate() {
@@ -158,10 +161,22 @@ impl Setup {
         };
         let zeroed = |count: u32| (0..count).map(|_| Line::zeroed()).collect::<Vec<Line>>();
         let processors = aya::util::nr_cpus().unwrap() as u32;
-        let (picks, slots) = (zeroed(1), zeroed(1));
-        let slot = Slot { destination: 3, port: 8080, flags: 0x100 };
-        (0..2).for_each(|number| pick::write_slot(&slots, number, slot));
-        pick::write(&picks[0], Rule::Sequence, 0, 2, 0);
+        let (picks, slots) = (zeroed(1), zeroed(PICK_LINES));
+        let slot = |destination| Slot { destination, port: 8080, flags: 0x100 };
+        if destinations == 1 {
+            (0..2).for_each(|number| pick::write_slot(&slots, number, slot(3)));
+            pick::write(&picks[0], Rule::Sequence, 0, 2, 0);
+        } else {
+            for destination in 0..destinations {
+                let candidate = Candidate { slot: slot(destination), weight: 1 + destination % 3 };
+                pick::write_candidate(&slots, destination * SLOTS_PER_CANDIDATE, candidate);
+            }
+            pick::write(&picks[0], Rule::Least(Measure::Overhead), 0, destinations, 0);
+        }
+        // The search ends early at one without connections.
+        let loads = zeroed(DESTINATIONS);
+        loads.iter().for_each(|line| Load::of(line).set(1000, 0));
+        set("loads", &loads);
         set("picks", &picks);
         set("pick_slots", &slots);
         set("events", &zeroed(RING_LINES * processors));
@@ -266,25 +281,30 @@ fn main() {
     });
 }
 
-/// New connections in a table that is half full.
+/// New connections in a table that is half full: rr, then wlc with more and more destinations, in turn.
 fn measure_births(object: &[u8], director: &Namespace) {
-    let mut setup = Setup::with(object, (1 << 19, 1 << 20), false, director);
-    let (mut net, mut next) = (Vec::new(), 1 << 19);
+    const CASES: [u32; 4] = [1, 3, 16, 64];
+    let mut setup = Setup::with(object, (1 << 18, 1 << 20), false, director);
+    let (mut net, mut next) = (CASES.map(|_| Vec::new()), 1 << 18);
     let processors = aya::util::nr_cpus().unwrap() as u32;
     for _ in 0..ROUNDS {
-        let flows = (1 << 24, SYN, BIRTHS_EACH);
-        let make = setup.run_with("make", false, Some(TX), flows);
-        setup.expect_births(next);
-        next += BIRTHS_EACH * processors;
-        let before = setup.begun();
-        // One in 32 flows is one of those that are there, and one packet wakes the daemon: those are handed over.
-        let both = setup.run_with("make_and_forward", false, None, flows);
-        let begun = setup.begun() - before;
-        assert!(begun >= u64::from(BIRTHS_EACH) * 9 / 10, "{begun}");
-        net.push((both - make) * f64::from(BIRTHS_EACH) / begun as f64);
+        for (destinations, net) in CASES.iter().zip(&mut net) {
+            let flows = (1 << 24, SYN, BIRTHS_EACH);
+            let make = setup.run_with("make", false, Some(TX), flows);
+            setup.expect_births(*destinations, next);
+            next += BIRTHS_EACH * processors;
+            let before = setup.begun();
+            // One in 64 flows is one of those that are there, and one packet wakes the daemon: those are handed over.
+            let both = setup.run_with("make_and_forward", false, None, flows);
+            let begun = setup.begun() - before;
+            assert!(begun >= u64::from(BIRTHS_EACH) * 9 / 10, "{begun}");
+            net.push((both - make) * f64::from(BIRTHS_EACH) / begun as f64);
+        }
     }
-    let figure = median(&mut net);
-    println!("new connections, rr, masquerading: {figure} ns each");
+    for (destinations, net) in CASES.iter().zip(&mut net) {
+        let by = if *destinations == 1 { "rr".into() } else { format!("wlc, {destinations} destinations") };
+        println!("new connections, {by}, masquerading: {} ns each", median(net));
+    }
 }
 
 fn measure(object: &[u8], director: &Namespace) {

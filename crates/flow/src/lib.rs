@@ -41,6 +41,7 @@ pub mod flag;
 mod granted;
 mod key;
 mod layout;
+pub mod least;
 mod line;
 mod load;
 pub mod pick;

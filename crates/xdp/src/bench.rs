@@ -14,6 +14,7 @@ mod route;
 mod shared;
 mod step;
 mod transport;
+mod vlan;
 
 use aya_ebpf::{
     bindings::xdp_action,

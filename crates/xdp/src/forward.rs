@@ -20,6 +20,7 @@ use crate::route::hop;
 use crate::shared::{Traffic, forwarding, now, port, table, traffic, way};
 use crate::step::Step;
 use crate::transport::{ETHERNET, Packet, Place};
+use crate::vlan::{ETHERTYPE_VLAN, put_tag_back, take_tag_off};
 
 const ETHERTYPE_IPV4: u16 = 0x0800u16.to_be();
 const ETHERTYPE_IPV6: u16 = 0x86ddu16.to_be();
@@ -37,19 +38,33 @@ pub fn forward(context: &XdpContext) -> Option<u32> {
     if !forwarding() {
         return None;
     }
+    let packet = Packet::at_hand()?;
+    packet.tag = 0;
+    let action = forward_untagged(context, packet);
+    if action.is_none() && packet.tag != 0 && put_tag_back(context.ctx, packet) == 0 {
+        return Some(xdp_action::XDP_DROP);
+    }
+    action
+}
+
+/// As [`forward`], but a tag may have been taken off.
+#[inline(always)]
+fn forward_untagged(context: &XdpContext, packet: &mut Packet) -> Option<u32> {
     let (bytes, frame) = Bytes::of(context);
     if !bytes.has(frame, ETHERNET) {
         return None;
     }
     // SAFETY: 14 bytes are there.
-    let (to, ethertype): ([u16; 3], u16) = unsafe { (read(frame), read(frame + 12)) };
-    let packet = Packet::at_hand()?;
+    let (to, mut ethertype): ([u16; 3], u16) = unsafe { (read(frame), read(frame + 12)) };
     packet.ingress = context.ingress_ifindex() as u32;
     packet.wakes = 0;
     packet.standing = Standing::Unseen as u8;
     // What a switch floods is not for us.
     if port(packet.ingress)?.hardware != to {
         return None;
+    }
+    if ethertype == ETHERTYPE_VLAN {
+        ethertype = take_tag_off(context.ctx, packet) as u16;
     }
     let known = match ethertype {
         ETHERTYPE_IPV4 => read_ipv4(context.ctx, packet),

@@ -25,6 +25,7 @@ mod route;
 mod shared;
 mod step;
 mod transport;
+mod vlan;
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 

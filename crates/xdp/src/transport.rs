@@ -1,8 +1,8 @@
 //! The frames that may be forwarded here: whole TCP and UDP packets without IP options or extension headers, without
-//! tags, with complete checksums. All else is the daemon's.
+//! tags (one is taken off before), with complete checksums. All else is the daemon's.
 
 use aya_ebpf::{macros::map, maps::PerCpuArray, programs::XdpContext};
-use ipvs_flow::pick::Slot;
+use ipvs_flow::pick::{Search, Slot};
 use ipvs_wire::{checksum, protocol};
 
 use crate::maps::Address;
@@ -39,6 +39,8 @@ pub struct Packet {
     pub wakes: u8,
     /// Whether the connection table has a connection of its client: a number of `forward::Standing`.
     pub standing: u8,
+    /// The VLAN tag that was taken off its frame, as it stands there; 0: none.
+    pub tag: u32,
     /// The entry for its connection, when that is to begin.
     pub granted: u32,
     /// What the connection is found by.
@@ -49,6 +51,8 @@ pub struct Packet {
     pub pick: u32,
     /// The choice.
     pub chosen: Slot,
+    /// The search for it, when it is made by load.
+    pub search: Search,
 }
 
 /// The packet at hand, by processor.

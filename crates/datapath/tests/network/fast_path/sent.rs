@@ -45,9 +45,22 @@ pub(super) enum Twist {
     Options,
     /// The frame ends early.
     Short,
+    /// A VLAN tag before it.
+    Tagged,
+    /// Two tags.
+    TaggedTwice,
 }
 
 impl Sent {
+    /// VLAN tags of its frame.
+    pub(super) fn tags(&self) -> usize {
+        match self.twist {
+            Twist::Tagged => 1,
+            Twist::TaggedTwice => 2,
+            _ => 0,
+        }
+    }
+
     pub(super) fn packet(&self) -> Vec<u8> {
         let transport = if self.protocol == TCP { 20 } else { 8 };
         let ip = if self.from.is_ipv4() { 20 } else { 40 };
@@ -143,6 +156,8 @@ pub(super) fn sent() -> impl Strategy<Value = (bool, Sent)> {
         1 => Just(Twist::Trailer),
         1 => Just(Twist::Options),
         1 => Just(Twist::Short),
+        3 => Just(Twist::Tagged),
+        1 => Just(Twist::TaggedTwice),
     ];
     let flags = prop_oneof![6 => Just(ACK), 2 => Just(ACK | 8), 1 => Just(SYN), 2 => Just(SYN | ACK), 1 => Just(FIN | ACK), 1 => any::<u8>()];
     let hop_limit = prop_oneof![8 => 2u8.., 1 => 0u8..3];
