@@ -213,6 +213,10 @@ fn full_nat(family: &[&str]) {
         &["--bulk", "300000", "--connections", "12"],
         &["--at-once", "1200", "--concurrency", "50"],
     ] {
+        // Answers that are larger than the MTU as IPv6 packets are refused, as by routers.
+        if load.contains(&"--datagram") && family.contains(&"--servers-ipv4") {
+            continue;
+        }
         let arguments = [&["--mode", "fullnat"], family, load].concat();
         let report = good(&arguments);
         assert_eq!(report["failed"], 0, "{arguments:?}: {report}");
