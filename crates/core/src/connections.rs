@@ -109,8 +109,13 @@ impl Connections {
     /// Ends one connection now.
     pub(crate) fn remove(&mut self, destinations: &mut Destinations, index: EntryIndex) {
         self.wheel.cancel(index);
-        let Self { table, half_open, control, template_data, sessions, pools, .. } = self;
-        release(table, control, template_data, half_open, sessions, pools, destinations, index);
+        self.split().1.release(destinations, index);
+    }
+
+    /// The timers, and all the rest.
+    fn split(&mut self) -> (&mut Wheel, Held<'_>) {
+        let Self { table, half_open, wheel, control, template_data, sessions, pools, .. } = self;
+        (wheel, Held { table, control, template_data, half_open, sessions, pools })
     }
 
     /// Takes out a connection that was entered but not counted yet.
@@ -176,20 +181,20 @@ impl Connections {
     /// Ends those whose time has come, at most [`EXPIRY_BUDGET`] of them.
     pub(crate) fn expire(&mut self, destinations: &mut Destinations, now: Instant) {
         self.visited = now;
-        let Self { table, half_open, wheel, control, template_data, sessions, pools, .. } = self;
+        let (wheel, mut held) = self.split();
         let now = tick(now);
         wheel.advance(now, EXPIRY_BUDGET, |index| {
-            let entry = table.entry(index)?;
+            let entry = held.table.entry(index)?;
             // A fast path's clock may be ahead of `now`.
             if !now.reached(entry.deadline()) {
                 return Some(entry.deadline());
             }
-            if controlled(table, control, sessions, &entry, index) > 0 {
+            if controlled(held.table, held.control, held.sessions, &entry, index) > 0 {
                 entry.set_timeout(ticks(POSTPONEMENT));
                 entry.touch(now);
                 return Some(entry.deadline());
             }
-            release(table, control, template_data, half_open, sessions, pools, destinations, index);
+            held.release(destinations, index);
             None
         });
     }
@@ -256,29 +261,34 @@ impl Connections {
     }
 }
 
-/// Takes a connection or template out, with what is counted of it.
-fn release(
-    table: &ConnectionTable,
-    control: &Control,
-    template_data: &mut TemplateData,
-    half_open: &mut HalfOpen,
-    sessions: &mut Sessions,
-    pools: &mut Pools,
-    destinations: &mut Destinations,
-    index: EntryIndex,
-) {
-    // A reply entry goes with its connection.
-    let Some(entry) = table.entry(index).filter(|entry| !is_reply(entry)) else { return };
-    let (reply, controller) = (reply_of(table, index), control.controller(table, index));
-    let destination = DestinationIndex(entry.destination());
-    // The last change of state by a fast path came before this.
-    let flags = entry.close();
-    let bound = match flags & flag::INACTIVE {
-        _ if entry.is_template() => Bound::Template,
-        0 => Bound::Active,
-        _ => Bound::Inactive,
-    };
-    if table.remove(index) {
+/// The table, and what is kept of its connections beside it.
+struct Held<'c> {
+    table: &'c ConnectionTable,
+    control: &'c Control,
+    template_data: &'c mut TemplateData,
+    half_open: &'c mut HalfOpen,
+    sessions: &'c mut Sessions,
+    pools: &'c mut Pools,
+}
+
+impl Held<'_> {
+    /// Takes a connection or template out, with what is counted of it.
+    fn release(&mut self, destinations: &mut Destinations, index: EntryIndex) {
+        let Self { table, control, template_data, half_open, sessions, pools } = self;
+        // A reply entry goes with its connection.
+        let Some(entry) = table.entry(index).filter(|entry| !is_reply(entry)) else { return };
+        let (reply, controller) = (reply_of(table, index), control.controller(table, index));
+        let destination = DestinationIndex(entry.destination());
+        // The last change of state by a fast path came before this.
+        let flags = entry.close();
+        let bound = match flags & flag::INACTIVE {
+            _ if entry.is_template() => Bound::Template,
+            0 => Bound::Active,
+            _ => Bound::Inactive,
+        };
+        if !table.remove(index) {
+            return;
+        }
         half_open.leave(index);
         if bound == Bound::Template {
             control.forget(table, index);

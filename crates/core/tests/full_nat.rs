@@ -16,7 +16,7 @@ use rig::{End, Family, Rig, round_robin, seen, tcp, udp, unreachable};
 const PORTS: usize = 64_512;
 
 fn pool(name: &str) -> PoolName {
-    PoolName::new(name).unwrap()
+    PoolName::new(name).expect("a name")
 }
 
 fn local(family: Family, number: u8) -> IpAddr {

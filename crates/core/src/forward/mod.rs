@@ -113,10 +113,11 @@ fn check_route(
     let Some(link) = arrival.host.path_mtu(next) else { return Err(Verdict::Drop(Reason::NoRoute)) };
     let growth = across::growth(headers, next);
     let mtu = (link as usize).saturating_sub_signed(growth);
-    if !packet.is_too_big(headers, mtu) && !(growth > 0 && headers.total_len > mtu) {
-        return Ok(());
+    if packet.is_too_big(headers, mtu) || growth > 0 && headers.total_len > mtu {
+        let kind = ErrorKind::FragmentationNeeded { mtu: mtu as u32 };
+        return Err(refuse(packet, reporter, kind, Reason::TooBig));
     }
-    Err(refuse(packet, reporter, ErrorKind::FragmentationNeeded { mtu: mtu as u32 }, Reason::TooBig))
+    Ok(())
 }
 
 fn refuse(packet: &mut Packet<'_>, reporter: Option<IpAddr>, kind: ErrorKind, reason: Reason) -> Verdict {
