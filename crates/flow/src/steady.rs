@@ -2,7 +2,7 @@
 
 use crate::{
     EntryRef, Status,
-    flag::{INACTIVE, METHOD, NO_OUTPUT},
+    flag::{INACTIVE, METHOD, NO_OUTPUT, TRANSLATED},
     tcp::{self, Direction, Event, State},
     udp,
 };
@@ -99,7 +99,7 @@ pub fn step(
     setting: impl Fn(usize) -> Option<u32>,
 ) -> Option<(u8, bool)> {
     // What changed the connection goes out first.
-    if seen.unsettled() != 0 || seen.flags() & !(METHOD | NO_OUTPUT | INACTIVE) != 0 {
+    if seen.unsettled() != 0 || seen.flags() & !(METHOD | NO_OUTPUT | INACTIVE | TRANSLATED) != 0 {
         return None;
     }
     let from = seen.state();

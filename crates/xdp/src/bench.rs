@@ -6,6 +6,7 @@
 
 mod birth;
 mod forward;
+mod full_nat;
 mod lookup;
 mod maps;
 mod packet;

@@ -13,7 +13,9 @@ use ipvs_flow::{
 };
 
 use crate::birth;
+use crate::full_nat;
 use crate::lookup::{self, Found};
+use crate::maps::Address;
 use crate::packet::{Bytes, read, write};
 use crate::rewrite::{End, decrement_hop_limit, set_end};
 use crate::route::hop;
@@ -94,6 +96,10 @@ fn forward_untagged(context: &XdpContext, packet: &mut Packet) -> Option<u32> {
         }
         Found::Unknown => return None,
     };
+    if full_nat::is_translated(index, version) {
+        let action = full_nat::forward(context.ctx, packet, index.0, version, back);
+        return (action != xdp_action::XDP_ABORTED).then_some(action);
+    }
     let action = match (back, packet.ipv6 != 0) {
         (false, false) => inbound_ipv4(context.ctx, packet, index.0, version),
         (false, true) => inbound_ipv6(context.ctx, packet, index.0, version),
@@ -229,10 +235,7 @@ fn outbound<const V6: bool>(
     index: EntryIndex,
     version: u32,
 ) -> Option<u32> {
-    if V6
-        && packet.destination[0] & u32::from_ne_bytes([0xff, 0xc0, 0, 0])
-            == u32::from_ne_bytes([LINK_LOCAL[0], LINK_LOCAL[1], 0, 0])
-    {
+    if V6 && is_link_local(&packet.destination) {
         return None;
     }
     let table = table();
@@ -261,9 +264,16 @@ fn outbound<const V6: bool>(
     Some(leave(&place, hop.interface, hop.hardware))
 }
 
+/// Whether an IPv6 address names no host without an interface.
+#[inline(always)]
+pub fn is_link_local(address: &Address) -> bool {
+    address[0] & u32::from_ne_bytes([0xff, 0xc0, 0, 0])
+        == u32::from_ne_bytes([LINK_LOCAL[0], LINK_LOCAL[1], 0, 0])
+}
+
 /// Addresses the frame and sends it.
 #[inline(always)]
-fn leave(place: &Place, interface: u32, hardware: [u32; 3]) -> u32 {
+pub fn leave(place: &Place, interface: u32, hardware: [u32; 3]) -> u32 {
     // SAFETY: the Ethernet header is there.
     unsafe { write(place.frame, hardware) };
     // By the interface that it came by, too, and not by XDP_TX: a virtual cable whose other end has GRO but no program

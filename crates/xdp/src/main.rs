@@ -14,6 +14,7 @@ mod birth;
 mod classify;
 mod filter;
 mod forward;
+mod full_nat;
 mod icmp;
 mod ipv4;
 mod ipv6;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipvs_flow::{steady, tcp::Direction};
+use ipvs_flow::{EntryIndex, steady, tcp::Direction};
 use ipvs_wire::{Headers, Ports, transport};
 
 use super::Step;
@@ -149,8 +149,10 @@ impl Director {
         let entry = self.connections.table.entry(index).ok_or(gone)?;
         let flags = entry.flags();
         let method = ForwardingMethod((flags & flag::METHOD) as u8);
-        if ![ForwardingMethod::MASQUERADE, ForwardingMethod::DIRECT].contains(&method) {
-            return Err(("method", "it takes masquerading and direct routing alone"));
+        let translates = flags & flag::TRANSLATED != 0 && !self.crosses_families(index);
+        if !translates && ![ForwardingMethod::MASQUERADE, ForwardingMethod::DIRECT].contains(&method) {
+            let text = "it takes masquerading, direct routing and full NAT within a family alone";
+            return Err(("method", text));
         }
         let direction = match found {
             Match::Outbound(_) => Direction::Output,
@@ -166,6 +168,11 @@ impl Director {
         let text =
             "the packet changes more than the connection's state, or its timeout, or follows one that did";
         step.map(|(_, changes)| changes).ok_or(("changes-state", text))
+    }
+
+    /// Whether a connection's server is of the other family than its client.
+    fn crosses_families(&self, index: EntryIndex) -> bool {
+        self.ends(index).is_some_and(|ends| ends.client.0.is_ipv6() != ends.server_address.is_ipv6())
     }
 
     /// The verdict: what is done with the packet, and where it leaves.

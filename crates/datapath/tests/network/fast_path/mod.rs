@@ -3,6 +3,7 @@
 
 mod births;
 mod filter;
+mod full_nat;
 mod pair;
 mod sent;
 mod vlan;
