@@ -1,15 +1,4 @@
-//! Nanoseconds per packet of forwarding in the XDP program: `cargo xtask build-xdp`, then, as root,
-//! `cargo bench -p ipvs-datapath --bench fast_path`. By BPF_PROG_TEST_RUN with a program that makes its frame anew in
-//! each round (`crates/xdp/src/bench.rs`); every packet must have been forwarded. Kinds and numbers of flows are measured
-//! in turn, round by round; shown are medians and, in parentheses, the least and the greatest.
-
-#![allow(clippy::unwrap_used, reason = "a measurement may fail that way")]
-
-#[path = "../tests/network/namespace.rs"]
-#[allow(dead_code, unreachable_pub)]
-mod namespace;
-
-use std::path::Path;
+//! A loaded program of the measurement (`crates/xdp/src/bench.rs`) with its connections, and a run of it.
 
 use aya::maps::{Array, HashMap};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
@@ -19,26 +8,21 @@ use ipvs_flow::pick::{self, Candidate, Rule, SLOTS_PER_CANDIDATE, SLOTS_PER_LINE
 use ipvs_flow::steady::{BIRTHS, SECURE_TCP};
 use ipvs_flow::way::{self, Way};
 use ipvs_flow::{Address, HeapTable, Key, Layout, Line, Load, NewConnection, RING_LINES, Ring, Tick};
-use namespace::{Namespace, join};
 
-const ROUNDS: usize = 9;
-const REPEAT: u32 = 300_000;
+use crate::namespace::Namespace;
+
 const HASH_KEY: [u64; 2] = [0x0123_4567, 0x89ab_cdef];
 const VIP: [u8; 4] = [10, 1, 0, 100];
 const SERVER: [u8; 4] = [10, 2, 0, 2];
-const REDIRECT: u32 = 4;
-const TX: u32 = 3;
+pub(crate) const REDIRECT: u32 = 4;
+pub(crate) const TX: u32 = 3;
 const DESTINATIONS: u32 = 64;
 const PICK_LINES: u32 = DESTINATIONS * SLOTS_PER_CANDIDATE / SLOTS_PER_LINE;
 const TIMEOUT: u32 = 1000;
-const ACK: u8 = 0x10;
-const SYN: u8 = 0x02;
+pub(crate) const ACK: u8 = 0x10;
+pub(crate) const SYN: u8 = 0x02;
 /// Connections that are begun in a round, and entries set aside for that.
-const BIRTHS_EACH: u32 = 8000;
-
-/// Kinds of packets.
-const KINDS: [(&str, bool, bool); 3] =
-    [("masquerading, in", false, false), ("masquerading, out", false, true), ("direct routing", true, false)];
+pub(crate) const BIRTHS_EACH: u32 = 8000;
 
 struct Interface {
     index: u32,
@@ -57,9 +41,8 @@ fn interface(namespace: &Namespace, name: &str) -> Interface {
 }
 
 /// A loaded program with `flows` connections.
-struct Setup {
-    ebpf: Ebpf,
-    flows: u32,
+pub(crate) struct Setup {
+    pub(crate) ebpf: Ebpf,
     front: Interface,
     back: Interface,
     /// Where the next run's flows begin.
@@ -67,12 +50,17 @@ struct Setup {
 }
 
 impl Setup {
-    fn new(object: &[u8], flows: u32, direct: bool, director: &Namespace) -> Self {
+    pub(crate) fn new(object: &[u8], flows: u32, direct: bool, director: &Namespace) -> Self {
         Self::with(object, (flows, flows), direct, director)
     }
 
     /// With a table of another capacity.
-    fn with(object: &[u8], (flows, capacity): (u32, u32), direct: bool, director: &Namespace) -> Self {
+    pub(crate) fn with(
+        object: &[u8],
+        (flows, capacity): (u32, u32),
+        direct: bool,
+        director: &Namespace,
+    ) -> Self {
         let (front, back) = (interface(director, "d0"), interface(director, "d1"));
         let table = HeapTable::allocate(capacity, HASH_KEY).unwrap();
         for flow in 0..flows {
@@ -142,17 +130,17 @@ impl Setup {
             let program: &mut Xdp = ebpf.program_mut(name).unwrap().try_into().unwrap();
             program.load().unwrap();
         }
-        Self { ebpf, flows, front, back, random: 0x9e37_79b9 }
+        Self { ebpf, front, back, random: 0x9e37_79b9 }
     }
 
-    fn forwarded(&mut self) -> u64 {
+    pub(crate) fn forwarded(&mut self) -> u64 {
         let traffic: Array<_, [u64; 8]> = self.ebpf.map_mut("traffic").unwrap().try_into().unwrap();
         traffic.iter().map(|line| line.unwrap()).map(|line| line[0] + line[2]).sum()
     }
 
     /// Makes the program choose one destination, or the least loaded of several, and sets entries aside on all processors from
     /// `first` on.
-    fn expect_births(&mut self, destinations: u32, first: u32) {
+    pub(crate) fn expect_births(&mut self, destinations: u32, first: u32) {
         let mut set = |name: &str, lines: &[Line]| {
             let mut map: Array<_, [u32; 16]> = self.ebpf.map_mut(name).unwrap().try_into().unwrap();
             for (number, line) in lines.iter().enumerate() {
@@ -201,17 +189,13 @@ impl Setup {
         services.insert(key, 0, 0).unwrap();
     }
 
-    fn begun(&mut self) -> u64 {
+    pub(crate) fn begun(&mut self) -> u64 {
         let traffic: Array<_, [u64; 8]> = self.ebpf.map_mut("traffic").unwrap().try_into().unwrap();
         traffic.iter().map(|line| line.unwrap()[4]).sum()
     }
 
-    /// Mean nanoseconds of a run of `program`.
-    fn run(&mut self, program: &str, out: bool, expected: u32) -> f64 {
-        self.run_with(program, out, Some(expected), (self.flows, ACK, REPEAT))
-    }
-
-    fn run_with(
+    /// Mean nanoseconds of a packet in a run of `program`.
+    pub(crate) fn run_with(
         &mut self,
         program: &str,
         out: bool,
@@ -256,91 +240,4 @@ fn constants(layout: Layout) -> [u8; 40] {
     words.extend([1, DESTINATIONS]);
     let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
     bytes.try_into().unwrap()
-}
-
-fn median(values: &mut [f64]) -> String {
-    values.sort_by(f64::total_cmp);
-    format!("{:.0} ({:.0}–{:.0})", values[values.len() / 2], values[0], values[values.len() - 1])
-}
-
-fn main() {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/xdp/bpfel-unknown-none/release/bench");
-    let object = std::fs::read(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask build-xdp` before", path.display()));
-    let [client, director, server] = ["c", "d", "s"].map(Namespace::new);
-    join((&client, "c0"), (&director, "d0"));
-    join((&director, "d1"), (&server, "s0"));
-    director.ip("addr add 10.1.0.1/24 dev d0");
-    director.ip("addr add 10.2.0.1/24 dev d1");
-    director.ip("route add 10.100.0.0/16 via 10.1.0.2");
-    director.ip("neigh replace 10.1.0.2 lladdr 02:00:00:00:00:01 nud permanent dev d0");
-    director.run(|| {
-        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
-        measure(&object, &director);
-    });
-}
-
-/// New connections in a table that is half full: rr, then wlc with more and more destinations, in turn.
-fn measure_births(object: &[u8], director: &Namespace) {
-    const CASES: [u32; 4] = [1, 3, 16, 64];
-    let mut setup = Setup::with(object, (1 << 18, 1 << 20), false, director);
-    let (mut net, mut next) = (CASES.map(|_| Vec::new()), 1 << 18);
-    let processors = aya::util::nr_cpus().unwrap() as u32;
-    for _ in 0..ROUNDS {
-        for (destinations, net) in CASES.iter().zip(&mut net) {
-            let flows = (1 << 24, SYN, BIRTHS_EACH);
-            let make = setup.run_with("make", false, Some(TX), flows);
-            setup.expect_births(*destinations, next);
-            next += BIRTHS_EACH * processors;
-            let before = setup.begun();
-            // One in 64 flows is one of those that are there, and one packet wakes the daemon: those are handed over.
-            let both = setup.run_with("make_and_forward", false, None, flows);
-            let begun = setup.begun() - before;
-            assert!(begun >= u64::from(BIRTHS_EACH) * 9 / 10, "{begun}");
-            net.push((both - make) * f64::from(BIRTHS_EACH) / begun as f64);
-        }
-    }
-    for (destinations, net) in CASES.iter().zip(&mut net) {
-        let by = if *destinations == 1 { "rr".into() } else { format!("wlc, {destinations} destinations") };
-        println!("new connections, {by}, masquerading: {} ns each", median(net));
-    }
-}
-
-fn measure(object: &[u8], director: &Namespace) {
-    measure_births(object, director);
-    let mut plain = Setup::new(object, 1, false, director);
-    let program: &mut Xdp = plain.ebpf.program_mut("make_and_forward").unwrap().try_into().unwrap();
-    let info = program.info().unwrap();
-    println!(
-        "forwarding: {:?} instructions verified, {} bytes of machine code",
-        info.verified_instruction_count().unwrap_or_default(),
-        info.size_jitted()
-    );
-    let (mut empty, mut redirect) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        empty.push(plain.run("empty", false, TX));
-        redirect.push(plain.run("redirect", false, REDIRECT));
-    }
-    println!("empty program {} ns, redirect alone {} ns", median(&mut empty), median(&mut redirect));
-    println!("{:<20} {:>10} {:>20} {:>20}", "", "flows", "forwarding, ns", "with frame, ns");
-    for flows in [1, 1 << 16, 1 << 20] {
-        let mut setups = [false, true].map(|direct| Setup::new(object, flows, direct, director));
-        let mut times = vec![(Vec::new(), Vec::new()); KINDS.len()];
-        for _ in 0..ROUNDS {
-            for ((_, direct, out), (net, whole)) in KINDS.iter().zip(&mut times) {
-                let setup = &mut setups[usize::from(*direct)];
-                let make = setup.run("make", *out, TX);
-                let before = setup.forwarded();
-                let both = setup.run("make_and_forward", *out, REDIRECT);
-                // Some look as if their checksum were left to hardware: one in 65536 flows.
-                assert!(setup.forwarded() - before >= u64::from(REPEAT) / 1000 * 999);
-                net.push(both - make);
-                whole.push(both);
-            }
-        }
-        for ((name, ..), (net, whole)) in KINDS.iter().zip(&mut times) {
-            println!("{name:<20} {flows:>10} {:>20} {:>20}", median(net), median(whole));
-        }
-    }
 }
