@@ -16,8 +16,9 @@ use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use ipvs_flow::pick::{self, Rule, Slot};
 use ipvs_flow::steady::{BIRTHS, SECURE_TCP};
-use ipvs_flow::way::{self, Way};
+use ipvs_flow::way::{self, Tunnel, Way};
 use ipvs_flow::{Address, HeapTable, Key, Layout, Line, NewConnection, RING_LINES, Ring, Tick};
+use ipvs_wire::tunnel::Encapsulation;
 use namespace::{Namespace, join};
 
 const ROUNDS: usize = 9;
@@ -35,8 +36,49 @@ const SYN: u8 = 0x02;
 const BIRTHS_EACH: u32 = 8000;
 
 /// Kinds of packets.
-const KINDS: [(&str, bool, bool); 3] =
-    [("masquerading, in", false, false), ("masquerading, out", false, true), ("direct routing", true, false)];
+const KINDS: [Kind; 9] = [
+    Kind { name: "masquerading, in", method: Method::Masquerading, out: false, tunnel: None },
+    Kind { name: "masquerading, out", method: Method::Masquerading, out: true, tunnel: None },
+    Kind { name: "direct routing", method: Method::Direct, out: false, tunnel: None },
+    tunnel("IP in IP", false, Encapsulation::Ipip),
+    tunnel("IP in IP over IPv6", true, Encapsulation::Ipip),
+    tunnel("GUE", false, Encapsulation::Gue { source_port: 0, port: 6080, checksum: false }),
+    tunnel("GUE, checksum", false, Encapsulation::Gue { source_port: 0, port: 6080, checksum: true }),
+    tunnel("GRE", false, Encapsulation::Gre { checksum: false }),
+    tunnel("GRE, checksum", false, Encapsulation::Gre { checksum: true }),
+];
+
+struct Kind {
+    name: &'static str,
+    method: Method,
+    out: bool,
+    /// Over IPv6, and what stands between.
+    tunnel: Option<(bool, Encapsulation)>,
+}
+
+const fn tunnel(name: &'static str, ipv6: bool, encapsulation: Encapsulation) -> Kind {
+    Kind { name, method: Method::Tunnel, out: false, tunnel: Some((ipv6, encapsulation)) }
+}
+
+#[derive(Clone, Copy)]
+enum Method {
+    Masquerading,
+    Direct,
+    Tunnel,
+}
+
+impl Method {
+    const ALL: [Self; 3] = [Self::Masquerading, Self::Direct, Self::Tunnel];
+
+    /// Flags of its connections.
+    const fn flags(self) -> u16 {
+        match self {
+            Self::Masquerading => 0,
+            Self::Direct => 0x83,
+            Self::Tunnel => 0x82,
+        }
+    }
+}
 
 struct Interface {
     index: u32,
@@ -62,15 +104,17 @@ struct Setup {
     back: Interface,
     /// Where the next run's flows begin.
     random: u32,
+    /// Frames grow.
+    tunnel: bool,
 }
 
 impl Setup {
-    fn new(object: &[u8], flows: u32, direct: bool, director: &Namespace) -> Self {
-        Self::with(object, (flows, flows), direct, director)
+    fn new(object: &[u8], flows: u32, method: Method, director: &Namespace) -> Self {
+        Self::with(object, (flows, flows), method, director)
     }
 
     /// With a table of another capacity.
-    fn with(object: &[u8], (flows, capacity): (u32, u32), direct: bool, director: &Namespace) -> Self {
+    fn with(object: &[u8], (flows, capacity): (u32, u32), method: Method, director: &Namespace) -> Self {
         let (front, back) = (interface(director, "d0"), interface(director, "d1"));
         let table = HeapTable::allocate(capacity, HASH_KEY).unwrap();
         for flow in 0..flows {
@@ -83,7 +127,7 @@ impl Setup {
                 virtual_address: Address::from(VIP),
                 virtual_port: 80,
             };
-            let flags = if direct { 0x83 } else { 0 };
+            let flags = method.flags();
             let new = NewConnection {
                 key,
                 destination: 3,
@@ -116,14 +160,6 @@ impl Setup {
                 connections.set(number as u32, words, 0).unwrap();
             }
         }
-        let line = Line::zeroed();
-        let hardware = [[2, 0, 0, 0], [0, 1, 2, 0], [0, 0, 0, 2]].map(u32::from_ne_bytes);
-        way::write(
-            &line,
-            &Way { address: Address::from(SERVER), interface: back.index, mtu: 1500, hardware },
-        );
-        let mut ways: Array<_, [u32; 16]> = ebpf.map_mut("ways").unwrap().try_into().unwrap();
-        ways.set(3, line.to_words(), 0).unwrap();
         let mut timeouts: Array<_, [u32; 16]> = ebpf.map_mut("timeouts").unwrap().try_into().unwrap();
         let mut all = [TIMEOUT; 16];
         all[SECURE_TCP] = 0;
@@ -140,7 +176,31 @@ impl Setup {
             let program: &mut Xdp = ebpf.program_mut(name).unwrap().try_into().unwrap();
             program.load().unwrap();
         }
-        Self { ebpf, flows, front, back, random: 0x9e37_79b9 }
+        let mut setup = Self { ebpf, flows, front, back, random: 0x9e37_79b9, tunnel: false };
+        setup.set_way(None);
+        setup
+    }
+
+    /// Sets the way to the destination.
+    fn set_way(&mut self, tunnel: Option<(bool, Encapsulation)>) {
+        self.tunnel = tunnel.is_some();
+        let line = Line::zeroed();
+        let hardware = [[2, 0, 0, 0], [0, 1, 2, 0], [0, 0, 0, 2]].map(u32::from_ne_bytes);
+        let ipv6 = tunnel.is_some_and(|(ipv6, _)| ipv6);
+        let address = |last: u8| match ipv6 {
+            true => Address::from([0xfd, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]),
+            false => Address::from([SERVER[0], SERVER[1], SERVER[2], last]),
+        };
+        let way = Way { address: address(SERVER[3]), interface: self.back.index, mtu: 1500, hardware };
+        let tunnel = tunnel.map(|(ipv6, encapsulation)| Tunnel {
+            source: address(1),
+            ipv6,
+            encapsulation,
+            room: 1500 - encapsulation.overhead(ipv6) as u32,
+        });
+        way::write(&line, &way, tunnel.as_ref());
+        let mut ways: Array<_, [u32; 16]> = self.ebpf.map_mut("ways").unwrap().try_into().unwrap();
+        ways.set(3, line.to_words(), 0).unwrap();
     }
 
     fn forwarded(&mut self) -> u64 {
@@ -210,8 +270,18 @@ impl Setup {
         let [x, y, z] = hardware;
         let index = ingress.index;
         self.random = self.random.wrapping_mul(0x9e37_79b1).wrapping_add(1) | 1;
-        let plan = [self.random, flows - 1, u32::from(out), u32::from_ne_bytes(other), port, x, y, z];
-        let mut plans: Array<_, [u32; 8]> = self.ebpf.map_mut("plan").unwrap().try_into().unwrap();
+        let plan = [
+            self.random,
+            flows - 1,
+            u32::from(out),
+            u32::from_ne_bytes(other),
+            port,
+            x,
+            y,
+            z,
+            u32::from(self.tunnel),
+        ];
+        let mut plans: Array<_, [u32; 9]> = self.ebpf.map_mut("plan").unwrap().try_into().unwrap();
         plans.set(0, plan, 0).unwrap();
         let mut frame = vec![0u8; 64];
         frame[12..16].copy_from_slice(&[8, 0, 0x45, 0]);
@@ -268,7 +338,7 @@ fn main() {
 
 /// New connections in a table that is half full.
 fn measure_births(object: &[u8], director: &Namespace) {
-    let mut setup = Setup::with(object, (1 << 19, 1 << 20), false, director);
+    let mut setup = Setup::with(object, (1 << 19, 1 << 20), Method::Masquerading, director);
     let (mut net, mut next) = (Vec::new(), 1 << 19);
     let processors = aya::util::nr_cpus().unwrap() as u32;
     for _ in 0..ROUNDS {
@@ -289,7 +359,7 @@ fn measure_births(object: &[u8], director: &Namespace) {
 
 fn measure(object: &[u8], director: &Namespace) {
     measure_births(object, director);
-    let mut plain = Setup::new(object, 1, false, director);
+    let mut plain = Setup::new(object, 1, Method::Masquerading, director);
     let program: &mut Xdp = plain.ebpf.program_mut("make_and_forward").unwrap().try_into().unwrap();
     let info = program.info().unwrap();
     println!(
@@ -305,21 +375,22 @@ fn measure(object: &[u8], director: &Namespace) {
     println!("empty program {} ns, redirect alone {} ns", median(&mut empty), median(&mut redirect));
     println!("{:<20} {:>10} {:>20} {:>20}", "", "flows", "forwarding, ns", "with frame, ns");
     for flows in [1, 1 << 16, 1 << 20] {
-        let mut setups = [false, true].map(|direct| Setup::new(object, flows, direct, director));
+        let mut setups = Method::ALL.map(|method| Setup::new(object, flows, method, director));
         let mut times = vec![(Vec::new(), Vec::new()); KINDS.len()];
         for _ in 0..ROUNDS {
-            for ((_, direct, out), (net, whole)) in KINDS.iter().zip(&mut times) {
-                let setup = &mut setups[usize::from(*direct)];
-                let make = setup.run("make", *out, TX);
+            for (kind, (net, whole)) in KINDS.iter().zip(&mut times) {
+                let setup = &mut setups[kind.method as usize];
+                setup.set_way(kind.tunnel);
+                let make = setup.run("make", kind.out, TX);
                 let before = setup.forwarded();
-                let both = setup.run("make_and_forward", *out, REDIRECT);
+                let both = setup.run("make_and_forward", kind.out, REDIRECT);
                 // Some look as if their checksum were left to hardware: one in 65536 flows.
                 assert!(setup.forwarded() - before >= u64::from(REPEAT) / 1000 * 999);
                 net.push(both - make);
                 whole.push(both);
             }
         }
-        for ((name, ..), (net, whole)) in KINDS.iter().zip(&mut times) {
+        for (Kind { name, .. }, (net, whole)) in KINDS.iter().zip(&mut times) {
             println!("{name:<20} {flows:>10} {:>20} {:>20}", median(net), median(whole));
         }
     }

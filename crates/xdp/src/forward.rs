@@ -13,6 +13,7 @@ use ipvs_flow::{
 };
 
 use crate::birth;
+use crate::encapsulate::{self, TUNNEL};
 use crate::lookup::{self, Found};
 use crate::packet::{Bytes, read, write};
 use crate::rewrite::{End, decrement_hop_limit, set_end};
@@ -21,8 +22,8 @@ use crate::shared::{Traffic, forwarding, now, port, table, traffic, way};
 use crate::step::Step;
 use crate::transport::{ETHERNET, Packet, Place};
 
-const ETHERTYPE_IPV4: u16 = 0x0800u16.to_be();
-const ETHERTYPE_IPV6: u16 = 0x86ddu16.to_be();
+pub const ETHERTYPE_IPV4: u16 = 0x0800u16.to_be();
+pub const ETHERTYPE_IPV6: u16 = 0x86ddu16.to_be();
 
 /// Forwarding methods.
 const MASQUERADE: u16 = 0;
@@ -171,6 +172,9 @@ fn inbound<const V6: bool>(
     let (destination, status, port) = (entry.destination(), entry.settled_status()?, entry.destination_port());
     let flags = status.flags();
     let method = flags & METHOD;
+    if method == TUNNEL {
+        return encapsulate::inbound::<V6>(context, packet, index, version);
+    }
     if method != MASQUERADE && method != DIRECT {
         return None;
     }
@@ -245,7 +249,7 @@ fn outbound<const V6: bool>(
 
 /// Addresses the frame and sends it.
 #[inline(always)]
-fn leave(place: &Place, interface: u32, hardware: [u32; 3]) -> u32 {
+pub fn leave(place: &Place, interface: u32, hardware: [u32; 3]) -> u32 {
     // SAFETY: the Ethernet header is there.
     unsafe { write(place.frame, hardware) };
     // By the interface that it came by, too, and not by XDP_TX: a virtual cable whose other end has GRO but no program

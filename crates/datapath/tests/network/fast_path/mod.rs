@@ -5,6 +5,7 @@ mod births;
 mod filter;
 mod pair;
 mod sent;
+mod tunnels;
 mod watched;
 
 use std::time::Duration;
