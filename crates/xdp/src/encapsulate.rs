@@ -147,8 +147,7 @@ fn forward<const V6: bool>(
     } else {
         Some(Load::of(line).identify(destination))
     };
-    let ends =
-        Ends { source: tunnel.source.words(), destination: way.address.words(), identification };
+    let ends = Ends { source: tunnel.source.words(), destination: way.address.words(), identification };
     let outer = frame + ETHERNET;
     // SAFETY: of the frame as many bytes are there as the outer headers have, and `LONGEST` is their greatest number.
     let put = |at: usize, word: u32| unsafe { write(outer + at, word) };
