@@ -15,10 +15,10 @@ use ipvs_flow::pick::{Rule, Slot};
 use ipvs_wire::Ports;
 use ipvs_wire::tcp::Flags;
 
-use crate::command::{Command, ForwardingMethod, ServiceFlags, ServiceId};
+use crate::command::{Command, ServiceFlags, ServiceId};
 use crate::destination::DestinationIndex;
 use crate::director::Director;
-use crate::fast_path::FastPathEvent;
+use crate::fast_path::{self, FastPathEvent};
 use crate::protocol::{TCP, UDP};
 use crate::schedule::FTP_DATA;
 use crate::scheduler::{View, replay};
@@ -166,8 +166,7 @@ impl Director {
 
     fn slot(&self, index: DestinationIndex) -> Slot {
         let Some(destination) = self.destinations.get(index) else { return Slot::NONE };
-        let method = destination.config.forwarding;
-        if method != ForwardingMethod::MASQUERADE && method != ForwardingMethod::DIRECT {
+        if !fast_path::takes(destination.config.forwarding) {
             return Slot::NONE;
         }
         Slot { destination: index.0, port: destination.id.port, flags: self.connection_flags(index) }

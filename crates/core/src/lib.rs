@@ -80,7 +80,7 @@ pub use director::{Config, Director};
 pub use error::Error;
 pub use error_limits::ErrorLimits;
 pub use explain::{Fact, Question, Step};
-pub use fast_path::{DestinationChange, FastPath, FastPathEvent};
+pub use fast_path::{DestinationChange, DestinationWay, FastPath, FastPathEvent};
 pub use helper::{HelperInfo, helpers};
 pub use host::{AddressKind, Host, NextHop, Reachability};
 pub use interest::{Interest, InterestChange};

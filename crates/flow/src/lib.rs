@@ -49,6 +49,7 @@ pub mod repeats;
 mod ring;
 pub mod sctp;
 mod siphash;
+mod source_port;
 mod status;
 pub mod steady;
 mod sync;
@@ -70,6 +71,7 @@ pub use layout::{CapacityError, Layout, MAX_CAPACITY};
 pub use line::{Line, Memory};
 pub use load::Load;
 pub use ring::{RING_LINES, Ring};
+pub use source_port::source_port;
 pub use status::{Moved, Status};
 #[cfg(feature = "alloc")]
 pub use table::HeapTable;

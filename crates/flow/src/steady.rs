@@ -7,8 +7,8 @@ use crate::{
     udp,
 };
 
-/// Timeouts by state, in ticks, as both paths share them: TCP's states by their numbers, then UDP, then [`SECURE_TCP`]
-/// and [`BIRTHS`].
+/// Timeouts by state, in ticks, as both paths share them: TCP's states by their numbers, then UDP, then [`SECURE_TCP`],
+/// [`BIRTHS`] and [`PMTU_DISC`].
 pub const TIMEOUTS: usize = 16;
 /// Place of UDP's timeout.
 pub const UDP_TIMEOUT: usize = 11;
@@ -17,6 +17,8 @@ pub const UDP_TIMEOUT: usize = 11;
 pub const SECURE_TCP: usize = 12;
 /// Not a timeout: 1 while the XDP program may begin connections.
 pub const BIRTHS: usize = 13;
+/// Not a timeout: 1 while outer headers forbid fragmentation if the inner ones do (`pmtu_disc`).
+pub const PMTU_DISC: usize = 14;
 
 /// The flag of TCP.
 const SYN: u8 = 0x02;

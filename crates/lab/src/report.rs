@@ -51,6 +51,8 @@ pub struct Report {
     pub killed: Option<Killed>,
     /// What client and servers sent by their own count, once all requests were answered; not with a daemon that is killed.
     pub sent: Option<Ends>,
+    /// Packets that the XDP program forwarded, if `--fast-path` was given.
+    pub forwarded_by_program: Option<u64>,
     /// The director's `ipvsadm -Ln --stats`; empty without a director.
     pub statistics: String,
 }
@@ -326,6 +328,9 @@ impl Report {
         }
         if !self.statistics.is_empty() {
             write!(text, "\n# ipvsadm -Ln --stats\n{}", self.statistics)?;
+        }
+        if let Some(packets) = self.forwarded_by_program {
+            writeln!(text, "\n{packets} packets forwarded by the XDP program itself")?;
         }
         let lost = self.flood.as_ref().map_or(0, |flood| flood.lost);
         let exact = self.servers.iter().all(|server| server.expected == Some(server.served));

@@ -59,6 +59,9 @@ pub fn run(options: &Options, progress: &mut dyn Write, show: &mut dyn FnMut(&Re
                 flood.daemon_memory = daemon.peak_memory();
             }
             report.sent = Some(sent::by_both(&topology, &interrupt)?);
+            if options.fast_path.as_deref().is_some_and(|when| when != "off") {
+                report.forwarded_by_program = Some(daemon.forwarded_by_program(&interrupt)?);
+            }
             report.statistics =
                 control.statistics(report.servers.iter().map(|server| server.served).sum())?;
         }
@@ -160,6 +163,7 @@ impl Lab<'_> {
             flood: None,
             killed: None,
             sent: None,
+            forwarded_by_program: None,
             statistics: String::new(),
         }
     }

@@ -19,9 +19,10 @@ use ipvs_flow::{
 };
 use ipvs_wire::protocol;
 
+use crate::encapsulate::TUNNEL;
 use crate::lookup::{Found, LINES, key, unpack};
 use crate::maps::{Endpoint, is_server};
-use crate::shared::{MMAPABLE, events, grants, load, now, table, timeout, traffic, way};
+use crate::shared::{MMAPABLE, events, grants, load, now, table, timeout, traffic, tunnel, way};
 use crate::transport::Packet;
 
 const SYN: u8 = 0x02;
@@ -165,7 +166,11 @@ fn choose_for(packet: &mut Packet) -> Option<()> {
             pick.slot(&Slots, place)?
         };
         // Not to be had from here: the daemon's, and so is the choice.
-        if packet.length > way(slot.destination)?.mtu {
+        let room = match slot.flags & METHOD {
+            TUNNEL => tunnel(slot.destination)?.1.room,
+            _ => way(slot.destination)?.mtu,
+        };
+        if packet.length > room {
             return None;
         }
         traffic(slot.destination)?;

@@ -13,6 +13,7 @@ use ipvs_flow::{
 };
 
 use crate::birth;
+use crate::encapsulate::{self, TUNNEL};
 use crate::full_nat;
 use crate::lookup::{self, Found};
 use crate::maps::Address;
@@ -24,8 +25,8 @@ use crate::step::Step;
 use crate::transport::{ETHERNET, Packet, Place};
 use crate::vlan::{ETHERTYPE_VLAN, put_tag_back, take_tag_off};
 
-const ETHERTYPE_IPV4: u16 = 0x0800u16.to_be();
-const ETHERTYPE_IPV6: u16 = 0x86ddu16.to_be();
+pub const ETHERTYPE_IPV4: u16 = 0x0800u16.to_be();
+pub const ETHERTYPE_IPV6: u16 = 0x86ddu16.to_be();
 
 /// Forwarding methods.
 const MASQUERADE: u16 = 0;
@@ -192,9 +193,13 @@ fn inbound<const V6: bool>(
 ) -> Option<u32> {
     let table = table();
     let entry = &table.visit(index, version)?;
-    let (destination, status, port) = (entry.destination(), entry.settled_status()?, entry.destination_port());
+    let (destination, status, port) =
+        (entry.destination(), entry.settled_status()?, entry.destination_port());
     let flags = status.flags();
     let method = flags & METHOD;
+    if method == TUNNEL {
+        return encapsulate::inbound::<V6>(context, packet, index, version);
+    }
     if method != MASQUERADE && method != DIRECT {
         return None;
     }

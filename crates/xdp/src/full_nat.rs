@@ -49,23 +49,13 @@ extern "C" fn translate_in_ipv6(context: *mut xdp_md, packet: &Packet, index: u3
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn translate_out_ipv4(
-    context: *mut xdp_md,
-    packet: &mut Packet,
-    index: u32,
-    version: u32,
-) -> u32 {
+extern "C" fn translate_out_ipv4(context: *mut xdp_md, packet: &mut Packet, index: u32, version: u32) -> u32 {
     outbound::<false>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn translate_out_ipv6(
-    context: *mut xdp_md,
-    packet: &mut Packet,
-    index: u32,
-    version: u32,
-) -> u32 {
+extern "C" fn translate_out_ipv6(context: *mut xdp_md, packet: &mut Packet, index: u32, version: u32) -> u32 {
     outbound::<true>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
@@ -79,7 +69,8 @@ fn inbound<const V6: bool>(
 ) -> Option<u32> {
     let table = table();
     let entry = &table.visit(index, version)?;
-    let (destination, status, port) = (entry.destination(), entry.settled_status()?, entry.destination_port());
+    let (destination, status, port) =
+        (entry.destination(), entry.settled_status()?, entry.destination_port());
     // A packet from the local address itself finds a reply entry.
     if status.flags() & REPLY != 0 {
         return None;

@@ -12,6 +12,7 @@
 
 mod birth;
 mod classify;
+mod encapsulate;
 mod filter;
 mod forward;
 mod full_nat;

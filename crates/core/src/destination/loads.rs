@@ -80,6 +80,11 @@ impl Destinations {
         if active { load.activate() } else { load.deactivate() }
     }
 
+    /// The identification of the next outer packet to a destination that may be fragmented.
+    pub(crate) fn identify(&mut self, index: DestinationIndex) -> u16 {
+        self.load_mut(index).map_or(0, |destination| destination.load.get().identify(index.0))
+    }
+
     /// Counts connections in `lines` from now on, by destination index, as far as those go. For a new director.
     pub(crate) fn share_loads(&mut self, lines: SharedLines) {
         for (index, destination) in &mut self.slab {

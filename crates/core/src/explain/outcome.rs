@@ -10,6 +10,7 @@ use super::describe::{end, protocol_name};
 use crate::command::ForwardingMethod;
 use crate::connections::{flag, tick};
 use crate::director::Director;
+use crate::fast_path::takes;
 use crate::host::{AddressKind, Host, Reachability};
 use crate::protocol::{ICMP, ICMPV6, SCTP, Signal, TCP, UDP};
 use crate::receive::Match;
@@ -132,9 +133,7 @@ impl Director {
         let Some(Match::Inbound(index)) = self.match_of(ends) else { return None };
         let method = ForwardingMethod((self.connections.table.entry(index)?.flags() & flag::METHOD) as u8);
         let text = "yes, it begins the connection by the same choice, if the way to the next hop is known and the link can send its frames";
-        [ForwardingMethod::MASQUERADE, ForwardingMethod::DIRECT]
-            .contains(&method)
-            .then(|| Step::new("fast-path", text).with("takes", true).with("changes", true))
+        takes(method).then(|| Step::new("fast-path", text).with("takes", true).with("changes", true))
     }
 
     /// Whether the XDP program changes the state of the connection, or why it would leave a packet of a known connection to
@@ -150,8 +149,8 @@ impl Director {
         let flags = entry.flags();
         let method = ForwardingMethod((flags & flag::METHOD) as u8);
         let translates = flags & flag::TRANSLATED != 0 && !self.crosses_families(index);
-        if !translates && ![ForwardingMethod::MASQUERADE, ForwardingMethod::DIRECT].contains(&method) {
-            let text = "it takes masquerading, direct routing and full NAT within a family alone";
+        if !translates && !takes(method) {
+            let text = "it takes masquerading, direct routing, tunneling and full NAT within a family alone";
             return Err(("method", text));
         }
         let direction = match found {

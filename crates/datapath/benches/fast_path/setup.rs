@@ -6,8 +6,9 @@ use aya::{Ebpf, EbpfLoader};
 use ipvs_flow::least::Measure;
 use ipvs_flow::pick::{self, Candidate, Rule, SLOTS_PER_CANDIDATE, SLOTS_PER_LINE, Slot};
 use ipvs_flow::steady::{BIRTHS, SECURE_TCP};
-use ipvs_flow::way::{self, Way};
+use ipvs_flow::way::{self, Tunnel, Way};
 use ipvs_flow::{Address, HeapTable, Key, Layout, Line, Load, NewConnection, RING_LINES, Ring, Tick};
+use ipvs_wire::tunnel::Encapsulation;
 
 use crate::namespace::Namespace;
 
@@ -40,6 +41,25 @@ fn interface(namespace: &Namespace, name: &str) -> Interface {
     }
 }
 
+/// How packets reach the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Method {
+    Masquerading,
+    Direct,
+    Tunnel,
+}
+
+impl Method {
+    /// Flags of its connections.
+    const fn flags(self) -> u16 {
+        match self {
+            Self::Masquerading => 0,
+            Self::Direct => 0x83,
+            Self::Tunnel => 0x82,
+        }
+    }
+}
+
 /// A loaded program with `flows` connections.
 pub(crate) struct Setup {
     pub(crate) ebpf: Ebpf,
@@ -47,18 +67,20 @@ pub(crate) struct Setup {
     back: Interface,
     /// Where the next run's flows begin.
     random: u32,
+    /// Whether packets grow.
+    tunnel: bool,
 }
 
 impl Setup {
-    pub(crate) fn new(object: &[u8], flows: u32, direct: bool, director: &Namespace) -> Self {
-        Self::with(object, (flows, flows), direct, director)
+    pub(crate) fn new(object: &[u8], flows: u32, method: Method, director: &Namespace) -> Self {
+        Self::with(object, (flows, flows), method, director)
     }
 
     /// With a table of another capacity.
     pub(crate) fn with(
         object: &[u8],
         (flows, capacity): (u32, u32),
-        direct: bool,
+        method: Method,
         director: &Namespace,
     ) -> Self {
         let (front, back) = (interface(director, "d0"), interface(director, "d1"));
@@ -73,7 +95,7 @@ impl Setup {
                 virtual_address: Address::from(VIP),
                 virtual_port: 80,
             };
-            let flags = if direct { 0x83 } else { 0 };
+            let flags = method.flags();
             let new = NewConnection {
                 key,
                 destination: 3,
@@ -106,14 +128,6 @@ impl Setup {
                 connections.set(number as u32, words, 0).unwrap();
             }
         }
-        let line = Line::zeroed();
-        let hardware = [[2, 0, 0, 0], [0, 1, 2, 0], [0, 0, 0, 2]].map(u32::from_ne_bytes);
-        way::write(
-            &line,
-            &Way { address: Address::from(SERVER), interface: back.index, mtu: 1500, hardware },
-        );
-        let mut ways: Array<_, [u32; 16]> = ebpf.map_mut("ways").unwrap().try_into().unwrap();
-        (0..DESTINATIONS).for_each(|destination| ways.set(destination, line.to_words(), 0).unwrap());
         let mut timeouts: Array<_, [u32; 16]> = ebpf.map_mut("timeouts").unwrap().try_into().unwrap();
         let mut all = [TIMEOUT; 16];
         all[SECURE_TCP] = 0;
@@ -130,7 +144,31 @@ impl Setup {
             let program: &mut Xdp = ebpf.program_mut(name).unwrap().try_into().unwrap();
             program.load().unwrap();
         }
-        Self { ebpf, front, back, random: 0x9e37_79b9 }
+        let mut setup = Self { ebpf, front, back, random: 0x9e37_79b9, tunnel: false };
+        setup.set_way(None);
+        setup
+    }
+
+    /// Sets the way to all destinations: over IPv6 or not, and what stands between.
+    pub(crate) fn set_way(&mut self, tunnel: Option<(bool, Encapsulation)>) {
+        self.tunnel = tunnel.is_some();
+        let line = Line::zeroed();
+        let hardware = [[2, 0, 0, 0], [0, 1, 2, 0], [0, 0, 0, 2]].map(u32::from_ne_bytes);
+        let ipv6 = tunnel.is_some_and(|(ipv6, _)| ipv6);
+        let address = |last: u8| match ipv6 {
+            true => Address::from([0xfd, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]),
+            false => Address::from([SERVER[0], SERVER[1], SERVER[2], last]),
+        };
+        let way = Way { address: address(SERVER[3]), interface: self.back.index, mtu: 1500, hardware };
+        let tunnel = tunnel.map(|(ipv6, encapsulation)| Tunnel {
+            source: address(1),
+            ipv6,
+            encapsulation,
+            room: 1500 - encapsulation.overhead(ipv6) as u32,
+        });
+        way::write(&line, &way, tunnel.as_ref());
+        let mut ways: Array<_, [u32; 16]> = self.ebpf.map_mut("ways").unwrap().try_into().unwrap();
+        (0..DESTINATIONS).for_each(|destination| ways.set(destination, line.to_words(), 0).unwrap());
     }
 
     pub(crate) fn forwarded(&mut self) -> u64 {
@@ -209,8 +247,9 @@ impl Setup {
         let [x, y, z] = hardware;
         let index = ingress.index;
         self.random = self.random.wrapping_mul(0x9e37_79b1).wrapping_add(1) | 1;
-        let plan = [self.random, flows - 1, u32::from(out), u32::from_ne_bytes(other), port, x, y, z];
-        let mut plans: Array<_, [u32; 8]> = self.ebpf.map_mut("plan").unwrap().try_into().unwrap();
+        let (out, other) = (u32::from(out), u32::from_ne_bytes(other));
+        let plan = [self.random, flows - 1, out, other, port, x, y, z, u32::from(self.tunnel)];
+        let mut plans: Array<_, [u32; 9]> = self.ebpf.map_mut("plan").unwrap().try_into().unwrap();
         plans.set(0, plan, 0).unwrap();
         let mut frame = vec![0u8; 64];
         frame[12..16].copy_from_slice(&[8, 0, 0x45, 0]);

@@ -7,7 +7,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use aya::programs::Xdp;
 
 use crate::namespace::Namespace;
-use crate::setup::{ACK, BIRTHS_EACH, REDIRECT, SYN, Setup, TX};
+use crate::setup::{ACK, BIRTHS_EACH, Method, REDIRECT, SYN, Setup, TX};
+use ipvs_wire::tunnel::Encapsulation;
 
 /// Packets of a run: one to three milliseconds, in which a busy machine seldom interrupts.
 const REPEAT: u32 = 8000;
@@ -25,17 +26,29 @@ pub(crate) enum Kind {
     In,
     Out,
     Direct,
+    Ipip,
+    IpipOverIpv6,
+    Gue,
+    GueChecksum,
+    Gre,
+    GreChecksum,
     /// Under rr with one destination, or under wlc with so many.
     Birth(u32),
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 9] = [
+    pub(crate) const ALL: [Kind; 15] = [
         Kind::Empty,
         Kind::Redirect,
         Kind::In,
         Kind::Out,
         Kind::Direct,
+        Kind::Ipip,
+        Kind::IpipOverIpv6,
+        Kind::Gue,
+        Kind::GueChecksum,
+        Kind::Gre,
+        Kind::GreChecksum,
         Kind::Birth(1),
         Kind::Birth(3),
         Kind::Birth(16),
@@ -49,11 +62,39 @@ impl Kind {
             Kind::In => "masquerading, in",
             Kind::Out => "masquerading, out",
             Kind::Direct => "direct routing",
+            Kind::Ipip => "IP in IP",
+            Kind::IpipOverIpv6 => "IP in IP over IPv6",
+            Kind::Gue => "GUE",
+            Kind::GueChecksum => "GUE, checksum",
+            Kind::Gre => "GRE",
+            Kind::GreChecksum => "GRE, checksum",
             Kind::Birth(1) => "new, rr",
             Kind::Birth(3) => "new, wlc of 3",
             Kind::Birth(16) => "new, wlc of 16",
             Kind::Birth(_) => "new, wlc of 64",
         }
+    }
+
+    fn method(self) -> Method {
+        match self {
+            Kind::Direct => Method::Direct,
+            _ if self.tunnel().is_some() => Method::Tunnel,
+            _ => Method::Masquerading,
+        }
+    }
+
+    /// Over IPv6 or not, and what stands between.
+    fn tunnel(self) -> Option<(bool, Encapsulation)> {
+        let gue = |checksum| Encapsulation::Gue { source_port: 0, port: 6080, checksum };
+        Some(match self {
+            Kind::Ipip => (false, Encapsulation::Ipip),
+            Kind::IpipOverIpv6 => (true, Encapsulation::Ipip),
+            Kind::Gue => (false, gue(false)),
+            Kind::GueChecksum => (false, gue(true)),
+            Kind::Gre => (false, Encapsulation::Gre { checksum: false }),
+            Kind::GreChecksum => (false, Encapsulation::Gre { checksum: true }),
+            _ => return None,
+        })
     }
 }
 
@@ -67,7 +108,7 @@ pub(crate) trait Turns {
 pub(crate) struct Own<'d> {
     object: Vec<u8>,
     director: &'d Namespace,
-    setups: Vec<(u32, bool, Setup)>,
+    setups: Vec<(u32, Method, Setup)>,
     /// The table in which connections begin, and the next entry for one.
     births: Option<(Setup, u32)>,
 }
@@ -79,20 +120,25 @@ impl<'d> Own<'d> {
 
     /// What the verifier counted of the forwarding, and the machine code's size.
     pub(crate) fn size(&mut self) -> String {
-        let program: &mut Xdp =
-            self.setup(1, false).ebpf.program_mut("make_and_forward").unwrap().try_into().unwrap();
+        let program: &mut Xdp = self
+            .setup(1, Method::Masquerading)
+            .ebpf
+            .program_mut("make_and_forward")
+            .unwrap()
+            .try_into()
+            .unwrap();
         let info = program.info().unwrap();
         let verified = info.verified_instruction_count().unwrap_or_default();
         format!("{verified} instructions verified, {} bytes of machine code", info.size_jitted())
     }
 
-    fn setup(&mut self, flows: u32, direct: bool) -> &mut Setup {
-        let place = self.setups.iter().position(|(f, d, _)| (*f, *d) == (flows, direct));
+    fn setup(&mut self, flows: u32, method: Method) -> &mut Setup {
+        let place = self.setups.iter().position(|(f, m, _)| (*f, *m) == (flows, method));
         let place = place.unwrap_or_else(|| {
             // Memory is taken for one number of flows at a time.
             self.setups.retain(|(f, ..)| *f == flows);
             self.births = None;
-            self.setups.push((flows, direct, Setup::new(&self.object, flows, direct, self.director)));
+            self.setups.push((flows, method, Setup::new(&self.object, flows, method, self.director)));
             self.setups.len() - 1
         });
         &mut self.setups[place].2
@@ -101,7 +147,7 @@ impl<'d> Own<'d> {
     fn births(&mut self, destinations: u32) -> Vec<f64> {
         let (setup, next) = self.births.get_or_insert_with(|| {
             self.setups.clear();
-            (Setup::with(&self.object, (HALF, 2 * HALF), false, self.director), HALF)
+            (Setup::with(&self.object, (HALF, 2 * HALF), Method::Masquerading, self.director), HALF)
         });
         let flows = (1 << 24, SYN, BIRTHS_EACH);
         let make = setup.run_with("make", false, Some(TX), flows);
@@ -126,7 +172,8 @@ impl Turns for Own<'_> {
         if let Kind::Birth(destinations) = kind {
             return self.births(destinations);
         }
-        let setup = self.setup(flows, kind == Kind::Direct);
+        let setup = self.setup(flows, kind.method());
+        setup.set_way(kind.tunnel());
         for run in 0..WARM + RUNS {
             let all = (flows, ACK, REPEAT);
             let time = match kind {

@@ -69,8 +69,11 @@ fn choices_are_the_directors() {
                 let protocol = if number % 3 == 2 { UDP } else { TCP };
                 let at = end(vip, 1000 + number as u16);
                 let service = pair.serve_by(protocol, at, scheduler, flags);
-                let method =
-                    if number % 2 == 0 { ForwardingMethod::MASQUERADE } else { ForwardingMethod::DIRECT };
+                let method = match number % 4 {
+                    0 => ForwardingMethod::MASQUERADE,
+                    2 => ForwardingMethod::TUNNEL,
+                    _ => ForwardingMethod::DIRECT,
+                };
                 for server in servers {
                     pair.add(service, end(server, 8080), method);
                 }
@@ -213,7 +216,7 @@ fn some_services_are_the_directors() {
         let limited = DestinationConfig { upper_threshold: 100, ..config };
         for (change, back) in [
             (edit(service, SERVER, limited), edit(service, SERVER, config)),
-            (edit(service, SERVER, destination(ForwardingMethod::TUNNEL, 1)), edit(service, SERVER, config)),
+            (edit(service, SERVER, destination(ForwardingMethod::LOCAL, 1)), edit(service, SERVER, config)),
             (
                 Command::SetSysctl(ipvs_core::Sysctl::DropPacket, vec![3]),
                 Command::SetSysctl(ipvs_core::Sysctl::DropPacket, vec![0]),

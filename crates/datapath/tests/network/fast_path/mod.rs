@@ -6,6 +6,7 @@ mod filter;
 mod full_nat;
 mod pair;
 mod sent;
+mod tunnels;
 mod vlan;
 mod watched;
 

@@ -12,6 +12,7 @@ use ipvs_wire::{Headers, checksum};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::sent::{CLIENT, CLIENT6, Sent};
+use super::tunnels;
 use super::watched::{CAPACITY, Watched, watched};
 use crate::topology::{SERVER, SERVER6, Topology};
 
@@ -220,8 +221,19 @@ impl Pair {
         // A hand-over is a redirect as well: to the socket, unchanged.
         let fast = trial.action == REDIRECT && trial.frame != frame;
         if fast {
-            assert_eq!(trial.frame.get(14..14 + bytes.len()), Some(&bytes[..]), "{sent:?}");
-            assert_eq!(trial.frame.len(), frame.len() - 4 * sent.tags());
+            let packet_after = trial.frame.get(14..14 + bytes.len()).expect("a whole packet");
+            assert_eq!(
+                tunnels::comparable(packet_after, sent),
+                tunnels::comparable(&bytes, sent),
+                "{sent:?}"
+            );
+            let tunneled = bytes.len() > packet.len();
+            assert_eq!(
+                trial.frame.len(),
+                if tunneled { 14 + bytes.len() } else { frame.len() - 4 * sent.tags() }
+            );
+            let ethertype: [u8; 2] = if bytes[0] >> 4 == 4 { [8, 0] } else { [0x86, 0xdd] };
+            assert_eq!(trial.frame[12..14], ethertype, "{sent:?}");
             let Verdict::Forward { next } = verdict else { panic!("{verdict:?}") };
             let by = if is_client(next) { self.front.1 } else { self.back.1 };
             assert_eq!(trial.frame[6..12], by, "{sent:?}");
