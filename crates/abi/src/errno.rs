@@ -32,6 +32,7 @@ errnos! {
     ENOENT = 2, "No such file or directory";
     ESRCH = 3, "No such process";
     EIO = 5, "Input/output error";
+    ENXIO = 6, "No such device or address";
     ENOMEM = 12, "Cannot allocate memory";
     EFAULT = 14, "Bad address";
     EBUSY = 16, "Device or resource busy";
@@ -43,6 +44,7 @@ errnos! {
     ENOPROTOOPT = 92, "Protocol not available";
     EOPNOTSUPP = 95, "Operation not supported";
     EAFNOSUPPORT = 97, "Address family not supported by protocol";
+    EADDRINUSE = 98, "Address already in use";
     ENETUNREACH = 101, "Network is unreachable";
 }
 
@@ -73,14 +75,22 @@ impl From<Error> for Errno {
             Error::ServiceExists
             | Error::DestinationExists
             | Error::SyncDaemonRuns
-            | Error::MarkRuleExists => Self::EEXIST,
+            | Error::MarkRuleExists
+            | Error::PoolAddressExists => Self::EEXIST,
+            // Another number than that of a destination that is not there.
+            Error::NoSuchPool => Self::ENXIO,
+            Error::PoolFamily => Self::EAFNOSUPPORT,
+            Error::FullNatService => Self::EOPNOTSUPP,
+            Error::PoolInUse => Self::EBUSY,
+            Error::PoolAddressVirtual => Self::EADDRINUSE,
             Error::NoSuchInterface => Self::ENODEV,
             Error::NetworkUnreachable => Self::ENETUNREACH,
             Error::NoSuchScheduler
             | Error::NoSuchPersistenceEngine
             | Error::NoSuchHelper
             | Error::NoSuchDestination
-            | Error::NoSuchMarkRule => Self::ENOENT,
+            | Error::NoSuchMarkRule
+            | Error::NoSuchPoolAddress => Self::ENOENT,
             Error::NegativeWeight | Error::ThresholdsReversed => Self::ERANGE,
             Error::OutOfMemory => Self::ENOMEM,
             // Everything else that the kernel refuses, it refuses as an invalid argument.

@@ -6,6 +6,7 @@ pub mod errno;
 pub mod genetlink;
 pub mod ipvsadm;
 pub mod mark;
+pub mod pool;
 pub mod proc;
 pub mod sockopt;
 pub mod sysctl;

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use ipvs_abi::genetlink::{Action, Exchange, Listing, Messages, Progress, Session, decode_request};
 use ipvs_core::{
     Command, ConnectionFlags, ConnectionInfo, Counters, DestinationConfig, DestinationId, DestinationInfo,
-    EngineData, Error, Fact, ForwardingMethod, Info, MOST_PORT_RANGES, MarkRule, MarkTarget, PortRange,
-    Question, Rates, Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Stats, Step, Timeouts,
-    Tunnel,
+    EngineData, Error, Fact, ForwardingMethod, Info, MOST_POOL_ADDRESSES, MOST_PORT_RANGES, MarkRule,
+    MarkTarget, PoolInfo, PoolName, PortRange, Question, Rates, Reply, ServiceConfig, ServiceFlags,
+    ServiceId, ServiceInfo, Stats, Step, Timeouts, Tunnel,
 };
 use proptest::prelude::*;
 
@@ -52,16 +52,63 @@ fn destination_id() -> impl Strategy<Value = DestinationId> {
 }
 
 fn destination_config() -> impl Strategy<Value = DestinationConfig> {
-    (0..8u8, any::<i32>(), any::<[u32; 2]>(), any::<u8>(), any::<[u16; 2]>()).prop_map(
-        |(method, weight, [upper_threshold, lower_threshold], kind, [port, flags])| DestinationConfig {
-            forwarding: ForwardingMethod(method),
-            flags: ConnectionFlags::default(),
-            weight,
-            upper_threshold,
-            lower_threshold,
-            tunnel: Tunnel { kind, port, flags },
+    let pool = proptest::option::of(pool_name());
+    (0..8u8, pool, any::<i32>(), any::<[u32; 2]>(), any::<u8>(), any::<[u16; 2]>()).prop_map(
+        |(method, local_pool, weight, [upper_threshold, lower_threshold], kind, [port, flags])| {
+            DestinationConfig {
+                forwarding: if local_pool.is_some() {
+                    ForwardingMethod::FULL_NAT
+                } else {
+                    ForwardingMethod(method)
+                },
+                flags: ConnectionFlags::default(),
+                weight,
+                upper_threshold,
+                lower_threshold,
+                tunnel: Tunnel { kind, port, flags },
+                local_pool,
+            }
         },
     )
+}
+
+/// What a client says that knows the kernel's methods alone.
+fn kernel_config() -> impl Strategy<Value = DestinationConfig> {
+    destination_config().prop_map(|config| DestinationConfig {
+        forwarding: config.kernel_method(),
+        local_pool: None,
+        ..config
+    })
+}
+
+fn pool_name() -> impl Strategy<Value = PoolName> {
+    "[a-zA-Z0-9_.][a-zA-Z0-9_.-]{0,14}".prop_map(|name| PoolName::new(&name).unwrap())
+}
+
+fn pool_addresses() -> impl Strategy<Value = Vec<IpAddr>> {
+    proptest::collection::vec(any::<bool>().prop_flat_map(address), 0..9)
+}
+
+fn pool_info(name: PoolName) -> impl Strategy<Value = PoolInfo> {
+    (
+        proptest::collection::vec(any::<bool>().prop_flat_map(address), 0..=MOST_POOL_ADDRESSES),
+        any::<[u64; 2]>(),
+        any::<u32>(),
+    )
+        .prop_map(move |(addresses, [connections, exhausted], references)| PoolInfo {
+            name,
+            addresses,
+            connections,
+            exhausted,
+            references,
+        })
+}
+
+/// Pools have names of their own.
+fn pools() -> impl Strategy<Value = Vec<PoolInfo>> {
+    let infos =
+        |names: std::collections::BTreeSet<PoolName>| names.into_iter().map(pool_info).collect::<Vec<_>>();
+    proptest::collection::btree_set(pool_name(), 0..4).prop_flat_map(infos)
 }
 
 fn command() -> impl Strategy<Value = Command> {
@@ -75,6 +122,11 @@ fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(s, d, c)| Command::AddDestination(s, d, c)),
         (service_id(), destination_id(), destination_config())
             .prop_map(|(s, d, c)| Command::EditDestination(s, d, c)),
+        (service_id(), destination_id(), kernel_config())
+            .prop_map(|(s, d, c)| Command::EditKernelDestination(s, d, c)),
+        (pool_name(), pool_addresses()).prop_map(|(name, all)| Command::AddPool(name, all)),
+        (pool_name(), pool_addresses()).prop_map(|(name, all)| Command::DeletePool(name, all)),
+        Just(Command::ListPools { cursor: 0, limit: 64 }),
         (service_id(), destination_id()).prop_map(|(s, d)| Command::DeleteDestination(s, d)),
         any::<[i32; 3]>().prop_map(|[tcp, tcp_fin, udp]| Command::SetTimeouts(Timeouts {
             tcp,
@@ -165,8 +217,10 @@ fn connection_info() -> impl Strategy<Value = ConnectionInfo> {
     let state = prop_oneof![Just("ESTABLISHED"), Just("UDP"), Just("NONE"), Just("ERR!"), Just("S-ACK-SENT")];
     any::<[bool; 2]>().prop_flat_map(move |[ipv6, other]| {
         let addresses = (address(ipv6), address(ipv6), address(other));
-        (any::<u8>(), addresses, any::<[u16; 3]>(), state.clone(), any::<u32>(), engine()).prop_map(
-            |(protocol, (client, virtual_address, destination), ports, state, expires, engine)| {
+        let local = proptest::option::of((address(other), any::<u16>()));
+        let rest = (engine(), local);
+        (any::<u8>(), addresses, any::<[u16; 3]>(), state.clone(), any::<u32>(), rest).prop_map(
+            |(protocol, (client, virtual_address, destination), ports, state, expires, (engine, local))| {
                 ConnectionInfo {
                     protocol,
                     client,
@@ -178,6 +232,7 @@ fn connection_info() -> impl Strategy<Value = ConnectionInfo> {
                     state,
                     expires,
                     engine,
+                    local,
                 }
             },
         )
@@ -210,6 +265,10 @@ fn reply() -> impl Strategy<Value = (Command, Reply)> {
         proptest::collection::vec(mark_rule(), 0..9).prop_map(move |items| (
             Command::ListMarks { cursor, limit },
             Reply::Marks { items, next: None }
+        )),
+        pools().prop_map(move |items| (
+            Command::ListPools { cursor, limit },
+            Reply::Pools { items, next: None }
         )),
         (question(), proptest::collection::vec(step(), 0..9))
             .prop_map(|(question, steps)| (Command::Explain(question), Reply::Explanation(steps))),
@@ -248,6 +307,7 @@ proptest! {
             Command::ListDestinations { service, .. } => Action::Dump(Listing::Destinations(service)),
             Command::ListConnections { .. } => Action::Dump(Listing::Connections),
             Command::ListMarks { .. } => Action::Dump(Listing::Marks),
+            Command::ListPools { .. } => Action::Dump(Listing::Pools),
             other => Action::Execute(other),
         };
         prop_assert_eq!(decode_request(&message, true), Ok(expected));

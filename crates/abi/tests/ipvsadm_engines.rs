@@ -60,6 +60,7 @@ fn template(data: &[u8]) -> ConnectionInfo {
         state: "NONE",
         expires: 61,
         engine: Some(EngineData { name: "sip".to_owned(), data: data.into() }),
+        local: None,
     }
 }
 

@@ -6,7 +6,8 @@ use ipvs_abi::errno::Errno;
 use ipvs_abi::ipvsadm::{Action, ClientFailure, DirectorClient, NumericResolver, Streams, run, understand};
 use ipvs_core::{
     Command, ConnectionFlags, DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, Info,
-    MarkTarget, Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Stats, Timeouts, Tunnel,
+    MarkTarget, PoolName, Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo, Stats, Timeouts,
+    Tunnel,
 };
 use proptest::prelude::*;
 
@@ -96,6 +97,9 @@ fn word() -> impl Strategy<Value = String> {
         "gue",
         "--tun-port",
         "--tun-csum",
+        "--full-nat",
+        "--local-pool",
+        "--local",
         "--json",
         "--socket",
         "--",
@@ -196,16 +200,16 @@ prop_compose! {
     fn destination(service: ServiceId)(
         address in address(),
         port in any::<u16>(),
-        method in prop::sample::select(vec![0_u8, 2, 3]),
+        method in prop::sample::select(vec![0_u8, 2, 3, 5]),
         weight in 0..=i32::MAX,
         kind in 0_u8..3,
         tunnel_port in 1_u16..,
         flags in 0_u16..3,
     ) -> (DestinationId, DestinationConfig) {
-        // Only tunneling reaches the other family, only masquerading another port.
+        // Only tunneling reaches the other family, only masquerading and full NAT another port.
         let forwarding = ForwardingMethod(if address.is_ipv6() == service.is_ipv6() { method } else { 2 });
         let port = match service {
-            ServiceId::Address { port, .. } if forwarding != ForwardingMethod::MASQUERADE => port,
+            ServiceId::Address { port, .. } if !matches!(forwarding, ForwardingMethod::MASQUERADE | ForwardingMethod::FULL_NAT) => port,
             _ => port,
         };
         let tunnel = match (forwarding, kind) {
@@ -220,6 +224,7 @@ prop_compose! {
             upper_threshold: 0,
             lower_threshold: 0,
             tunnel,
+            local_pool: (forwarding == ForwardingMethod::FULL_NAT).then(|| PoolName::new("web-1").expect("a name")),
         };
         (DestinationId { address, port }, config)
     }

@@ -16,8 +16,10 @@ use crate::destination::{Bound, DestinationIndex};
 use crate::director::Director;
 use crate::fast_path::WITHHELD;
 use crate::interest::Interest;
+use crate::local_pool::{End, Way};
 use crate::memory::{ConnectionTable, Lines, TableMemory};
 use crate::time::Instant;
+use crate::translated::local_in;
 
 /// What came of [`Director::adopt`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +79,9 @@ impl Director {
             if !wanted(self, &connection.key) {
                 continue;
             }
+            if connection.flags & flag::REPLY != 0 {
+                continue;
+            }
             let destination = DestinationIndex(connection.destination);
             let method = ForwardingMethod((connection.flags & flag::METHOD) as u8);
             match self.destinations.get(destination) {
@@ -94,11 +99,29 @@ impl Director {
                 adopted.unknown += 1;
                 continue;
             }
+            let translated = connection.flags & flag::TRANSLATED != 0;
+            let local = local_in(&old, index).filter(|_| translated && !connection.key.template);
+            let way = local.and_then(|local| self.retake_local(&connection, local));
+            if translated && way.is_none() {
+                adopted.unknown += 1;
+                continue;
+            }
             let hooked = !looks_unhooked(&connection) || old.find_in(&connection.key) == Some(index);
             let Ok(new) = self.connections.take_over(&connection, hooked) else {
                 adopted.no_room += 1;
+                if let Some((way, port)) = way {
+                    self.connections.pools.give_back(way, port);
+                }
                 continue;
             };
+            if let Some((way, port)) = way
+                && self.connections.take_over_reply(new, (way.local, port), way.server).is_err()
+            {
+                adopted.no_room += 1;
+                self.connections.pools.give_back(way, port);
+                self.connections.withdraw(new);
+                continue;
+            }
             self.destinations.bind(destination, bound(&connection));
             let Key { template, protocol, .. } = connection.key;
             if template {
@@ -139,6 +162,24 @@ impl Director {
             self.hold_former_method(destination, ForwardingMethod(method));
         }
         Ok(adopted)
+    }
+
+    /// Takes the local port of a full-NAT connection that another table holds; `None` if its destination is not there, or another
+    /// connection has it.
+    fn retake_local(&mut self, connection: &Connection, local: End) -> Option<(Way, u16)> {
+        let server = self.destinations.get(DestinationIndex(connection.destination))?.id.address;
+        let way = Way {
+            protocol: connection.key.protocol,
+            local: local.0,
+            server: (server, connection.destination_port),
+        };
+        if local.0.is_ipv6() != server.is_ipv6() {
+            return None;
+        }
+        if self.connections.pools.retake(way, local.1)? {
+            self.hold_local(local.0);
+        }
+        Some((way, local.1))
     }
 
     /// Connections keep the method that they were made with: their servers' answers are needed until they have ended.

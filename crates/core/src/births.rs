@@ -1,7 +1,8 @@
 //! New connections that a fast path begins: which services' choices it knows, the entries that are set aside for it, and taking
 //! over what it began.
 //!
-//! A service's choices are published while they depend on nothing but the packet's addresses and ports and the choices before.
+//! A service's choices are published while they depend on nothing but the packet's addresses and ports, the choices before, and
+//! the numbers of connections of its destinations, which both sides count in the same memory.
 //! Commands that may change them withdraw them first; they are published anew at the end of the turn. A sequence that is
 //! published is gone on with by both sides, from one cursor in shared memory; when it is withdrawn, the scheduler is brought to
 //! where it came to.
@@ -14,10 +15,10 @@ use ipvs_flow::pick::{Rule, Slot};
 use ipvs_wire::Ports;
 use ipvs_wire::tcp::Flags;
 
-use crate::command::{Command, ForwardingMethod, ServiceFlags, ServiceId};
+use crate::command::{Command, ServiceFlags, ServiceId};
 use crate::destination::DestinationIndex;
 use crate::director::Director;
-use crate::fast_path::FastPathEvent;
+use crate::fast_path::{self, FastPathEvent};
 use crate::protocol::{TCP, UDP};
 use crate::schedule::FTP_DATA;
 use crate::scheduler::{View, replay};
@@ -33,8 +34,10 @@ pub struct Choices {
     pub endpoint: (u8, IpAddr, u16),
     /// By what the slot is found.
     pub rule: Rule,
-    /// The choices.
+    /// The choices, or what is chosen from.
     pub slots: Vec<Slot>,
+    /// For choices by load: the weights of the slots' destinations, as many as slots.
+    pub weights: Vec<u32>,
     /// Where a sequence goes on after its last slot.
     pub restart: u32,
 }
@@ -65,6 +68,7 @@ impl Director {
             | Command::DeleteService(id)
             | Command::AddDestination(id, ..)
             | Command::EditDestination(id, ..)
+            | Command::EditKernelDestination(id, ..)
             | Command::DeleteDestination(id, _) => {
                 if let Some(index) = self.services.find_id(id) {
                     self.withdraw(index);
@@ -145,10 +149,16 @@ impl Director {
         };
         let picks = service.scheduler.as_ref()?.picks(view)?;
         let slots = picks.slots.iter().map(|choice| choice.map_or(Slot::NONE, |choice| self.slot(choice)));
+        let slots: Vec<Slot> = slots.collect();
+        // A load is compared with all others.
+        if matches!(picks.rule, Rule::Least(_)) && slots.contains(&Slot::NONE) {
+            return None;
+        }
         let choices = Choices {
             endpoint: (protocol, address, port),
             rule: picks.rule,
-            slots: slots.collect(),
+            slots,
+            weights: picks.weights,
             restart: u32::try_from(picks.restart).ok()?,
         };
         Some((choices, if picks.rule == Rule::Sequence { picks.slots } else { Vec::new() }))
@@ -156,8 +166,7 @@ impl Director {
 
     fn slot(&self, index: DestinationIndex) -> Slot {
         let Some(destination) = self.destinations.get(index) else { return Slot::NONE };
-        let method = destination.config.forwarding;
-        if method != ForwardingMethod::MASQUERADE && method != ForwardingMethod::DIRECT {
+        if !fast_path::takes(destination.config.forwarding) {
             return Slot::NONE;
         }
         Slot { destination: index.0, port: destination.id.port, flags: self.connection_flags(index) }

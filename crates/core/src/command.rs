@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::explain::{Question, Step};
+use crate::local_pool::PoolName;
 use crate::marks::MarkRule;
 use crate::stats::{Counters, Stats};
 use crate::sync_daemon::{SyncDaemonConfig, SyncRole};
@@ -145,6 +146,9 @@ impl ForwardingMethod {
     pub const DIRECT: Self = Self(3);
     /// Bypass: to the packet's own destination.
     pub const BYPASS: Self = Self(4);
+    /// Full NAT, an extension of ours: also the client's address is replaced, by one of a pool. The kernel has no method of this
+    /// number.
+    pub const FULL_NAT: Self = Self(5);
 }
 
 /// Flags for a destination's connections besides the method, the kernel's bits (IP_VS_CONN_F_*). Only socket options can
@@ -200,9 +204,20 @@ pub struct DestinationConfig {
     pub lower_threshold: u32,
     /// Encapsulation for tunneling.
     pub tunnel: Tunnel,
+    /// Where full NAT takes local addresses from; with another method there is none.
+    pub local_pool: Option<PoolName>,
 }
 
 impl DestinationConfig {
+    /// The method as clients see it that know the kernel's alone: full NAT is masquerading to them. (The number without a pool is one
+    /// that they gave.)
+    pub const fn kernel_method(&self) -> ForwardingMethod {
+        match self.local_pool {
+            Some(_) => ForwardingMethod::MASQUERADE,
+            None => self.forwarding,
+        }
+    }
+
     /// Without thresholds, flags or options of tunneling.
     pub fn new(forwarding: ForwardingMethod, weight: i32) -> Self {
         Self {
@@ -212,6 +227,7 @@ impl DestinationConfig {
             upper_threshold: 0,
             lower_threshold: 0,
             tunnel: Tunnel::default(),
+            local_pool: None,
         }
     }
 }
@@ -250,6 +266,9 @@ pub enum Command {
     AddDestination(ServiceId, DestinationId, DestinationConfig),
     /// Change a destination.
     EditDestination(ServiceId, DestinationId, DestinationConfig),
+    /// Change a destination, by a client that knows the kernel's methods alone: if it says masquerading, full NAT stays, with its
+    /// pool, for that is what the client was shown ([`DestinationConfig::kernel_method`]).
+    EditKernelDestination(ServiceId, DestinationId, DestinationConfig),
     /// Delete a destination.
     DeleteDestination(ServiceId, DestinationId),
     /// Set timeouts; 0 leaves one alone.
@@ -280,6 +299,17 @@ pub enum Command {
     DeleteMark(MarkRule),
     /// List the rules that give packets their firewall marks, in order, from position `cursor`, at most `limit`.
     ListMarks {
+        /// Where the previous page ended, or 0.
+        cursor: u64,
+        /// At most this many.
+        limit: usize,
+    },
+    /// Add addresses to a pool of local addresses for full NAT; makes the pool if there is none of that name.
+    AddPool(PoolName, Vec<IpAddr>),
+    /// Take addresses out of a pool; without any, delete the pool. Connections that use them go on.
+    DeletePool(PoolName, Vec<IpAddr>),
+    /// List pools by name, from position `cursor`, at most `limit`.
+    ListPools {
         /// Where the previous page ended, or 0.
         cursor: u64,
         /// At most this many.
@@ -388,6 +418,23 @@ pub struct ConnectionInfo {
     pub expires: u32,
     /// Of a template that a persistence engine has part in.
     pub engine: Option<EngineData>,
+    /// With full NAT, from where its packets come to the server: an address of the pool and a port.
+    pub local: Option<(IpAddr, u16)>,
+}
+
+/// A pool of local addresses as listings show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolInfo {
+    /// Its name.
+    pub name: PoolName,
+    /// Its addresses, in the order in which they were added.
+    pub addresses: Vec<IpAddr>,
+    /// Connections that use these addresses now, each with a port of its own towards its server.
+    pub connections: u64,
+    /// Packets that began no connection because all ports were in use, since the daemon started.
+    pub exhausted: u64,
+    /// Destinations that take addresses from it.
+    pub references: u32,
 }
 
 /// Version and sizes.
@@ -446,6 +493,13 @@ pub enum Reply {
     Marks {
         /// The rules.
         items: Vec<MarkRule>,
+        /// Where to go on; `None` after the last.
+        next: Option<u64>,
+    },
+    /// A page of pools, by name.
+    Pools {
+        /// The pools.
+        items: Vec<PoolInfo>,
         /// Where to go on; `None` after the last.
         next: Option<u64>,
     },

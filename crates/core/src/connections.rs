@@ -10,10 +10,12 @@ use crate::destination::{Bound, DestinationIndex, Destinations};
 use crate::explain::Copies;
 use crate::half_open::HalfOpen;
 use crate::helper::Sessions;
+use crate::local_pool::Pools;
 use crate::memory::{ConnectionTable, Lines, TableMemory};
 use crate::persistence::is_assured;
 use crate::template_data::TemplateData;
 use crate::time::Instant;
+use crate::translated::{is_reply, release_reply, reply_of};
 
 /// The connection table with its expiry.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub(crate) struct Connections {
     control: Control,
     pub(crate) template_data: TemplateData,
     pub(crate) sessions: Sessions,
+    pub(crate) pools: Pools,
     /// When [`Connections::expire`] was last called.
     visited: Instant,
 }
@@ -35,12 +38,12 @@ const EXPIRY_BUDGET: u32 = 4096;
 const POSTPONEMENT: u32 = 60;
 
 impl Connections {
-    pub(crate) fn new(table: ConnectionTable, half_open_quota: u32, now: Instant) -> Self {
+    pub(crate) fn new(table: ConnectionTable, half_open_quota: u32, seed: u64, now: Instant) -> Self {
         let wheel = Wheel::new(table.capacity(), tick(now));
         let half_open = HalfOpen::new(half_open_quota, table.capacity());
         let (control, template_data) = (Control::default(), TemplateData::default());
-        let sessions = Sessions::default();
-        Self { table, half_open, wheel, control, template_data, sessions, visited: now }
+        let (sessions, pools) = (Sessions::default(), Pools::new(seed));
+        Self { table, half_open, wheel, control, template_data, sessions, pools, visited: now }
     }
 
     /// Enters a connection and starts its timer.
@@ -106,8 +109,20 @@ impl Connections {
     /// Ends one connection now.
     pub(crate) fn remove(&mut self, destinations: &mut Destinations, index: EntryIndex) {
         self.wheel.cancel(index);
-        let Self { table, half_open, control, template_data, sessions, .. } = self;
-        release(table, control, template_data, half_open, sessions, destinations, index);
+        self.split().1.release(destinations, index);
+    }
+
+    /// The timers, and all the rest.
+    fn split(&mut self) -> (&mut Wheel, Held<'_>) {
+        let Self { table, half_open, wheel, control, template_data, sessions, pools, .. } = self;
+        (wheel, Held { table, control, template_data, half_open, sessions, pools })
+    }
+
+    /// Takes out a connection that was entered but not counted yet.
+    pub(crate) fn withdraw(&mut self, index: EntryIndex) {
+        self.met(index);
+        self.wheel.cancel(index);
+        self.table.remove(index);
     }
 
     /// From now on all changes are to copies, and no timer runs; returns the timers. `hash_key` is the table's.
@@ -120,6 +135,7 @@ impl Connections {
         self.half_open.begin_trial();
         self.template_data.begin_trial();
         self.sessions.begin_trial();
+        self.pools.begin_trial();
         std::mem::replace(&mut self.wheel, Wheel::new(0, now))
     }
 
@@ -132,6 +148,7 @@ impl Connections {
         self.half_open.end_trial();
         self.template_data.end_trial();
         self.sessions.end_trial();
+        self.pools.end_trial();
         self.wheel = wheel;
     }
 
@@ -164,20 +181,20 @@ impl Connections {
     /// Ends those whose time has come, at most [`EXPIRY_BUDGET`] of them.
     pub(crate) fn expire(&mut self, destinations: &mut Destinations, now: Instant) {
         self.visited = now;
-        let Self { table, half_open, wheel, control, template_data, sessions, .. } = self;
+        let (wheel, mut held) = self.split();
         let now = tick(now);
         wheel.advance(now, EXPIRY_BUDGET, |index| {
-            let entry = table.entry(index)?;
+            let entry = held.table.entry(index)?;
             // A fast path's clock may be ahead of `now`.
             if !now.reached(entry.deadline()) {
                 return Some(entry.deadline());
             }
-            if controlled(table, control, sessions, &entry, index) > 0 {
+            if controlled(held.table, held.control, held.sessions, &entry, index) > 0 {
                 entry.set_timeout(ticks(POSTPONEMENT));
                 entry.touch(now);
                 return Some(entry.deadline());
             }
-            release(table, control, template_data, half_open, sessions, destinations, index);
+            held.release(destinations, index);
             None
         });
     }
@@ -213,7 +230,8 @@ impl Connections {
 
     /// The template or control connection that controls a connection.
     pub(crate) fn controller_of(&self, connection: EntryIndex) -> Option<EntryIndex> {
-        if self.table.entry(connection)?.is_template() {
+        let entry = self.table.entry(connection)?;
+        if entry.is_template() || is_reply(&entry) {
             None
         } else {
             self.control.controller(&self.table, connection)
@@ -243,32 +261,40 @@ impl Connections {
     }
 }
 
-/// Takes a connection or template out, with what is counted of it.
-fn release(
-    table: &ConnectionTable,
-    control: &Control,
-    template_data: &mut TemplateData,
-    half_open: &mut HalfOpen,
-    sessions: &mut Sessions,
-    destinations: &mut Destinations,
-    index: EntryIndex,
-) {
-    let Some(entry) = table.entry(index) else { return };
-    let destination = DestinationIndex(entry.destination());
-    // The last change of state by a fast path came before this.
-    let flags = entry.close();
-    let bound = match flags & flag::INACTIVE {
-        _ if entry.is_template() => Bound::Template,
-        0 => Bound::Active,
-        _ => Bound::Inactive,
-    };
-    if table.remove(index) {
+/// The table, and what is kept of its connections beside it.
+struct Held<'c> {
+    table: &'c ConnectionTable,
+    control: &'c Control,
+    template_data: &'c mut TemplateData,
+    half_open: &'c mut HalfOpen,
+    sessions: &'c mut Sessions,
+    pools: &'c mut Pools,
+}
+
+impl Held<'_> {
+    /// Takes a connection or template out, with what is counted of it.
+    fn release(&mut self, destinations: &mut Destinations, index: EntryIndex) {
+        let Self { table, control, template_data, half_open, sessions, pools } = self;
+        // A reply entry goes with its connection.
+        let Some(entry) = table.entry(index).filter(|entry| !is_reply(entry)) else { return };
+        let (reply, controller) = (reply_of(table, index), control.controller(table, index));
+        let destination = DestinationIndex(entry.destination());
+        // The last change of state by a fast path came before this.
+        let flags = entry.close();
+        let bound = match flags & flag::INACTIVE {
+            _ if entry.is_template() => Bound::Template,
+            0 => Bound::Active,
+            _ => Bound::Inactive,
+        };
+        if !table.remove(index) {
+            return;
+        }
         half_open.leave(index);
         if bound == Bound::Template {
             control.forget(table, index);
             template_data.forget(index);
-        } else if let Some(controller) = control.controller(table, index) {
-            control.forget(table, index);
+        } else if let Some(controller) = controller {
+            control.forget(table, reply.unwrap_or(index));
             match table.entry(controller) {
                 Some(entry) if entry.is_template() => control.leave(table, controller),
                 _ => sessions.leave(controller, index),
@@ -279,6 +305,9 @@ fn release(
         }
         if flags & flag::WAITS != 0 {
             sessions.waiting = sessions.waiting.saturating_sub(1);
+        }
+        if let Some(reply) = reply {
+            release_reply(table, pools, index, reply);
         }
         destinations.unbind(destination, bound);
     }
@@ -301,8 +330,8 @@ fn controlled(
     }
 }
 
-/// Who controls whom, in the words beside the table: of a connection the index of its template or control connection plus one,
-/// of a template the number of its connections. All 0 while no service was ever persistent or had a helper.
+/// Who controls whom, in the words beside the table: of a connection the index of its template or control connection plus one (with
+/// full NAT beside its reply entry), of a template the number of its connections. All 0 while no service was ever persistent or had a helper.
 #[derive(Debug, Default)]
 struct Control {
     used: bool,
@@ -316,7 +345,7 @@ impl Control {
     }
 
     fn set_controller(&self, table: &ConnectionTable, connection: EntryIndex, controller: EntryIndex) {
-        table.set_beside(connection, controller.0 + 1);
+        table.set_beside(place(table, connection), controller.0 + 1);
     }
 
     /// Nobody controls a connection any more, or a template no connection.
@@ -333,7 +362,10 @@ impl Control {
 
     /// Who controls a connection.
     fn controller(&self, table: &ConnectionTable, connection: EntryIndex) -> Option<EntryIndex> {
-        table.beside(connection).filter(|_| self.used)?.checked_sub(1).map(EntryIndex)
+        if !self.used {
+            return None;
+        }
+        table.beside(place(table, connection))?.checked_sub(1).map(EntryIndex)
     }
 
     /// How many connections a template controls.
@@ -342,10 +374,16 @@ impl Control {
     }
 }
 
+/// The entry beside which it stands who controls a connection.
+fn place(table: &ConnectionTable, connection: EntryIndex) -> EntryIndex {
+    reply_of(table, connection).unwrap_or(connection)
+}
+
 /// The entry of the template that controls the connection in an entry of a table, which may be another director's.
 pub(crate) fn template_in(table: &ConnectionTable, connection: EntryIndex) -> Option<EntryIndex> {
     let is_template = table.entry(connection)?.is_template();
-    let controller = table.beside(connection).filter(|_| !is_template)?.checked_sub(1).map(EntryIndex)?;
+    let place = place(table, connection);
+    let controller = table.beside(place).filter(|_| !is_template)?.checked_sub(1).map(EntryIndex)?;
     table.entry(controller)?.is_template().then_some(controller)
 }
 

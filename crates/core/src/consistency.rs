@@ -3,19 +3,25 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use etherparse::PacketBuilder;
 use ipvs_flow::{EntryIndex, Line};
 use proptest::prelude::*;
 
-use crate::command::{Command, DestinationInfo, Reply, ServiceConfig, ServiceFlags, ServiceId, ServiceInfo};
+use crate::command::{
+    Command, DestinationConfig, DestinationInfo, ForwardingMethod, Reply, ServiceConfig, ServiceFlags,
+    ServiceId, ServiceInfo,
+};
 use crate::connections::flag;
 use crate::director::{Config, Director};
+use crate::local_pool::PoolName;
 use crate::memory::TableMemory;
 use crate::packet::Packet;
 use crate::saved::Saved;
 use crate::scheduler::testing::{Bench, TestHost, ip, server, settings, weight};
 use crate::sysctl::Sysctl;
+use crate::translated::{is_reply, reply_of};
 
 const CLIENTS: u8 = 4;
 
@@ -45,6 +51,10 @@ enum Step {
     /// New flags and timeout of a service, and whether it has a persistence engine.
     Edit(u16, u32, u32, bool),
     DeleteService(u16),
+    /// From the server of the connection by full NAT that is the how manieth in the table, to its local address.
+    Answer(usize, Option<u8>),
+    /// A pool gets its second address, or loses it.
+    Pool(bool),
     Set(Sysctl, i64),
     Pass(u64),
     /// The director ends, and another one goes on where it ended.
@@ -87,6 +97,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(inbound, host, p, call)| Step::Message(inbound, host, p, call)),
         6 => (0..CLIENTS, 0..3u16, 0..SAYINGS.len()).prop_map(|(c, p, what)| Step::Say(c, p, what)),
         1 => service().prop_map(Step::DeleteService),
+        4 => (0..6usize, flags()).prop_map(|(n, f)| Step::Answer(n, f)),
+        1 => any::<bool>().prop_map(Step::Pool),
         2 => (sysctl, 0..4i64).prop_map(|(sysctl, value)| Step::Set(sysctl, value)),
         3 => prop::sample::select(vec![0, 1, 7, 61, 200]).prop_map(Step::Pass),
         1 => Just(Step::Restart),
@@ -131,12 +143,12 @@ fn run(bench: &mut Bench, step: Step) {
         }
         Step::Weigh(port, i, value) => {
             for id in services(port) {
-                let _ = bench.edit(id, i, weight(value));
+                let _ = bench.edit(id, i, destination(id, i, value));
             }
         }
         Step::Add(port, i) => {
             for id in services(port) {
-                let _ = bench.add(id, i, weight(1));
+                let _ = bench.add(id, i, destination(id, i, 1));
             }
         }
         Step::Delete(port, i) => {
@@ -163,10 +175,57 @@ fn run(bench: &mut Bench, step: Step) {
                 let _ = bench.run(Command::DeleteService(id));
             }
         }
+        Step::Answer(number, flags) => {
+            let connections = &bench.director.connections;
+            let answered = connections
+                .table
+                .entries_from(0)
+                .filter_map(|index| Some((connections.local_of(index)?, bench.director.ends(index)?)));
+            let Some((local, ends)) = answered.into_iter().nth(number) else { return };
+            let octets = |address: IpAddr| match address {
+                IpAddr::V4(address) => address.octets(),
+                IpAddr::V6(_) => panic!("{address}"),
+            };
+            let from = (octets(ends.server_address), ends.server_port);
+            send(bench, from, (octets(local.0), local.1), flags, b"x");
+        }
+        Step::Pool(more) => {
+            let (name, second) = (local_pool(), vec![ip("10.8.0.201")]);
+            let _ = bench.run(match more {
+                true => Command::AddPool(name, second),
+                false => Command::DeletePool(name, second),
+            });
+        }
         Step::Set(sysctl, value) => assert!(bench.run(Command::SetSysctl(sysctl, vec![value])).is_ok()),
         Step::Pass(seconds) => bench.pass(seconds),
         Step::Restart => restart(bench),
     }
+}
+
+fn local_pool() -> PoolName {
+    PoolName::new("local").unwrap()
+}
+
+/// Server 2 is by full NAT, but where there may be a helper.
+fn destination(service: ServiceId, i: u8, value: i32) -> DestinationConfig {
+    match service {
+        ServiceId::Address { port: 80 | 0, .. } if i == 2 => DestinationConfig {
+            local_pool: Some(local_pool()),
+            ..DestinationConfig::new(ForwardingMethod::FULL_NAT, value)
+        },
+        _ => weight(value),
+    }
+}
+
+/// With a pool, and some services and servers.
+fn bench(engine: bool) -> Bench {
+    let mut bench = Bench::new();
+    bench.run(Command::AddPool(local_pool(), vec![ip("10.8.0.200")])).unwrap();
+    for (port, i) in [(80, 1), (80, 2), (0, 1), (21, 3)] {
+        run(&mut bench, Step::Edit(port, ServiceFlags::PERSISTENT, 60, engine && port == 80));
+        run(&mut bench, Step::Add(port, i));
+    }
+    bench
 }
 
 fn send(bench: &mut Bench, from: ([u8; 4], u16), to: ([u8; 4], u16), flags: Option<u8>, payload: &[u8]) {
@@ -202,7 +261,7 @@ pub(crate) fn restart(bench: &mut Bench) {
     for (sysctl, values) in settings {
         bench.run(Command::SetSysctl(sysctl, values)).unwrap();
     }
-    let (saves, held) = (saved(&old), controlled(&old));
+    let (saves, held, locals) = (saved(&old), controlled(&old), locals(&old));
     let _ = old.take_counted();
     old.restore_counters(|_| None);
     let counters: HashMap<_, _> = old.take_counted().into_iter().collect();
@@ -212,6 +271,7 @@ pub(crate) fn restart(bench: &mut Bench) {
     assert_eq!((adopted.no_room, adopted.unknown as usize), (0, engines));
     assert_eq!(bench.director.connections.table.len() as usize, entries as usize - engines);
     assert_eq!(controlled(&bench.director), held);
+    assert_eq!(self::locals(&bench.director), locals);
     bench.director.restore_counters(|of| counters.get(&of).copied());
     let after = shown(bench);
     assert_eq!(before.0, after.0);
@@ -234,6 +294,18 @@ fn controlled(director: &Director) -> Vec<(String, u32)> {
     let mut templates: Vec<_> = templates.collect();
     templates.sort();
     templates
+}
+
+/// From where connections by full NAT go to their servers.
+fn locals(director: &Director) -> Vec<String> {
+    let table = &director.connections.table;
+    let all = table.entries_from(0).filter_map(|index| {
+        let local = director.connections.local_of(index)?;
+        Some(format!("{:?} {local:?}", table.entry(index)?.key()))
+    });
+    let mut all: Vec<_> = all.collect();
+    all.sort();
+    all
 }
 
 /// The records of everything.
@@ -268,9 +340,16 @@ pub(crate) fn check(bench: &Bench) {
     let connections = &director.connections;
     let mut counts: HashMap<u32, [u32; 3]> = HashMap::new();
     let mut controlled: HashMap<EntryIndex, u32> = HashMap::new();
-    let mut waiting = 0;
+    let (mut waiting, mut translated) = (0, 0);
     for index in connections.table.entries_from(0) {
         let entry = connections.table.entry(index).unwrap();
+        if is_reply(&entry) {
+            let connection = connections.answered(index).expect("a reply entry without connection");
+            assert_eq!(reply_of(&connections.table, connection), Some(index));
+            translated += 1;
+            continue;
+        }
+        assert_eq!(connections.local_of(index).is_some(), entry.flags() & flag::TRANSLATED != 0);
         let kind = match entry.flags() & flag::INACTIVE {
             _ if entry.is_template() => 2,
             0 => 0,
@@ -290,6 +369,7 @@ pub(crate) fn check(bench: &Bench) {
         }
         waiting += u32::from(entry.flags() & flag::WAITS != 0);
     }
+    assert_eq!(connections.pools.in_use(), translated);
     assert_eq!(connections.sessions.waiting, waiting);
     for (control, data) in connections.sessions.all() {
         assert!(connections.table.entry(control).is_some_and(|entry| entry.flags() & flag::HELPED != 0));
@@ -322,11 +402,7 @@ proptest! {
 
     #[test]
     fn counts_are_what_the_table_holds(steps in prop::collection::vec(step(), 1..150)) {
-        let mut bench = Bench::new();
-        for (port, i) in [(80, 1), (80, 2), (0, 1), (21, 3)] {
-            run(&mut bench, Step::Edit(port, ServiceFlags::PERSISTENT, 60, port == 80));
-            run(&mut bench, Step::Add(port, i));
-        }
+        let mut bench = bench(true);
         for step in steps {
             run(&mut bench, step);
             check(&bench);
@@ -350,11 +426,7 @@ proptest! {
         steps in prop::collection::vec(step(), 20..80),
         damage in prop::collection::vec((any::<prop::sample::Index>(), 0..16_usize, any::<u32>(), any::<bool>()), 0..60),
     ) {
-        let mut bench = Bench::new();
-        for (port, i) in [(80, 1), (80, 2), (0, 1), (21, 3)] {
-            run(&mut bench, Step::Edit(port, ServiceFlags::PERSISTENT, 60, false));
-            run(&mut bench, Step::Add(port, i));
-        }
+        let mut bench = bench(false);
         for step in steps {
             run(&mut bench, step);
         }

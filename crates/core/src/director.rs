@@ -151,7 +151,7 @@ impl Director {
             lingering: Vec::new(),
             total: Estimated::default(),
             seed: config.seed,
-            connections: Connections::new(table, config.half_open_quota, now),
+            connections: Connections::new(table, config.half_open_quota, config.seed, now),
             fast_path: None,
             unsettled: Unsettled::default(),
             births: Births::default(),
@@ -175,6 +175,7 @@ impl Director {
     /// connections at a time, so that packets never wait long; the next call is then due at once.
     pub fn poll(&mut self, now: Instant) {
         self.connections.expire(&mut self.destinations, now);
+        self.release_locals();
         self.estimate(now);
         self.empty_trash(now);
         self.services.keep_up(now, &self.sysctls);

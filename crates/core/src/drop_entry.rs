@@ -10,6 +10,7 @@ use crate::director::Director;
 use crate::protocol::{SCTP, TCP};
 use crate::random::Random;
 use crate::time::Instant;
+use crate::translated::is_reply;
 
 /// One of so many buckets is picked each second.
 const SHARE: u32 = 32;
@@ -87,7 +88,9 @@ impl Director {
 
     /// Whether a flood would have made this connection.
     fn is_expendable(&mut self, now: Tick, index: EntryIndex) -> bool {
-        let Some(entry) = self.connections.table.entry(index) else { return false };
+        let Some(entry) = self.connections.table.entry(index).filter(|entry| !is_reply(entry)) else {
+            return false;
+        };
         let (state, protocol) = (entry.state(), entry.key().protocol);
         let draw = if !entry.is_template() {
             if self.connections.controlled(index) > 0 {

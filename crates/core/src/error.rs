@@ -49,8 +49,10 @@ pub enum Error {
     /// A timeout that is negative or too large (EINVAL).
     #[error("timeout out of range")]
     InvalidTimeout,
-    /// A destination of another family with a method other than tunneling, or while a synchronisation daemon runs (EINVAL).
-    #[error("a destination of another address family needs tunneling, and no synchronisation daemon")]
+    /// A destination of another family with a method other than tunneling and full NAT, or while a synchronisation daemon runs (EINVAL).
+    #[error(
+        "a destination of another address family needs tunneling or full NAT, and no synchronisation daemon"
+    )]
     MixedFamily,
     /// The scheduler refused the service as it is (EINVAL).
     #[error("scheduler refuses this service")]
@@ -85,6 +87,39 @@ pub enum Error {
     /// A packet to be explained that none can be: another protocol, two families, or too short (EINVAL).
     #[error("no such packet can be")]
     InvalidQuestion,
+    /// No pool can have that name (EINVAL).
+    #[error("a pool's name has 1 to 15 letters, digits, '-', '_' and '.', and does not begin with '-'")]
+    InvalidPoolName,
+    /// No pool of local addresses has that name (ENXIO).
+    #[error("no such pool of local addresses")]
+    NoSuchPool,
+    /// The pool does not have the address (ENOENT).
+    #[error("the pool does not have this address")]
+    NoSuchPoolAddress,
+    /// Destinations take addresses from the pool, or their last one of a family was to be taken out (EBUSY).
+    #[error("destinations use the pool")]
+    PoolInUse,
+    /// A new pool without addresses (EINVAL).
+    #[error("a pool needs an address")]
+    PoolEmpty,
+    /// An address that packets cannot come from, such as a multicast or loopback one (EINVAL).
+    #[error("no unicast address")]
+    PoolAddressNotUnicast,
+    /// The address is in a pool already (EEXIST).
+    #[error("the address is in a pool already")]
+    PoolAddressExists,
+    /// The address is of a virtual service; of a service to be added, of a pool (EADDRINUSE).
+    #[error("an address cannot be both virtual and of a pool")]
+    PoolAddressVirtual,
+    /// The pool has no address of the destination's family (EAFNOSUPPORT).
+    #[error("the pool has no address of the destination's family")]
+    PoolFamily,
+    /// A pool for a destination with another method than full NAT (EINVAL).
+    #[error("only full NAT takes addresses from a pool")]
+    PoolWithoutFullNat,
+    /// Full NAT in a service with a helper or one-packet scheduling (EOPNOTSUPP).
+    #[error("full NAT is not possible with helpers and one-packet scheduling")]
+    FullNatService,
     /// A table of the director is full (ENOMEM).
     #[error("out of memory")]
     OutOfMemory,

@@ -5,7 +5,6 @@ use ipvs_flow::sctp;
 use ipvs_flow::tcp::{self, Direction};
 use ipvs_wire::Ports;
 
-use crate::command::ForwardingMethod;
 use crate::connections::{flag, tick};
 use crate::destination::DestinationIndex;
 use crate::director::Director;
@@ -60,7 +59,7 @@ impl Director {
     /// masquerading (seen on the reference, `conformance/experiments/mtu.py`).
     #[cold]
     pub(crate) fn count_own_error(&mut self, ends: &Ends) {
-        if ends.available && ends.method() != ForwardingMethod::MASQUERADE {
+        if ends.available && !ends.answers_pass() {
             self.note_own_error(ends.destination);
         }
     }
@@ -116,7 +115,7 @@ impl Director {
         verdict
     }
 
-    /// A packet from the destination of a masqueraded connection.
+    /// A packet from the destination of a connection by masquerading or full NAT.
     pub(crate) fn outbound(
         &mut self,
         arrival: Arrival<'_>,
@@ -127,7 +126,7 @@ impl Director {
         let Some(ends) = self.ends(index) else { return Verdict::Drop(Reason::DestinationUnavailable) };
         let mut bytes = packet.len();
         let verdict = if ends.flags & flag::CONCERN_HELPERS == 0 {
-            forward::masquerade::to_client(arrival, packet, &ends)
+            forward::to_client(arrival, packet, &ends)
         } else {
             self.helped(arrival, packet, index, &ends, Side::Server, |_, arrival, packet| {
                 bytes = packet.len();
@@ -149,14 +148,18 @@ impl Director {
         let key = entry.key();
         let destination = DestinationIndex(entry.destination());
         let server = self.destinations.get(destination)?;
+        let flags = entry.flags();
+        let local = if flags & flag::TRANSLATED == 0 { None } else { self.connections.local_of(index) };
         Some(Ends {
             destination,
             available: server.available,
-            flags: entry.flags(),
+            flags,
             virtual_address: key.virtual_address.to_ip(key.ipv6),
             virtual_port: key.virtual_port,
             server_address: server.id.address,
             server_port: entry.destination_port(),
+            client: (key.client.to_ip(key.ipv6), key.client_port),
+            local,
         })
     }
 

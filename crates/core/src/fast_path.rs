@@ -7,21 +7,24 @@
 use core::fmt::Debug;
 use std::net::IpAddr;
 
-use ipvs_flow::steady::{BIRTHS, SECURE_TCP, TIMEOUTS, UDP_TIMEOUT};
+use ipvs_flow::steady::{BIRTHS, PMTU_DISC, SECURE_TCP, TIMEOUTS, UDP_TIMEOUT};
 use ipvs_flow::tcp;
 use ipvs_flow::{EntryIndex, EntryRef, Status};
+use ipvs_wire::tunnel::Encapsulation;
 
 pub use ipvs_flow::event::Event as FastPathEvent;
 
 use crate::births::Choices;
-use crate::command::Command;
+use crate::command::{Command, ForwardingMethod};
 use crate::connections::flag;
 use crate::destination::DestinationIndex;
 use crate::director::Director;
+use crate::forward::tunnel::room;
 use crate::load::SharedLines;
 use crate::persistence::is_assured;
 use crate::protocol::TCP;
 use crate::stats::Counters;
+use crate::sysctl::Sysctl;
 
 /// Longest time that a connection stays with the director after a change while packets keep coming, in calls of
 /// `Director::settle`.
@@ -29,6 +32,11 @@ const MOST_TURNS: u32 = 8;
 
 /// Mark of connections that are the director's until [`Director::release`].
 pub(crate) const WITHHELD: u8 = Status::GREATEST_MARK;
+
+/// Whether a fast path forwards by this method.
+pub(crate) fn takes(method: ForwardingMethod) -> bool {
+    [ForwardingMethod::MASQUERADE, ForwardingMethod::DIRECT, ForwardingMethod::TUNNEL].contains(&method)
+}
 
 /// Connections whose packets must not be forwarded by the fast path yet.
 #[derive(Debug, Default)]
@@ -115,8 +123,26 @@ pub trait FastPath: Debug {
 pub struct DestinationChange {
     /// Its index in the connection table's entries.
     pub index: u32,
-    /// Its address; `None`: it is not available.
-    pub address: Option<IpAddr>,
+    /// How it is reached; `None`: it is not available.
+    pub way: Option<DestinationWay>,
+}
+
+/// How a destination is reached, as far as the director knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DestinationWay {
+    /// Its address.
+    pub address: IpAddr,
+    /// How packets are encapsulated whose connections are forwarded by tunneling; the source port is each packet's own.
+    pub encapsulation: Encapsulation,
+    /// The path MTU in bytes that errors from within the tunnel told, if they did lately.
+    pub path_mtu: Option<u32>,
+}
+
+impl DestinationWay {
+    /// Most bytes of a packet in the tunnel, on a way onto a link whose MTU is `mtu`; `None`: it carries nothing.
+    pub fn room(&self, mtu: u32) -> Option<u32> {
+        room(self.address, self.encapsulation, self.path_mtu.map_or(mtu, |path| path.min(mtu)))
+    }
 }
 
 impl Director {
@@ -137,11 +163,15 @@ impl Director {
         }
     }
 
-    /// The destinations whose availability has changed since the last call.
+    /// The destinations whose availability, tunnel or path has changed since the last call.
     pub fn take_destination_changes(&mut self) -> Vec<DestinationChange> {
-        let mut changes = self.destinations.take_changes();
+        let changed = self.tunnel_paths.take_changed();
+        if !changed.is_empty() {
+            self.destinations.note_changes_at(&changed);
+        }
+        let mut changes = self.destinations.take_changes(|address| self.tunnel_paths.learned(address));
         if self.standby {
-            changes.iter_mut().for_each(|change| change.address = None);
+            changes.iter_mut().for_each(|change| change.way = None);
         }
         changes
     }
@@ -155,6 +185,7 @@ impl Director {
         timeouts[UDP_TIMEOUT] = self.timeouts.udp();
         timeouts[SECURE_TCP] = u32::from(self.defence.secure_tcp);
         timeouts[BIRTHS] = u32::from(self.may_be_begun());
+        timeouts[PMTU_DISC] = u32::from(self.sysctls.value(Sysctl::PmtuDisc) != 0);
         timeouts
     }
 

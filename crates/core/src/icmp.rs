@@ -69,15 +69,13 @@ impl Director {
         quote: &Quote,
         ends: &Ends,
     ) -> Verdict {
-        let method = ends.method();
-        if method == ForwardingMethod::MASQUERADE
-            && !checksum::verify_transport(packet.as_slice(), arrival.headers)
-        {
+        if ends.answers_pass() && !checksum::verify_transport(packet.as_slice(), arrival.headers) {
             return Verdict::Drop(Reason::IcmpMalformed);
         }
         self.count_in(ends.destination, packet.len());
-        match method {
+        match ends.method() {
             ForwardingMethod::MASQUERADE => forward::masquerade::icmp_to_server(arrival, packet, quote, ends),
+            ForwardingMethod::FULL_NAT => forward::full_nat::icmp_to_server(arrival, packet, quote, ends),
             _ => self.forward_to_server(arrival, packet, ends),
         }
     }
@@ -94,7 +92,7 @@ impl Director {
         let Some(Match::Inbound(index)) = self.find(quote.protocol, client, virtual_end) else { return None };
         let ends = self.ends(index)?;
         let Arrival { host, headers, .. } = arrival;
-        if ends.method() == ForwardingMethod::MASQUERADE || headers.destination != client.0 {
+        if ends.answers_pass() || headers.destination != client.0 {
             return None;
         }
         if !checksum::verify_transport(packet.as_slice(), headers) {
@@ -125,7 +123,10 @@ impl Director {
             return Verdict::Drop(Reason::IcmpMalformed);
         }
         let bytes = packet.len();
-        let verdict = forward::masquerade::icmp_to_client(arrival, packet, quote, ends);
+        let verdict = match ends.local {
+            None => forward::masquerade::icmp_to_client(arrival, packet, quote, ends),
+            Some(_) => forward::full_nat::icmp_to_client(arrival, packet, quote, ends),
+        };
         if matches!(verdict, Verdict::Forward { .. }) && ends.available {
             self.count_out(ends.destination, bytes);
         }

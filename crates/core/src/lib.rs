@@ -28,6 +28,7 @@ mod estimator;
 mod explain;
 mod fast_path;
 mod forward;
+mod full_nat;
 mod half_open;
 mod helper;
 mod host;
@@ -36,6 +37,7 @@ mod interest;
 mod ip_options;
 mod ipsec;
 mod load;
+mod local_pool;
 mod marks;
 mod memory;
 mod orphans;
@@ -61,6 +63,7 @@ mod sysctl;
 mod template_data;
 mod time;
 mod timeouts;
+mod translated;
 mod trash;
 mod tunnel_errors;
 mod unowned;
@@ -70,19 +73,20 @@ pub use adopt::Adopted;
 pub use births::Choices;
 pub use command::{
     Command, ConnectionFlags, ConnectionInfo, DestinationConfig, DestinationId, DestinationInfo, DropCount,
-    EngineData, ForwardingMethod, Info, MarkTarget, Reply, ServiceConfig, ServiceFlags, ServiceId,
+    EngineData, ForwardingMethod, Info, MarkTarget, PoolInfo, Reply, ServiceConfig, ServiceFlags, ServiceId,
     ServiceInfo, Timeouts, TotalStats, Tunnel, TunnelType,
 };
 pub use director::{Config, Director};
 pub use error::Error;
 pub use error_limits::ErrorLimits;
 pub use explain::{Fact, Question, Step};
-pub use fast_path::{DestinationChange, FastPath, FastPathEvent};
+pub use fast_path::{DestinationChange, DestinationWay, FastPath, FastPathEvent};
 pub use helper::{HelperInfo, helpers};
 pub use host::{AddressKind, Host, NextHop, Reachability};
 pub use interest::{Interest, InterestChange};
 pub use ipvs_flow::MemoryError;
 pub use load::SharedLines;
+pub use local_pool::{MOST_POOL_ADDRESSES, PoolName};
 pub use marks::{MOST_MARK_RULES, MOST_PORT_RANGES, MarkRule, PortRange};
 pub use memory::TableMemory;
 pub use packet::{Hook, Packet};

@@ -31,6 +31,7 @@ impl LoadPlace {
         let (total, active) = (self.get().total(), self.get().active());
         let place = Self::new(Some(shared), index);
         place.get().set(total, active);
+        place.get().identify_as(self.get());
         *self = place;
     }
 
@@ -38,6 +39,7 @@ impl LoadPlace {
     pub(crate) fn set_aside(&mut self) -> Self {
         let copy = Self::Own(Box::default());
         copy.get().set(self.get().total(), self.get().active());
+        copy.get().identify_as(self.get());
         std::mem::replace(self, copy)
     }
 

@@ -5,6 +5,7 @@ use ipvs_flow::EntryIndex;
 use crate::destination::DestinationIndex;
 use crate::director::Director;
 use crate::sysctl::Sysctl;
+use crate::translated::is_reply;
 
 /// At most so many entries of the table are looked at in one call, so that packets never wait long.
 const WINDOW: u32 = 4096;
@@ -56,7 +57,9 @@ impl Director {
     }
 
     fn is_orphan(&self, index: EntryIndex) -> bool {
-        let Some(entry) = self.connections.table.entry(index) else { return false };
+        let Some(entry) = self.connections.table.entry(index).filter(|entry| !is_reply(entry)) else {
+            return false;
+        };
         let destination = self.destinations.get(DestinationIndex(entry.destination()));
         self.connections.controlled(index) == 0
             && !self.is_bypass(index)

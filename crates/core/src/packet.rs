@@ -93,6 +93,11 @@ impl<'a> Packet<'a> {
         self.mark
     }
 
+    /// Whether it was reassembled from fragments.
+    pub(crate) fn came_in_pieces(&self) -> bool {
+        self.largest != 0
+    }
+
     /// Whether it may not leave by a link of `mtu` bytes, though in fragments. One that came in fragments may leave in such:
     /// in IPv4 if it has no DF, in IPv6 if the largest fits (kernel behaviour, experiment `fragments.py`).
     pub(crate) fn is_too_big(&self, headers: &Headers, mtu: usize) -> bool {
@@ -144,6 +149,16 @@ impl<'a> Packet<'a> {
         true
     }
 
+    /// Puts `bytes` in the place of the first `len` bytes; `false`, and nothing changed, if there is no room before the packet.
+    pub(crate) fn replace_front(&mut self, len: usize, bytes: &[u8]) -> bool {
+        let Some(start) = (self.start + len.min(self.len)).checked_sub(bytes.len()) else { return false };
+        let Some(room) = self.buffer.get_mut(start..start + bytes.len()) else { return false };
+        room.copy_from_slice(bytes);
+        self.len = self.len - len.min(self.len) + bytes.len();
+        self.start = start;
+        true
+    }
+
     /// Puts `bytes` in the place of all from `offset` on; `false`, and nothing changed, if the buffer is too small.
     pub(crate) fn replace_tail(&mut self, offset: usize, bytes: &[u8]) -> bool {
         let start = self.start + offset.min(self.len);
@@ -184,6 +199,17 @@ mod tests {
         assert_eq!(packet.len(), 3);
         assert!(packet.grow_front(4));
         assert_eq!((packet.start(), packet.len()), (0, 7));
+    }
+
+    #[test]
+    fn another_front_may_be_shorter_or_longer() {
+        let mut buffer = [7u8; 16];
+        let mut packet = Packet::new(&mut buffer, 4, 6);
+        assert!(!packet.replace_front(2, &[1; 7]));
+        assert!(packet.replace_front(2, &[1, 2, 3]));
+        assert_eq!((packet.start(), packet.as_slice()), (3, [1, 2, 3, 7, 7, 7, 7].as_slice()));
+        assert!(packet.replace_front(4, &[5]));
+        assert_eq!((packet.start(), packet.as_slice()), (6, [5, 7, 7, 7].as_slice()));
     }
 
     #[test]

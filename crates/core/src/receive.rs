@@ -13,6 +13,7 @@ use crate::host::{AddressKind, Host};
 use crate::packet::{Hook, Packet};
 use crate::protocol::{ICMP, ICMPV6, Signal};
 use crate::time::Instant;
+use crate::translated::is_reply;
 use crate::verdict::{Reason, Verdict};
 
 /// What is known of a packet while it is judged.
@@ -31,7 +32,7 @@ pub(crate) struct Arrival<'a> {
 pub(crate) enum Match {
     /// From the client to the virtual address.
     Inbound(EntryIndex),
-    /// From the destination of a masqueraded connection to the client.
+    /// From the destination of a connection by masquerading or full NAT, to its client or its local address.
     Outbound(EntryIndex),
 }
 
@@ -153,20 +154,24 @@ impl Director {
             virtual_address: Address::from(destination.0),
             virtual_port: destination.1,
         });
-        if let Some(index) = inbound {
+        // A reply entry is found here by what would be from the local address itself.
+        if let Some(index) = inbound
+            && !table.entry(index).is_some_and(|entry| is_reply(&entry))
+        {
             return Some(Match::Inbound(index));
         }
         let client = Address::from(destination.0);
-        table
-            .find_out(destination.0.is_ipv6(), protocol, client, destination.1, |entry| {
-                entry.destination_port() == source.1
-                    && entry.flags() & (flag::METHOD | flag::NO_OUTPUT) == 0
-                    && self
+        let found = table.find_out(destination.0.is_ipv6(), protocol, client, destination.1, |entry| {
+            entry.destination_port() == source.1
+                && match entry.flags() & (flag::METHOD | flag::NO_OUTPUT) {
+                    0 => self
                         .destinations
                         .get(DestinationIndex(entry.destination()))
-                        .is_some_and(|destination| destination.id.address == source.0)
-            })
-            .map(Match::Outbound)
+                        .is_some_and(|destination| destination.id.address == source.0),
+                    _ => is_reply(&entry) && entry.key().virtual_address == Address::from(source.0),
+                }
+        });
+        self.connections.answered(found?).map(Match::Outbound)
     }
 
     /// A packet too short for its protocol: dropped if it is of a connection or for this host, as the host would drop it; between other

@@ -1,6 +1,7 @@
 //! Beginning where a former run ended: services and destinations from their records, counters, connections.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 
 use crate::command::ServiceFlags;
 use crate::control::{destination_interests, readied};
@@ -11,6 +12,7 @@ use crate::half_open;
 use crate::helper::Choice;
 use crate::interest::Interest;
 use crate::load::LoadPlace;
+use crate::local_pool::{MOST_POOL_ADDRESSES, PoolName};
 use crate::persistence_engine;
 use crate::saved::{Counted, Latest, Saved, SavedCounters, SavedDestination, SavedService};
 use crate::scheduler::{self, Change};
@@ -38,7 +40,10 @@ impl Director {
     /// Takes up services, destinations and synchronisation daemons of a former run, in a director that has none yet but its
     /// settings. Schedulers start anew.
     pub fn restore(&mut self, now: Instant, saves: impl IntoIterator<Item = Saved>) -> Restored {
-        let Latest { services, destinations, sync_daemons } = saves.into_iter().collect();
+        let Latest { services, destinations, sync_daemons, pools } = saves.into_iter().collect();
+        for (name, addresses) in pools {
+            self.restore_pool(name, &addresses);
+        }
         let mut restored = Restored::default();
         let all = services.into_values().filter(|it| it.index < MOST).filter_map(|saved| {
             let index = saved.index;
@@ -67,6 +72,8 @@ impl Director {
             if let Some(destination) = self.destinations.get_mut(index) {
                 destination.interests = destination_interests(destination);
                 destination.interests.iter().for_each(|interest| self.interests.hold(*interest));
+                let pool = destination.config.local_pool.filter(|_| saved.available);
+                self.connections.pools.refer(pool, true);
             }
         }
         restored.in_trash = trashed.len() as u32;
@@ -85,6 +92,14 @@ impl Director {
         }
         self.judge_standby();
         restored
+    }
+
+    fn restore_pool(&mut self, name: PoolName, addresses: &[IpAddr]) {
+        for &address in addresses.iter().take(MOST_POOL_ADDRESSES) {
+            if !self.connections.pools.is_pooled(address) && self.connections.pools.add(name, address) {
+                self.hold_local(address);
+            }
+        }
     }
 
     /// A service as its record says, without destinations.

@@ -8,6 +8,7 @@ use ipvs_flow::EntryIndex;
 use crate::director::Director;
 use crate::half_open::is_half_open;
 use crate::service::ServiceIndex;
+use crate::translated::is_reply;
 use crate::verdict::Eviction;
 
 /// At most so many entries are looked at for one new connection, 8 KiB in a row: in a table without half-open
@@ -25,7 +26,9 @@ impl Director {
     /// it controls.
     pub(crate) fn make_room(&mut self, service: ServiceIndex, one_packet: bool) {
         let persistent = self.services.get(service).is_some_and(|service| service.is_persistent());
-        self.make_room_for(u32::from(!one_packet) + u32::from(persistent));
+        // With full NAT a connection has two.
+        let entries = if self.connections.pools.is_empty() { 1 } else { 2 };
+        self.make_room_for(u32::from(!one_packet) * entries + u32::from(persistent));
     }
 
     /// Makes room for so many entries.
@@ -36,7 +39,12 @@ impl Director {
             let entry = EntryIndex(self.hand % capacity);
             self.hand = (self.hand + 1) % capacity;
             let is_half_open = |it: ipvs_flow::EntryRef<'_>| is_half_open(it.key().protocol, it.state());
-            if self.connections.table.entry(entry).is_some_and(|it| !it.is_template() && is_half_open(it)) {
+            if self
+                .connections
+                .table
+                .entry(entry)
+                .is_some_and(|it| !it.is_template() && !is_reply(&it) && is_half_open(it))
+            {
                 self.evict(entry, Eviction::TableFull);
             }
         }

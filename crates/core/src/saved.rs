@@ -4,10 +4,12 @@
 //! about one object the later counts. Destinations keep their index, which entries of the connection table hold.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use crate::command::{DestinationConfig, DestinationId, ServiceConfig, ServiceFlags, ServiceId};
 use crate::destination::{Destination, DestinationIndex};
 use crate::director::Director;
+use crate::local_pool::PoolName;
 use crate::service::{Service, ServiceIndex};
 use crate::stats::Counters;
 use crate::sync_daemon::{SyncDaemonConfig, SyncRole};
@@ -28,6 +30,8 @@ pub enum Saved {
     NoDestination(u32),
     /// A synchronisation daemon runs, or not.
     SyncDaemon(SyncRole, Option<SyncDaemonConfig>),
+    /// The addresses of a pool for full NAT; none: it is not there.
+    Pool(PoolName, Vec<IpAddr>),
 }
 
 /// A service without its counters and what its scheduler remembers.
@@ -96,7 +100,10 @@ pub struct SavedCounters {
 impl Director {
     /// Whether [`Director::take_saves`] has something to tell.
     pub fn has_saves(&self) -> bool {
-        self.services.is_unsaved() || self.destinations.is_unsaved() || self.sync_daemons.is_unsaved()
+        self.services.is_unsaved()
+            || self.destinations.is_unsaved()
+            || self.sync_daemons.is_unsaved()
+            || self.connections.pools.is_unsaved()
     }
 
     /// Records of what has changed since the last call.
@@ -115,6 +122,11 @@ impl Director {
         if self.sync_daemons.take_unsaved() {
             saves.extend(self.saved_sync_daemons());
         }
+        let pools = self.connections.pools.take_unsaved();
+        saves.extend(pools.into_iter().map(|name| {
+            let pool = self.connections.pools.get(name);
+            Saved::Pool(name, pool.map(|pool| pool.addresses.clone()).unwrap_or_default())
+        }));
         saves
     }
 
@@ -131,6 +143,8 @@ impl Director {
                 return (saves, Some(services + u64::from(next)));
             }
             saves.extend(self.saved_sync_daemons());
+            let pools = self.connections.pools.iter();
+            saves.extend(pools.map(|(name, pool)| Saved::Pool(name, pool.addresses.clone())));
             return (saves, None);
         }
         let place = u32::try_from(cursor).unwrap_or(u32::MAX);
@@ -210,6 +224,7 @@ pub(crate) struct Latest {
     pub(crate) services: BTreeMap<ServiceIndex, SavedService>,
     pub(crate) destinations: BTreeMap<DestinationIndex, SavedDestination>,
     pub(crate) sync_daemons: Vec<(SyncRole, Option<SyncDaemonConfig>)>,
+    pub(crate) pools: BTreeMap<PoolName, Vec<IpAddr>>,
 }
 
 impl FromIterator<Saved> for Latest {
@@ -230,6 +245,9 @@ impl FromIterator<Saved> for Latest {
                     this.destinations.remove(&DestinationIndex(index));
                 }
                 Saved::SyncDaemon(role, config) => this.sync_daemons.push((role, config)),
+                Saved::Pool(name, addresses) => {
+                    this.pools.insert(name, addresses);
+                }
             }
         }
         this

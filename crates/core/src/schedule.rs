@@ -1,6 +1,7 @@
 //! The first packet of a connection: service, scheduler, new entry.
 
 use ipvs_flow::{Address, EntryIndex, InsertError, Key, NewConnection, ticks};
+use ipvs_wire::icmp_error::ErrorKind;
 use ipvs_wire::{Headers, Ports, transport};
 
 use crate::command::ForwardingMethod;
@@ -9,6 +10,7 @@ use crate::destination::{Bound, DestinationIndex};
 use crate::director::Director;
 use crate::explain::describe;
 use crate::forward::Ends;
+use crate::icmp;
 use crate::packet::Packet;
 use crate::protocol::{SCTP, Signal, TCP};
 use crate::receive::Arrival;
@@ -45,6 +47,8 @@ pub(crate) enum Refusal {
     ChainFull,
     /// The persistence engine finds nothing to go by.
     NoPersistenceData,
+    /// All ports of the destination's pool are in use.
+    PoolExhausted,
 }
 
 impl Refusal {
@@ -55,6 +59,7 @@ impl Refusal {
             Self::TableFull => Reason::TableFull,
             Self::ChainFull => Reason::ClientPortFull,
             Self::NoPersistenceData => Reason::NoPersistenceData,
+            Self::PoolExhausted => Reason::PoolExhausted,
         }
     }
 }
@@ -120,6 +125,9 @@ impl Director {
         });
         outcome.unwrap_or_else(|refusal| match refusal {
             Refusal::NoDestination => self.without_server(arrival, packet, ports, signal, service),
+            Refusal::PoolExhausted => {
+                icmp::answer(packet, headers.destination, ErrorKind::PortUnreachable, Reason::PoolExhausted)
+            }
             refusal => Verdict::Drop(refusal.reason()),
         })
     }
@@ -172,25 +180,26 @@ impl Director {
         flow: &Flow,
         route: &Route,
     ) -> Result<EntryIndex, Refusal> {
-        let entry = self.connections.insert(
-            tick(flow.now),
-            &NewConnection {
-                key: Key {
-                    ipv6: flow.source.is_ipv6(),
-                    template: false,
-                    protocol,
-                    client: Address::from(flow.source),
-                    client_port: flow.source_port,
-                    virtual_address: Address::from(flow.destination),
-                    virtual_port: flow.destination_port,
-                },
-                destination: route.destination.0,
-                destination_port: route.port,
-                flags: self.connection_flags(route.destination) | self.helped_flag(protocol, flow, route),
-                state: 0,
-                timeout: ticks(UNSET_TIMEOUT),
+        let new = NewConnection {
+            key: Key {
+                ipv6: flow.source.is_ipv6(),
+                template: false,
+                protocol,
+                client: Address::from(flow.source),
+                client_port: flow.source_port,
+                virtual_address: Address::from(flow.destination),
+                virtual_port: flow.destination_port,
             },
-        )?;
+            destination: route.destination.0,
+            destination_port: route.port,
+            flags: self.connection_flags(route.destination) | self.helped_flag(protocol, flow, route),
+            state: 0,
+            timeout: ticks(UNSET_TIMEOUT),
+        };
+        let entry = match new.flags & flag::TRANSLATED {
+            0 => self.connections.insert(tick(flow.now), &new)?,
+            _ => self.enter_translated(flow.now, &new)?,
+        };
         self.guard(entry, protocol, route.template.is_some());
         self.unsettle(entry, true);
         self.destinations.bind(route.destination, Bound::Inactive);
@@ -245,6 +254,8 @@ impl Director {
             virtual_port: flow.destination_port,
             server_address: server.id.address,
             server_port: route.port,
+            client: (flow.source, flow.source_port),
+            local: None,
         })
     }
 
@@ -262,9 +273,16 @@ impl Director {
 
     /// The flags of a new connection to a destination.
     pub(crate) fn connection_flags(&self, index: DestinationIndex) -> u16 {
-        let method = self.destinations.get(index).map_or(0, |destination| destination.config.forwarding.0);
-        let output = if method == ForwardingMethod::MASQUERADE.0 { 0 } else { flag::NO_OUTPUT };
-        u16::from(method) & flag::METHOD | output | flag::INACTIVE
+        let config = self.destinations.get(index).map(|destination| destination.config);
+        let method = config.map_or(ForwardingMethod::MASQUERADE, |config| config.forwarding);
+        let output = match method {
+            ForwardingMethod::MASQUERADE => 0,
+            ForwardingMethod::FULL_NAT if config.is_some_and(|it| it.local_pool.is_some()) => {
+                flag::TRANSLATED
+            }
+            _ => flag::NO_OUTPUT,
+        };
+        u16::from(method.0) & flag::METHOD | output | flag::INACTIVE
     }
 }
 

@@ -44,12 +44,14 @@ impl Director {
         };
         let Some(route) = self.route(service, protocol, &flow, &[]) else { return Verdict::Pass };
         let outcome = route.and_then(|route| {
-            let ends = self.route_ends(&flow, &route).ok_or(Refusal::NoDestination)?;
-            if route.one_packet {
+            let ends = if route.one_packet {
                 self.count(route.destination, |counters| counters.connections += 1);
+                self.route_ends(&flow, &route)
             } else {
-                self.connect(protocol, &flow, &route)?;
-            }
+                let index = self.connect(protocol, &flow, &route)?;
+                self.ends(index)
+            };
+            let ends = ends.ok_or(Refusal::NoDestination)?;
             Ok(self.icmp_inbound(arrival, packet, quote, &ends))
         });
         outcome.unwrap_or_else(|refusal| Verdict::Drop(refusal.reason()))

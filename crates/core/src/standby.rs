@@ -81,12 +81,7 @@ mod tests {
     fn clients_packets_are_the_hosts_while_a_backup_daemon_runs() {
         let (mut bench, _) = Bench::with("rr", &[1]);
         let changes = |bench: &mut Bench| {
-            bench
-                .director
-                .take_destination_changes()
-                .iter()
-                .map(|it| it.address.is_some())
-                .collect::<Vec<_>>()
+            bench.director.take_destination_changes().iter().map(|it| it.way.is_some()).collect::<Vec<_>>()
         };
         let known = |bench: &mut Bench| receive(bench, (CLIENT, 4000), (VIRTUAL, 80), false);
         let to_server = Verdict::Forward { next: SERVER.into() };

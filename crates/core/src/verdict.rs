@@ -63,6 +63,9 @@ reasons! {
     ClientPortFull = "client-port-full",
     /// The service has no usable destination; the client got an ICMP port unreachable where that could be sent.
     NoDestination = "no-destination",
+    /// All ports of the destination's pool are in use towards it (full NAT); the client got an ICMP port unreachable where that
+    /// could be sent.
+    PoolExhausted = "pool-exhausted",
     /// For a virtual address that is not the host's, but for no service and no connection there: answered as a host
     /// would, with a reset or ICMP port unreachable.
     NotServed = "not-served",
@@ -97,6 +100,7 @@ impl Reason {
             Self::NoPersistenceData => "the service's persistence engine (ipvsadm --pe)",
             Self::TableFull => "ipvsd run --capacity",
             Self::NoDestination => "cache_bypass (for services by mark)",
+            Self::PoolExhausted => "the pool's addresses (ipvsd pool add)",
             Self::NotServed => "ipvsd run --no-arp",
             Self::NoConnection => "nat_icmp_send",
             Self::Defence => "drop_packet",

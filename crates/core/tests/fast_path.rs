@@ -65,7 +65,7 @@ fn what_it_counts_is_counted_once_wherever_it_is_asked_for() {
     rig.destination(service, family.server(1), ForwardingMethod::MASQUERADE, 1);
     rig.destination(service, family.server(2), ForwardingMethod::MASQUERADE, 1);
     let changes = rig.director.take_destination_changes();
-    let addresses: Vec<_> = changes.iter().map(|change| change.address).collect();
+    let addresses: Vec<_> = changes.iter().map(|change| change.way.map(|way| way.address)).collect();
     assert_eq!(addresses, [Some(family.server(1)), Some(family.server(2))]);
     let [first, second] = [changes[0].index, changes[1].index];
 
@@ -86,11 +86,12 @@ fn what_it_counts_is_counted_once_wherever_it_is_asked_for() {
     let id = DestinationId { address: family.server(1), port: 8080 };
     rig.execute(Command::DeleteDestination(service, id));
     assert_eq!(beside.0.lock().unwrap().revoked, [first]);
-    assert_eq!(rig.director.take_destination_changes(), [DestinationChange { index: first, address: None }]);
+    assert_eq!(rig.director.take_destination_changes(), [DestinationChange { index: first, way: None }]);
     assert_eq!(packets_in(&mut rig, service), (2, 0));
     rig.destination(service, family.server(1), ForwardingMethod::MASQUERADE, 1);
-    let back = DestinationChange { index: first, address: Some(family.server(1)) };
-    assert_eq!(rig.director.take_destination_changes(), [back]);
+    let changes = rig.director.take_destination_changes();
+    assert_eq!(changes, [DestinationChange { index: first, way: changes[0].way }]);
+    assert_eq!(changes[0].way.map(|way| way.address), Some(family.server(1)));
     assert_eq!(packets_in(&mut rig, service), (2, 2));
 
     // Rates: 2000 packets in two seconds, a quarter of 1000 a second.

@@ -51,6 +51,7 @@ impl Keys {
             lower_threshold: 0,
             tunnel: ipvs_core::Tunnel::default(),
             flags: ipvs_core::ConnectionFlags::default(),
+            local_pool: None,
         };
         let id = DestinationId { address: family.server(1), port: server_port };
         rig.execute(Command::AddDestination(service, id, config));

@@ -71,6 +71,7 @@ fn nothing_is_held() {
             lower_threshold,
             tunnel: Tunnel::default(),
             flags: ConnectionFlags::default(),
+            local_pool: None,
         };
         rig.execute(Command::AddDestination(service(17), id, config));
         assert_eq!(ask(&mut rig, 4001, 3), "1 1 1");

@@ -178,6 +178,7 @@ fn an_overloaded_server_takes_its_own_clients() {
         lower_threshold: 0,
         tunnel: Tunnel::default(),
         flags: ConnectionFlags::default(),
+        local_pool: None,
     };
     rig.execute(Command::AddDestination(service(80), server(1, 80), config));
     assert_eq!(syn(&mut rig, 2, 4001, 80), "1");

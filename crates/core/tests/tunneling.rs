@@ -7,9 +7,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipvs_core::{
-    Command, ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, Reason, Reply, ServiceId,
-    Sysctl, Tunnel, TunnelType, Verdict,
+    Command, ConnectionFlags, DestinationConfig, DestinationId, DestinationWay, ForwardingMethod, Reason,
+    Reply, ServiceId, Sysctl, Tunnel, TunnelType, Verdict,
 };
+use ipvs_flow::steady::PMTU_DISC;
+use ipvs_wire::tunnel::Encapsulation;
 use rig::{Family, Rig, seen, tcp, udp, unreachable};
 
 const IPIP: Tunnel = Tunnel { kind: TunnelType::IPIP, port: 0, flags: 0 };
@@ -31,6 +33,7 @@ fn rig(family: Family, server: Family, tunnel: Tunnel) -> (Rig, ServiceId) {
             upper_threshold: 0,
             lower_threshold: 0,
             tunnel,
+            local_pool: None,
         },
     ));
     (rig, service)
@@ -207,6 +210,49 @@ fn errors_from_within_the_tunnel_reach_the_client() {
             Verdict::Forward { next: Family::V4.server(1) }
         );
     }
+}
+
+/// What a fast path is told of a tunnel: how, and the path MTU as long as it is believed.
+#[test]
+fn a_fast_path_learns_of_tunnels_and_of_their_paths() {
+    let (mut rig, service) = rig(Family::V4, Family::V4, IPIP);
+    let server = Family::V4.server(1);
+    let way = |rig: &mut Rig| {
+        let changes = rig.director.take_destination_changes();
+        assert!(changes.len() <= 1);
+        changes.first().map(|change| change.way.unwrap())
+    };
+    let first = DestinationWay { address: server, encapsulation: Encapsulation::Ipip, path_mtu: None };
+    assert_eq!(way(&mut rig), Some(first));
+    assert_eq!((first.room(1500), first.room(10)), (Some(1480), Some(0)));
+    let outer = rig.receive(&datagram(Family::V4, 700)).1;
+    assert_eq!(way(&mut rig), None);
+    for (said, told) in [(600, Some(600)), (600, None), (700, None), (20, Some(552))] {
+        rig.receive(&router_error(3, 4, said, &outer));
+        assert_eq!(way(&mut rig), told.map(|mtu| DestinationWay { path_mtu: Some(mtu), ..first }));
+    }
+    assert_eq!(DestinationWay { path_mtu: Some(552), ..first }.room(1500), Some(532));
+    // Forgotten with the first packet after its time.
+    rig.advance(Duration::from_secs(600));
+    assert_eq!(way(&mut rig), None);
+    rig.receive(&datagram(Family::V4, 700));
+    assert_eq!(way(&mut rig), Some(first));
+    let edit = |tunnel| {
+        let id = DestinationId { address: server, port: 80 };
+        let config = DestinationConfig { tunnel, ..DestinationConfig::new(ForwardingMethod::TUNNEL, 1) };
+        Command::EditDestination(service, id, config)
+    };
+    rig.execute(edit(IPIP));
+    assert_eq!(way(&mut rig), None);
+    rig.execute(edit(GUE));
+    let encapsulation = Encapsulation::Gue { source_port: 0, port: 6080, checksum: true };
+    assert_eq!(way(&mut rig), Some(DestinationWay { encapsulation, ..first }));
+    let over_ipv6 = DestinationWay { address: Family::V6.server(1), ..first };
+    assert_eq!((over_ipv6.room(1320), over_ipv6.room(1319)), (Some(1280), None));
+    let pmtu_disc = |rig: &Rig| rig.director.state_timeouts()[PMTU_DISC];
+    assert_eq!(pmtu_disc(&rig), 1);
+    rig.set(Sysctl::PmtuDisc, 0);
+    assert_eq!(pmtu_disc(&rig), 0);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipvs_core::{Instant, Packet, Verdict};
 use ipvs_wire::fragment::Pieces;
-use ipvs_wire::{Fragment, Headers, checksum, echo, protocol};
+use ipvs_wire::{Fragment, Headers, checksum, echo, family, protocol};
 
 use crate::counter::Counter;
 use crate::engine::Engine;
@@ -250,7 +250,10 @@ impl Input<'_> {
         headers: &Headers,
         sender: HardwareAddress,
     ) {
-        let Some(mut segments) = Segments::new(packet, headers, self.mtu.min(FRAME_ROOM)) else {
+        // With full NAT it may leave as an IPv6 packet, which is longer; what its sender meant is not longer than that.
+        let longer = if headers.is_ipv6() { 0 } else { family::DIFFERENCE as usize };
+        let size = self.mtu.min(FRAME_ROOM).saturating_sub(longer);
+        let Some(mut segments) = Segments::new(packet, headers, size) else {
             return self.output.counters.count(Counter::TooBig);
         };
         self.output.counters.count(Counter::Segmented);

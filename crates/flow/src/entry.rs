@@ -43,7 +43,7 @@ pub struct Connection {
     pub destination_port: u16,
     /// Its flags, as in [`NewConnection`].
     pub flags: u16,
-    /// State of its protocol's state machine.
+    /// State of its protocol's state machine, below 128.
     pub state: u8,
     /// Its timeout, in ticks.
     pub timeout: u32,

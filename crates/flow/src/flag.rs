@@ -16,5 +16,9 @@ pub const NO_CLIENT_PORT: u16 = 0x0800;
 pub const WAITS: u16 = NO_CLIENT_PORT | ANY_SERVER_PORT;
 /// Any of those of helpers.
 pub const CONCERN_HELPERS: u16 = HELPED | WAITS;
+/// Ours, of full NAT: its client's address is replaced too, so it has a reply entry.
+pub const TRANSLATED: u16 = 0x4000;
+/// Ours: with [`TRANSLATED`], no connection but the reply entry of one.
+pub const REPLY: u16 = 0x2000;
 /// Ours: of a template, that a persistence engine has part in it.
 pub const OF_ENGINE: u16 = 0x8000;

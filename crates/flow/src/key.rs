@@ -40,7 +40,7 @@ pub struct NewConnection {
     pub destination_port: u16,
     /// Its flags, the kernel's IP_VS_CONN_F_* numbers; the low three bits are the forwarding method.
     pub flags: u16,
-    /// State of its protocol's state machine.
+    /// State of its protocol's state machine, below 128.
     pub state: u8,
     /// Its timeout, in ticks.
     pub timeout: u32,

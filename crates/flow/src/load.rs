@@ -5,6 +5,7 @@
 //! |---|---|
 //! | 0 | connections |
 //! | 1 | those that are active |
+//! | 2 | identifications taken for outer headers |
 //!
 //! Each change is one addition, so the number of all is right at any time, and that of the active ones but for changes of
 //! state that happen in that moment.
@@ -79,6 +80,24 @@ impl<'l> Load<'l> {
     }
 }
 
+/// The number of the first identification of a destination is this many times its index: destinations that have their server in
+/// common are not in step.
+const STRIDE: u32 = 0x9e37;
+
+impl Load<'_> {
+    /// The next identifications of so many outer packets to `destination`, the index of the line, that may be fragmented: the first.
+    #[inline(always)]
+    pub fn identify(self, destination: u32, packets: u16) -> u16 {
+        let before = self.0.word::<2>().fetch_add(u32::from(packets), Ordering::Relaxed);
+        before.wrapping_add(destination.wrapping_mul(STRIDE)) as u16
+    }
+
+    /// Goes on with the identifications of another line, in one that nobody else uses.
+    pub fn identify_as(self, other: Load<'_>) {
+        self.0.word::<2>().store(other.0.word::<2>().load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
 /// A number that may be below 0 for a moment: a connection that just became active was removed as such by one program
 /// before the other has counted it.
 #[inline(always)]
@@ -106,5 +125,16 @@ mod tests {
         assert_eq!((load.leave(true), load.leave(false)), (1, 0));
         load.set(7, 3);
         assert_eq!((load.total(), load.active(), load.inactive()), (7, 3, 4));
+    }
+
+    #[test]
+    fn identifications_run_on() {
+        let (line, copy) = (Line::zeroed(), Line::zeroed());
+        let load = Load::of(&line);
+        assert_eq!((load.identify(0, 1), load.identify(0, 1)), (0, 1));
+        assert_eq!(load.identify(3, 1), 2 + 3u16.wrapping_mul(0x9e37));
+        Load::of(&copy).identify_as(load);
+        assert_eq!((Load::of(&copy).identify(0, 1), load.identify(0, 1)), (3, 3));
+        assert_eq!((load.total(), load.active()), (0, 0));
     }
 }

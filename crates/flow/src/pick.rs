@@ -1,9 +1,9 @@
 //! Which destination a new connection of a service gets, worked out beforehand: a line of memory for each service and slots of
-//! choices, which the daemon writes and the XDP program reads.
+//! choices, which the daemon writes and the XDP program reads. A service that chooses by load has candidates in their place.
 //!
 //! | word | content |
 //! |---|---|
-//! | 0, 1 | number of the first slot, number of slots |
+//! | 0, 1 | number of the first slot, number of slots or of candidates |
 //! | 2 | [`Rule`]: by what the slot is found |
 //! | 3 | the slot at which a sequence goes on after its last one |
 //! | 4 | of a sequence: the slot of the next choice (16 bits), generation (16 bits) |
@@ -12,12 +12,17 @@
 //! The version works as that of an entry. A sequence's choices are made by compare-exchange of word 4, whose generation changes
 //! with each renewal: each is made once, by whichever program, and none that was withdrawn.
 
+mod candidates;
+
 use crate::{
     Address,
+    least::Measure,
     line::{Line, Memory},
     siphash,
     sync::{Ordering, fence},
 };
+
+pub use candidates::{Candidate, Look, MOST_CANDIDATES, SLOTS_PER_CANDIDATE, Search, write_candidate};
 
 /// Most slots of a service.
 pub const MOST_SLOTS: u32 = 8192;
@@ -27,6 +32,11 @@ pub const SLOTS_PER_LINE: u32 = 8;
 const SLOT_MASK: u32 = 0xffff;
 /// Word 4 while nothing is chosen.
 const WITHDRAWN: u32 = SLOT_MASK;
+
+/// Rules by load.
+const OVERHEAD: u32 = 4;
+const DELAY: u32 = 5;
+const QUEUE: u32 = 6;
 
 /// By what a slot is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +55,8 @@ pub enum Rule {
         /// The client's port counts, too.
         port: bool,
     },
+    /// The loads of the candidates: see [`Pick::search`].
+    Least(Measure),
 }
 
 impl Rule {
@@ -54,6 +66,9 @@ impl Rule {
             Rule::Source { port } => 1 | (port as u32) << 8,
             Rule::Destination => 2,
             Rule::Maglev { port } => 3 | (port as u32) << 8,
+            Rule::Least(Measure::Overhead) => OVERHEAD,
+            Rule::Least(Measure::Delay) => DELAY,
+            Rule::Least(Measure::Queue) => QUEUE,
         }
     }
 }
@@ -72,6 +87,16 @@ pub struct Slot {
 impl Slot {
     /// A choice that only the daemon can make.
     pub const NONE: Slot = Slot { destination: u32::MAX, port: 0, flags: 0 };
+
+    /// The slot of that number, from its line.
+    #[inline(always)]
+    fn read(line: &Line, number: u32) -> Option<Self> {
+        let word = (number % SLOTS_PER_LINE * 2) as usize;
+        let words = line.first::<16>();
+        let destination = words.get(word & 15)?.load(Ordering::Relaxed);
+        let rest = words.get(word & 15 | 1)?.load(Ordering::Relaxed);
+        Some(Slot { destination, port: rest as u16, flags: (rest >> 16) as u16 })
+    }
 }
 
 /// What a service chooses by.
@@ -155,12 +180,7 @@ impl<'l> Pick<'l> {
             return None;
         }
         let number = self.first + place;
-        let line = memory.line(number / SLOTS_PER_LINE)?;
-        let word = (number % SLOTS_PER_LINE * 2) as usize;
-        let words = line.first::<16>();
-        let destination = words.get(word & 15)?.load(Ordering::Relaxed);
-        let rest = words.get(word & 15 | 1)?.load(Ordering::Relaxed);
-        Some(Slot { destination, port: rest as u16, flags: (rest >> 16) as u16 })
+        Slot::read(memory.line(number / SLOTS_PER_LINE)?, number)
     }
 
     /// Makes the choice of [`Pick::next`]: `false`, and nothing happened, if it was made or withdrawn meanwhile.
@@ -177,7 +197,7 @@ impl<'l> Pick<'l> {
     }
 }
 
-/// Puts in `line` what a service chooses by: `slots` slots from number `first` on, which were written before.
+/// Puts in `line` what a service chooses by: `slots` slots, or candidates, from slot `first` on, which were written before.
 pub fn write(line: &Line, rule: Rule, first: u32, slots: u32, restart: u32) {
     withdraw(line);
     let words = [first, slots, rule.to_word(), restart];

@@ -49,13 +49,19 @@ pub struct Moved {
     pub activity: Option<bool>,
 }
 
+/// Where a state lies in the word. States are below 128.
+#[inline(always)]
+const fn bits_of(state: u8) -> u32 {
+    ((state as u32) << STATE_SHIFT) & STATE
+}
+
 impl Status {
     /// Greatest mark that [`EntryRef::set_unsettled`] takes.
     pub const GREATEST_MARK: u8 = 0xf;
 
     /// The status of a new connection, which begins when the entry's version is `version`.
     pub(crate) const fn new(flags: u16, state: u8, version: u32) -> Self {
-        Self(flags as u32 | (state as u32) << STATE_SHIFT | (version >> 1) << GENERATION_SHIFT)
+        Self(flags as u32 | bits_of(state) | (version >> 1) << GENERATION_SHIFT)
     }
 
     pub(crate) const fn word(self) -> u32 {
@@ -96,7 +102,7 @@ impl Status {
     #[inline(always)]
     const fn moved(self, to: u8, active: bool) -> (Self, Moved) {
         let from = self.state();
-        let mut word = self.0 & !STATE | (to as u32) << STATE_SHIFT;
+        let mut word = self.0 & !STATE | bits_of(to);
         let mut activity = None;
         if from != to && active == (self.flags() & INACTIVE != 0) {
             word ^= INACTIVE as u32;
@@ -216,9 +222,9 @@ impl EntryRef<'_> {
         self.set_status_bits(GUARDED, GUARDED);
     }
 
-    /// Sets the state.
+    /// Sets the state, a number below 128.
     pub fn set_state(&self, state: u8) {
-        self.set_status_bits(STATE, u32::from(state) << STATE_SHIFT);
+        self.set_status_bits(STATE, bits_of(state));
     }
 
     /// Sets the flags.

@@ -2,13 +2,13 @@
 
 use crate::{
     EntryRef, Status,
-    flag::{INACTIVE, METHOD, NO_OUTPUT},
+    flag::{INACTIVE, METHOD, NO_OUTPUT, TRANSLATED},
     tcp::{self, Direction, Event, State},
     udp,
 };
 
-/// Timeouts by state, in ticks, as both paths share them: TCP's states by their numbers, then UDP, then [`SECURE_TCP`]
-/// and [`BIRTHS`].
+/// Timeouts by state, in ticks, as both paths share them: TCP's states by their numbers, then UDP, then [`SECURE_TCP`],
+/// [`BIRTHS`] and [`PMTU_DISC`].
 pub const TIMEOUTS: usize = 16;
 /// Place of UDP's timeout.
 pub const UDP_TIMEOUT: usize = 11;
@@ -17,6 +17,8 @@ pub const UDP_TIMEOUT: usize = 11;
 pub const SECURE_TCP: usize = 12;
 /// Not a timeout: 1 while the XDP program may begin connections.
 pub const BIRTHS: usize = 13;
+/// Not a timeout: 1 while outer headers forbid fragmentation if the inner ones do (`pmtu_disc`).
+pub const PMTU_DISC: usize = 14;
 
 /// The flag of TCP.
 const SYN: u8 = 0x02;
@@ -99,7 +101,7 @@ pub fn step(
     setting: impl Fn(usize) -> Option<u32>,
 ) -> Option<(u8, bool)> {
     // What changed the connection goes out first.
-    if seen.unsettled() != 0 || seen.flags() & !(METHOD | NO_OUTPUT | INACTIVE) != 0 {
+    if seen.unsettled() != 0 || seen.flags() & !(METHOD | NO_OUTPUT | INACTIVE | TRANSLATED) != 0 {
         return None;
     }
     let from = seen.state();

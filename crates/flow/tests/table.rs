@@ -8,6 +8,9 @@ use ipvs_flow::{
 };
 use proptest::prelude::*;
 
+/// States have seven bits.
+const GREATEST_STATE: u8 = 0x7f;
+
 #[derive(Clone, Debug)]
 enum Step {
     Insert(Key),
@@ -45,7 +48,7 @@ fn connection(key: Key, number: u32) -> NewConnection {
         destination: number,
         destination_port: number as u16,
         flags: (number >> 3) as u16,
-        state: number as u8,
+        state: number as u8 & GREATEST_STATE,
         timeout: number ^ 0x5555,
     }
 }
@@ -102,14 +105,14 @@ proptest! {
                     let Some((index, connection)) = map.get_mut(&key) else { continue };
                     let entry = table.entry(*index).unwrap();
                     entry.touch(Tick(time));
-                    entry.set_state(time as u8);
+                    entry.set_state(time as u8 & GREATEST_STATE);
                     entry.set_flags((time >> 8) as u16);
                     entry.set_timeout(time ^ 1);
                     entry.set_destination(time ^ 2);
                     connection.packets_in += 1;
                     prop_assert_eq!(entry.count_packet_in(), connection.packets_in);
                     connection.last_seen = Tick(time);
-                    connection.state = time as u8;
+                    connection.state = time as u8 & GREATEST_STATE;
                     connection.flags = (time >> 8) as u16;
                     connection.timeout = time ^ 1;
                     connection.destination = time ^ 2;

@@ -9,7 +9,7 @@ use ipvs_datapath::AttachRule;
 use ipvsd::logging::LogFormat;
 use ipvsd::run;
 
-use crate::{exec, explain, lab, mark, show, stop, sysctl};
+use crate::{exec, explain, lab, mark, pool, show, stop, sysctl};
 
 /// IPVS, the Linux Virtual Server's transport-layer load balancer, outside the kernel.
 #[derive(Debug, Parser)]
@@ -32,6 +32,7 @@ pub(crate) enum Command {
     Explain(explain::Arguments),
     Lab(Box<lab::Arguments>),
     Mark(mark::Arguments),
+    Pool(pool::Arguments),
     Show(show::Arguments),
     Stop(stop::Arguments),
     Sysctl(sysctl::Arguments),

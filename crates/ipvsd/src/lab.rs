@@ -18,6 +18,8 @@ EXAMPLES
   ipvsd lab                                             300 requests, three servers in turn, NAT
   ipvsd lab --mode dr --scheduler wrr --weights 3,2,1   direct routing, shares 3:2:1
   ipvsd lab --mode tun --tun-type gue                   tunneling, packets in UDP
+  ipvsd lab --mode fullnat                              full NAT: servers anywhere, on the client's own segment here
+  ipvsd lab --mode fullnat --ipv6 --servers-ipv4        IPv6 clients of IPv4 servers
   ipvsd lab --bulk 3000000 --connections 64             64 downloads at once, then 64 uploads, of 3 MB each
   ipvsd lab --at-once 10000 --concurrency 100           10 000 connections open at once, two requests on each
   ipvsd lab --syn-flood --half-open-quota 20000         requests in the midst of a SYN flood
@@ -60,9 +62,21 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 8)]
     concurrency: usize,
 
+    /// At most so many requests a second [default: as fast as they are answered]
+    #[arg(long, value_name = "N", conflicts_with_all = ["bulk", "at_once", "kill_daemon"])]
+    rate: Option<u64>,
+
+    /// Addresses in the pool with --mode fullnat
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pool: u8,
+
     /// IPv6 instead of IPv4
     #[arg(long)]
     ipv6: bool,
+
+    /// IPv4 servers for the IPv6 client, with --mode fullnat
+    #[arg(long, requires = "ipv6")]
+    servers_ipv4: bool,
 
     /// UDP datagrams and their echo instead of HTTP requests
     #[arg(long)]
@@ -172,6 +186,9 @@ enum ModeArgument {
     Dr,
     /// Tunneling: as direct routing, packets reach the servers inside others
     Tun,
+    /// Full NAT: all on one segment; the servers see addresses of the director's pool and know nothing of it
+    #[value(name = "fullnat", alias = "full-nat")]
+    FullNat,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -215,6 +232,7 @@ impl Arguments {
                 ModeArgument::Nat => Mode::Nat,
                 ModeArgument::Dr => Mode::Dr,
                 ModeArgument::Tun => Mode::Tun,
+                ModeArgument::FullNat => Mode::FullNat,
             },
             tunnel: match self.tun_type {
                 TunnelArgument::Ipip => Tunnel::Ipip,
@@ -224,9 +242,12 @@ impl Arguments {
             scheduler: self.scheduler.clone(),
             weights,
             ipv6: self.ipv6,
+            servers_ipv4: self.servers_ipv4,
             protocol: if self.udp { Protocol::Udp } else { Protocol::Tcp },
             requests: self.requests,
             concurrency: self.concurrency,
+            rate: self.rate,
+            pool: self.pool,
             datagram: self.datagram,
             bulk: self.bulk.map(|bytes| Bulk { bytes, connections: self.connections }),
             at_once: self.at_once,

@@ -7,6 +7,7 @@ mod exec;
 mod explain;
 mod lab;
 mod mark;
+mod pool;
 mod show;
 mod stop;
 mod sysctl;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         cli::Command::Explain(arguments) => explain::explain(&arguments),
         cli::Command::Lab(arguments) => lab::lab(&arguments),
         cli::Command::Mark(arguments) => mark::mark(&arguments),
+        cli::Command::Pool(arguments) => pool::pool(&arguments),
         cli::Command::Show(arguments) => show::show(&arguments),
         cli::Command::Stop(arguments) => stop::stop(&arguments),
         cli::Command::Sysctl(arguments) => sysctl::sysctl(&arguments),

@@ -82,6 +82,9 @@ fn fast_path(arguments: &[&str]) {
             "{report}"
         );
         assert_eq!(served(&report), [40, 40, 40]);
+        // How many of them depends on how soon the daemon settles what it has sent itself.
+        let forwarded = report["forwarded_by_program"].as_u64();
+        assert_eq!(forwarded.is_some_and(|packets| packets > 60), when == "on", "{report}");
         let counters = counters(&report);
         if !arguments.contains(&"--udp") {
             let [_, packets_in, packets_out, bytes_in, bytes_out] = counters;
@@ -121,9 +124,19 @@ fn fast_path_direct_routing() {
 }
 
 #[test]
+fn fast_path_tunneling() {
+    for kind in ["ipip", "gue", "gre"] {
+        fast_path(&["--mode", "tun", "--tun-type", kind]);
+        fast_path(&["--mode", "tun", "--tun-type", kind, "--ipv6"]);
+        fast_path(&["--mode", "tun", "--tun-type", kind, "--udp"]);
+    }
+}
+
+#[test]
 fn fast_path_in_generic_mode() {
     fast_path(&["--mode", "nat", "--xdp", "generic"]);
     fast_path(&["--mode", "dr", "--xdp", "generic", "--ipv6"]);
+    fast_path(&["--mode", "tun", "--tun-type", "gue", "--xdp", "generic"]);
 }
 
 #[test]
@@ -175,6 +188,17 @@ fn tc_fragments_and_own_requests() {
         let arguments = [&["--attach", "tc"], load].concat();
         let report = good(&arguments);
         assert_eq!(report["failed"], 0, "{arguments:?}: {report}");
+    }
+}
+
+/// What is too large for the tunnel is the daemon's, whose errors teach the client.
+#[test]
+fn fast_path_bulk_through_tunnels() {
+    for kind in ["ipip", "gue", "gre"] {
+        let mode = ["--mode", "tun", "--tun-type", kind, "--fast-path", "on"];
+        let report = good(&[&mode[..], &["--bulk", "300000", "--connections", "8"]].concat());
+        assert_eq!(report["failed"], 0, "{report}");
+        assert!(report["forwarded_by_program"].as_u64().is_some_and(|packets| packets > 100), "{report}");
     }
 }
 
@@ -243,6 +267,68 @@ fn clients_on_the_director() {
             }
         }
     }
+}
+
+/// Full NAT with one address in the pool: all requests are answered, in turn, and servers see that address alone; what both ends sent
+/// is what was counted.
+fn full_nat(family: &[&str]) {
+    let pool = if family == ["--ipv6"] { "fd77::3" } else { "10.77.0.3" };
+    for load in [
+        &["--requests", "120"][..],
+        &["--requests", "120", "--udp"],
+        &["--requests", "30", "--udp", "--datagram", "8000", "--concurrency", "1"],
+        &["--requests", "120", "--fast-path", "on"],
+        &["--bulk", "300000", "--connections", "12"],
+        &["--at-once", "1200", "--concurrency", "50"],
+    ] {
+        // Answers that are larger than the MTU as IPv6 packets are refused, as by routers.
+        if load.contains(&"--datagram") && family.contains(&"--servers-ipv4") {
+            continue;
+        }
+        let arguments = [&["--mode", "fullnat"], family, load].concat();
+        let report = good(&arguments);
+        assert_eq!(report["failed"], 0, "{arguments:?}: {report}");
+        assert_eq!(report["clients_seen"], serde_json::json!([pool]), "{arguments:?}: {report}");
+        let third = report["requests"].as_u64().expect("a number") / 3;
+        assert_eq!(served(&report), [third; 3], "{arguments:?}: {report}");
+        // Headers have other lengths in the other family.
+        if load == ["--requests", "120"] && !family.contains(&"--servers-ipv4") {
+            let [_, packets_in, packets_out, bytes_in, bytes_out] = counters(&report);
+            counted_exactly(packets_in, bytes_in, &report["sent"]["client"]);
+            counted_exactly(packets_out, bytes_out, &report["sent"]["servers"]);
+        }
+    }
+}
+
+#[test]
+fn full_nat_ipv4() {
+    full_nat(&[]);
+}
+
+#[test]
+fn full_nat_ipv6() {
+    full_nat(&["--ipv6"]);
+}
+
+#[test]
+fn full_nat_ipv6_clients_of_ipv4_servers() {
+    full_nat(&["--ipv6", "--servers-ipv4"]);
+}
+
+/// Ten thousand connections through one address to one server: none fails, each has a port of its own.
+#[test]
+fn full_nat_through_one_address_to_one_server() {
+    let load = ["--mode", "fullnat", "--servers", "1", "--requests", "10000", "--concurrency", "16"];
+    let report = good(&load);
+    assert_eq!((&report["failed"], served(&report)), (&0.into(), vec![10_000]), "{report}");
+    assert_eq!(report["clients_seen"], serde_json::json!(["10.77.0.3"]), "{report}");
+}
+
+#[test]
+fn full_nat_takes_the_addresses_of_its_pool_in_turn() {
+    let report = good(&["--mode", "fullnat", "--pool", "4", "--requests", "60"]);
+    assert_eq!(report["clients_seen"].as_array().map(Vec::len), Some(4), "{report}");
+    assert_eq!(report["failed"], 0, "{report}");
 }
 
 macro_rules! matrix {
@@ -496,7 +582,7 @@ fn an_unknown_scheduler_is_an_error_with_the_command_that_failed() {
 /// then comes again.
 #[test]
 fn connections_outlive_the_daemon() {
-    for (mode, fast_path) in [("nat", "on"), ("dr", "on"), ("nat", "off")] {
+    for (mode, fast_path) in [("nat", "on"), ("dr", "on"), ("nat", "off"), ("fullnat", "off")] {
         let arguments =
             ["--mode", mode, "--fast-path", fast_path, "--kill-daemon", "3", "--connections", "60"];
         let report = good(&[&arguments[..], &["--capacity", "4096"]].concat());

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// One segment of the lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Segment {
-    /// Where the client and the virtual address are; with direct routing the servers too.
+    /// Where the client and the virtual address are; where the director is not the servers' gateway, the servers too.
     Front,
     /// Where the servers are behind a masquerading director.
     Back,
@@ -15,6 +15,8 @@ pub(crate) enum Segment {
 pub(crate) const CLIENT: u8 = 1;
 /// The director, on every segment it has.
 pub(crate) const DIRECTOR: u8 = 2;
+/// The first of the addresses that the director takes for clients with full NAT.
+pub(crate) const POOL: u8 = 3;
 /// The virtual address, on the front segment.
 pub(crate) const VIRTUAL: u8 = 10;
 /// The first server.

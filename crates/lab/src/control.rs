@@ -1,4 +1,4 @@
-//! The service, set up as an administrator would: by `ipvsadm` command lines.
+//! The service, set up as an administrator would: by command lines of `ipvsadm`, and of `ipvsd` what that does not have.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -24,20 +24,43 @@ pub(crate) struct Held {
     pub(crate) inactive: u64,
 }
 
-/// `ipvsadm` with the lab's daemon.
+/// Name of the pool of local addresses.
+const POOL: &str = "lab";
+
+/// Which program a command line is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    Ipvsadm,
+    Ipvsd,
+}
+
+impl Program {
+    /// What people type.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Ipvsadm => "ipvsadm",
+            Self::Ipvsd => "ipvsd",
+        }
+    }
+}
+
+/// The programs with the lab's daemon.
 pub(crate) struct Control {
-    program: PathBuf,
+    ipvsadm: PathBuf,
+    ipvsd: PathBuf,
     socket: PathBuf,
     interrupt: Interrupt,
 }
 
 impl Control {
-    pub(crate) fn new(program: &Path, socket: &Path, interrupt: &Interrupt) -> Self {
-        Self { program: program.to_owned(), socket: socket.to_owned(), interrupt: interrupt.clone() }
+    pub(crate) fn new(options: &Options, socket: &Path, interrupt: &Interrupt) -> Self {
+        let Options { ipvsadm, ipvsd, .. } = options;
+        let (ipvsadm, ipvsd, socket) = (ipvsadm.clone(), ipvsd.clone(), socket.to_owned());
+        Self { ipvsadm, ipvsd, socket, interrupt: interrupt.clone() }
     }
 
     /// The arguments that make the service, one list for each command.
-    pub(crate) fn plan(topology: &Topology, options: &Options) -> Vec<Vec<String>> {
+    pub(crate) fn plan(topology: &Topology, options: &Options) -> Vec<(Program, Vec<String>)> {
         let protocol = match options.protocol {
             Protocol::Tcp => "-t",
             Protocol::Udp => "-u",
@@ -45,6 +68,7 @@ impl Control {
         let gue_port = GUE_PORT.to_string();
         let method: &[&str] = match (options.mode, options.tunnel) {
             (Mode::Nat, _) => &["-m"],
+            (Mode::FullNat, _) => &["--full-nat", "--local-pool", POOL],
             (Mode::Dr, _) => &["-g"],
             (Mode::Tun, Tunnel::Ipip) => &["-i"],
             (Mode::Tun, Tunnel::Gue) => &["-i", "--tun-type", "gue", "--tun-port", &gue_port, "--tun-csum"],
@@ -52,11 +76,17 @@ impl Control {
         };
         let service = topology.service.to_string();
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-        let mut plan = vec![words(&["-A", protocol, &service, "-s", &options.scheduler])];
+        let mut plan = Vec::new();
+        if !topology.pool.is_empty() {
+            let addresses = topology.pool.iter().map(ToString::to_string);
+            let add = ["pool", "add", POOL].map(str::to_owned).into_iter().chain(addresses);
+            plan.push((Program::Ipvsd, add.collect()));
+        }
+        plan.push((Program::Ipvsadm, words(&["-A", protocol, &service, "-s", &options.scheduler])));
         for (server, weight) in topology.servers.iter().zip(&options.weights) {
             let (destination, weight) = (topology.destination(server).to_string(), weight.to_string());
             let add = ["-a", protocol, &service, "-r", &destination, "-w", &weight];
-            plan.push(words(&[&add[..], method].concat()));
+            plan.push((Program::Ipvsadm, words(&[&add[..], method].concat())));
         }
         plan
     }
@@ -64,7 +94,7 @@ impl Control {
     /// `ipvsadm -Ln --stats`, once it shows `connections`, or what it shows after a while: kernel IPVS and whatever
     /// is like it copy the counters that users see from the live ones every two seconds.
     pub(crate) fn statistics(&self, connections: u64) -> Result<String, Error> {
-        let list = || self.run(&["-Ln".into(), "--stats".into()]);
+        let list = || self.ipvsadm(&["-Ln", "--stats"]);
         let complete = || list().map(|text| (counted(&text) >= connections).then_some(text));
         match self.interrupt.wait(STATISTICS, complete)? {
             Some(text) => Ok(text),
@@ -74,12 +104,12 @@ impl Control {
 
     /// All counters of the services and their destinations, in the order of the listing.
     pub(crate) fn counters(&self) -> Result<Vec<u64>, Error> {
-        Ok(numbers(&self.run(&["-Ln".into(), "--stats".into(), "--exact".into()])?))
+        Ok(numbers(&self.ipvsadm(&["-Ln", "--stats", "--exact"])?))
     }
 
     /// How many connections the director has, active and inactive ones.
     pub(crate) fn connections(&self) -> Result<Held, Error> {
-        Ok(held(&self.run(&["-Ln".into()])?))
+        Ok(held(&self.ipvsadm(&["-Ln"])?))
     }
 
     /// How many active connections the director has, once there are `wanted` of them, or after a while: the last packet may
@@ -92,11 +122,19 @@ impl Control {
         }
     }
 
+    fn ipvsadm(&self, words: &[&str]) -> Result<String, Error> {
+        self.run(Program::Ipvsadm, &words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>())
+    }
+
     /// Runs one command and returns what it wrote to standard output.
-    pub(crate) fn run(&self, arguments: &[String]) -> Result<String, Error> {
-        let line = format!("ipvsadm {}", arguments.join(" "));
-        let failed = |error| Error::setup(format!("run {line} by {}", self.program.display()), error);
-        let mut child = Command::new(&self.program)
+    pub(crate) fn run(&self, program: Program, arguments: &[String]) -> Result<String, Error> {
+        let line = format!("{} {}", program.name(), arguments.join(" "));
+        let path = match program {
+            Program::Ipvsadm => &self.ipvsadm,
+            Program::Ipvsd => &self.ipvsd,
+        };
+        let failed = |error| Error::setup(format!("run {line} by {}", path.display()), error);
+        let mut child = Command::new(path)
             .args(arguments)
             .env("IPVSD_SOCKET", &self.socket)
             .stdin(Stdio::null())
@@ -110,7 +148,7 @@ impl Control {
             let _ = child.kill();
         }
         let output = child.wait_with_output().map_err(failed)?;
-        let refuse = |status: String| Error::Ipvsadm {
+        let refuse = |status: String| Error::Command {
             command: line.clone(),
             status,
             message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),

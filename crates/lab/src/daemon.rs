@@ -19,6 +19,15 @@ const START: Duration = Duration::from_secs(30);
 /// Time to detach after SIGTERM.
 const STOP: Duration = Duration::from_secs(10);
 
+/// Time to log its counters.
+const REPORT: Duration = Duration::from_secs(5);
+
+/// The number in a line with a counter.
+fn packets_in(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once("packets=")?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
 /// A running daemon, stopped when dropped.
 #[derive(Debug)]
 pub(crate) struct Daemon {
@@ -97,6 +106,20 @@ impl Daemon {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
         kib.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
+    }
+
+    /// Packets that its XDP program has forwarded: the daemon is asked to log its counters. 0 if it says nothing of such packets in time.
+    pub(crate) fn forwarded_by_program(&self, interrupt: &Interrupt) -> Result<u64, Error> {
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::USR1);
+        }
+        // This counter is the last of them.
+        let logged = interrupt.wait(REPORT, || {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            let line = log.lines().rev().find(|line| line.contains("forwarded-by-xdp"));
+            Ok(line.and_then(packets_in))
+        })?;
+        Ok(logged.unwrap_or(0))
     }
 
     /// Its log file.

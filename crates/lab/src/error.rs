@@ -31,7 +31,7 @@ pub enum Error {
     },
     /// A control command failed.
     #[error("`{command}` failed ({status}): {message}")]
-    Ipvsadm {
+    Command {
         /// The command line.
         command: String,
         /// How it ended.

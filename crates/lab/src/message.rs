@@ -1,7 +1,7 @@
 //! HTTP/1.1 messages with Content-Length bodies on a TCP stream, as far as the lab's ends speak it.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 
 use crate::pattern::BLOCK;
 
@@ -25,6 +25,8 @@ pub(crate) struct Head {
     pub(crate) wants_continue: bool,
     /// The Server field: the server's name.
     pub(crate) server: String,
+    /// The Client field: whom the server saw asking.
+    pub(crate) client: Option<IpAddr>,
 }
 
 /// Which kind of head is expected.
@@ -155,6 +157,7 @@ fn parse(kind: Kind, bytes: &[u8]) -> io::Result<Option<(Head, usize)>> {
             "connection" => head.close = value.eq_ignore_ascii_case("close"),
             "expect" => head.wants_continue = value.eq_ignore_ascii_case("100-continue"),
             "server" => head.server = value.to_owned(),
+            "client" => head.client = value.parse().ok(),
             "transfer-encoding" => {
                 return Err(invalid("a transfer encoding, but only Content-Length is understood"));
             }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::Error;
+use crate::{Error, address};
 
 /// The forwarding method under test, which decides the topology.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -17,6 +17,9 @@ pub enum Mode {
     Dr,
     /// Tunneling: as direct routing, but packets reach the servers inside others.
     Tun,
+    /// Full NAT: client, director and servers share one segment; the servers know nothing of the director and see its
+    /// pool's addresses as their clients.
+    FullNat,
 }
 
 /// How packets are put into others with [`Mode::Tun`].
@@ -83,12 +86,18 @@ pub struct Options {
     pub weights: Vec<u32>,
     /// IPv6 throughout instead of IPv4.
     pub ipv6: bool,
+    /// The servers have IPv4 all the same, with [`Mode::FullNat`].
+    pub servers_ipv4: bool,
     /// Protocol of the service.
     pub protocol: Protocol,
     /// Number of requests.
     pub requests: usize,
     /// Requests under way at once.
     pub concurrency: usize,
+    /// At most so many requests a second; none: as fast as they are answered.
+    pub rate: Option<u64>,
+    /// How many addresses the pool has with [`Mode::FullNat`].
+    pub pool: u8,
     /// Least bytes in a datagram (UDP only): what exceeds the MTU goes in fragments.
     pub datagram: usize,
     /// Bulk transfers instead of requests (TCP only).
@@ -127,6 +136,9 @@ pub struct Options {
 /// The address plan numbers servers from .11 on, within one /24.
 const MAX_SERVERS: usize = 200;
 
+/// Most addresses of a pool: those between the director's and the virtual one.
+const MOST_POOL_ADDRESSES: u8 = address::VIRTUAL - address::POOL;
+
 /// Most bytes in a datagram: room for the server's name in the echo stays.
 const LARGEST_DATAGRAM: usize = 65000;
 
@@ -153,6 +165,23 @@ impl Options {
         }
         if self.requests == 0 || self.concurrency == 0 || self.concurrency > 4096 {
             return refuse("at least 1 request, and a concurrency of 1 to 4096, please".into());
+        }
+        if self.rate == Some(0) {
+            return refuse("a rate above 0, please".into());
+        }
+        if self.pool == 0 || self.pool > MOST_POOL_ADDRESSES {
+            return refuse(format!(
+                "a pool has 1 to {MOST_POOL_ADDRESSES} addresses here, not {}",
+                self.pool
+            ));
+        }
+        if self.servers_ipv4 && (self.mode != Mode::FullNat || !self.ipv6 || self.direct) {
+            return refuse(
+                "IPv4 servers of IPv6 clients take full NAT: add --mode fullnat and --ipv6, and leave out --direct".into(),
+            );
+        }
+        if self.mode != Mode::FullNat && self.pool != 1 {
+            return refuse("a pool of addresses is for full NAT: add --mode fullnat".into());
         }
         if let Some(connections) = self.at_once {
             if connections == 0 || connections > MAX_AT_ONCE {

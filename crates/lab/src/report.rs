@@ -1,7 +1,8 @@
 //! The outcome of a run, as a table or as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -30,6 +31,10 @@ pub struct Report {
     pub ipv6: bool,
     /// The servers in the order in which they were added.
     pub servers: Vec<Server>,
+    /// With full NAT, the addresses that the director takes for clients; a server that sees another one is a failure.
+    pub pool: Vec<IpAddr>,
+    /// The addresses that the servers saw as their clients'; not with a daemon that is killed.
+    pub clients_seen: BTreeSet<IpAddr>,
     /// Whether the expected shares hold whatever the timing; false also when there is no expectation.
     pub expected_exact: bool,
     /// Time for a request (connection, answer, end) in microseconds.
@@ -46,6 +51,8 @@ pub struct Report {
     pub killed: Option<Killed>,
     /// What client and servers sent by their own count, once all requests were answered; not with a daemon that is killed.
     pub sent: Option<Ends>,
+    /// Packets that the XDP program forwarded, if `--fast-path` was given.
+    pub forwarded_by_program: Option<u64>,
     /// The director's `ipvsadm -Ln --stats`; empty without a director.
     pub statistics: String,
 }
@@ -206,8 +213,13 @@ impl Report {
         let mut times = Vec::with_capacity(samples.len());
         for sample in samples {
             match &sample.outcome {
-                Ok(name) => match self.servers.iter_mut().find(|server| server.name == *name) {
+                Ok(answer) => match self.servers.iter_mut().find(|server| server.name == answer.server) {
+                    Some(_) if !self.pool.is_empty() && !self.pool.contains(&answer.client) => {
+                        self.clients_seen.insert(answer.client);
+                        *reasons.entry("the server saw a client that is not of the pool").or_default() += 1;
+                    }
                     Some(server) => {
+                        self.clients_seen.insert(answer.client);
                         server.served += 1;
                         times.push(sample.elapsed);
                     }
@@ -255,6 +267,10 @@ impl Report {
         writeln!(text, "\n{} requests in {:.2} s, {} failed", self.requests, self.seconds, self.failed)?;
         for failure in &self.failures {
             writeln!(text, "  {} x {}", failure.count, failure.reason)?;
+        }
+        if !self.pool.is_empty() {
+            let seen: Vec<_> = self.clients_seen.iter().map(ToString::to_string).collect();
+            writeln!(text, "the servers saw as their client: {}", seen.join(", "))?;
         }
         let Latency { min, p50, p90, p99, max } = self.latency_us;
         let ms = |microseconds: u64| microseconds as f64 / 1000.0;
@@ -312,6 +328,9 @@ impl Report {
         }
         if !self.statistics.is_empty() {
             write!(text, "\n# ipvsadm -Ln --stats\n{}", self.statistics)?;
+        }
+        if let Some(packets) = self.forwarded_by_program {
+            writeln!(text, "\n{packets} packets forwarded by the XDP program itself")?;
         }
         let lost = self.flood.as_ref().map_or(0, |flood| flood.lost);
         let exact = self.servers.iter().all(|server| server.expected == Some(server.served));

@@ -1,5 +1,6 @@
 //! One run from the first namespace to the report.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -58,6 +59,9 @@ pub fn run(options: &Options, progress: &mut dyn Write, show: &mut dyn FnMut(&Re
                 flood.daemon_memory = daemon.peak_memory();
             }
             report.sent = Some(sent::by_both(&topology, &interrupt)?);
+            if options.fast_path.as_deref().is_some_and(|when| when != "off") {
+                report.forwarded_by_program = Some(daemon.forwarded_by_program(&interrupt)?);
+            }
             report.statistics =
                 control.statistics(report.servers.iter().map(|server| server.served).sum())?;
         }
@@ -121,10 +125,10 @@ impl Lab<'_> {
         let socket = self.directory.file("ipvsd.sock");
         let daemon = self.start_daemon(&self.options.ipvsd)?;
         self.say(&format!("# {}", daemon.command()));
-        let control = Control::new(&self.options.ipvsadm, &socket, self.interrupt);
-        for arguments in Control::plan(self.topology, self.options) {
-            self.say(&format!("# ipvsadm {}", arguments.join(" ")));
-            control.run(&arguments)?;
+        let control = Control::new(self.options, &socket, self.interrupt);
+        for (program, arguments) in Control::plan(self.topology, self.options) {
+            self.say(&format!("# {} {}", program.name(), arguments.join(" ")));
+            control.run(program, &arguments)?;
         }
         Ok((daemon, control))
     }
@@ -149,6 +153,8 @@ impl Lab<'_> {
             protocol: *protocol,
             ipv6: self.options.ipv6,
             servers: servers.collect(),
+            pool: if self.options.direct { Vec::new() } else { self.topology.pool.clone() },
+            clients_seen: BTreeSet::new(),
             expected_exact: false,
             latency_us: Latency::default(),
             seconds: 0.0,
@@ -157,6 +163,7 @@ impl Lab<'_> {
             flood: None,
             killed: None,
             sent: None,
+            forwarded_by_program: None,
             statistics: String::new(),
         }
     }

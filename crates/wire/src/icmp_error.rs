@@ -141,7 +141,7 @@ pub fn icmp_error(
     emit(original, &headers, source, kind.fields(headers.is_ipv6()), out).ok_or(Refused::NoRoom)
 }
 
-/// Makes an ICMP error about an IPv4 packet of which only the beginning is there, as an error that has to be passed on quotes
+/// Makes an ICMP or ICMPv6 error about a packet of which only the beginning is there, as an error that has to be passed on quotes
 /// it: of this type and code, with these four bytes after the checksum. Otherwise as [`icmp_error`].
 ///
 /// # Errors
@@ -162,7 +162,7 @@ pub fn icmp_error_about_quote(
     if !is_single_host(headers.source) || is_group(headers.destination) {
         return Err(Refused::NotUnicast);
     }
-    if headers.is_ipv6() || source.is_ipv6() {
+    if headers.is_ipv6() != source.is_ipv6() {
         return Err(Refused::Family);
     }
     emit(quoted, &headers, source, (kind, code, rest), out).ok_or(Refused::NoRoom)

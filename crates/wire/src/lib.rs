@@ -16,6 +16,7 @@ pub mod checksum;
 pub mod crc32c;
 pub mod echo;
 pub mod ethernet;
+pub mod family;
 pub mod fragment;
 mod headers;
 pub mod icmp_error;

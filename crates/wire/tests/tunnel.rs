@@ -3,8 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipvs_wire::tunnel::{Encapsulation, Outer, encapsulate, inner_ipv4};
-use ipvs_wire::{Headers, Malformed};
+use ipvs_wire::tunnel::{Encapsulation, Outer, encapsulate, inner_ipv4, sum_of_whole};
+use ipvs_wire::{Headers, Malformed, checksum};
 use proptest::prelude::*;
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -92,5 +92,59 @@ proptest! {
         prop_assert_eq!(outcome.is_ok(), holds && !mixed, "{:?}", outcome);
         prop_assert!(holds || outcome == Err(Malformed::Truncated));
         let _ = inner_ipv4(&data, header, protocol);
+    }
+}
+
+/// As the XDP program finds it.
+fn sum_by_headers(packet: &[u8]) -> u16 {
+    let word = |at: usize| u32::from_ne_bytes(packet[at..at + 4].try_into().unwrap());
+    let ipv6 = packet[0] >> 4 == 6;
+    let (protocol, header) = if ipv6 { (packet[6], 40) } else { (packet[9], 20) };
+    let ends = if ipv6 { 0 } else { u64::from(word(12)) + u64::from(word(16)) };
+    sum_of_whole(ipv6, [word(0), word(4)], ends, protocol, (packet.len() - header) as u16)
+}
+
+proptest! {
+    #[test]
+    fn the_sum_of_a_whole_packet_is_known_without_its_payload(
+        ipv6: bool,
+        udp: bool,
+        mut header in any::<[u8; 40]>(),
+        payload in proptest::collection::vec(any::<u8>(), 0..200),
+        ports: [u8; 4],
+        wrong in 0..4u8,
+    ) {
+        let transport = if udp { 8 } else { 20 };
+        let length = transport + payload.len();
+        let (ip, protocol) = (if ipv6 { 40 } else { 20 }, if udp { 17 } else { 6 });
+        if ipv6 {
+            header[0] = 0x60 | header[0] & 0xf;
+            header[4..6].copy_from_slice(&(length as u16).to_be_bytes());
+            header[6] = protocol;
+        } else {
+            header[0] = 0x45;
+            header[2..4].copy_from_slice(&((length + ip) as u16).to_be_bytes());
+            header[6..8].copy_from_slice(&[0x40, 0]);
+            header[9] = protocol;
+        }
+        let mut packet = header[..ip].to_vec();
+        packet.extend(ports);
+        packet.resize(ip + transport, 0);
+        if udp {
+            packet[ip + 4..ip + 6].copy_from_slice(&(length as u16).to_be_bytes());
+        } else {
+            packet[ip + 12] = 0x50;
+        }
+        packet.extend(&payload);
+        checksum::fill_ipv4_header(&mut packet);
+        let headers = Headers::parse(&packet).unwrap();
+        checksum::fill_transport(&mut packet, &headers);
+        // One representation of zero: that of a sum of something.
+        let by_headers = checksum::add(0xffff, sum_by_headers(&packet));
+        prop_assert_eq!(by_headers, checksum::sum(&packet));
+        if wrong > 0 {
+            packet[ip] ^= wrong;
+            prop_assert_ne!(checksum::add(0xffff, sum_by_headers(&packet)), checksum::sum(&packet));
+        }
     }
 }

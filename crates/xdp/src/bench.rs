@@ -6,7 +6,9 @@
 
 mod birth;
 mod context;
+mod encapsulate;
 mod forward;
+mod full_nat;
 mod lookup;
 mod maps;
 mod packet;
@@ -15,10 +17,11 @@ mod route;
 mod shared;
 mod step;
 mod transport;
+mod vlan;
 
 use aya_ebpf::{
     bindings::xdp_action,
-    helpers::generated::bpf_redirect,
+    helpers::generated::{bpf_redirect, bpf_xdp_adjust_head},
     macros::{map, xdp},
     maps::Array,
     programs::XdpContext,
@@ -41,7 +44,12 @@ struct Plan {
     other_port: u32,
     /// First bytes of the frame.
     hardware: [u32; 3],
+    /// 1: what a tunnel put before the frame in the round before is taken off; where there is nothing, the same call is made.
+    tunnel: u32,
 }
+
+/// Length of the frames.
+const FRAME: usize = 64;
 
 #[map(name = "plan")]
 static PLAN: Array<Plan> = Array::with_max_entries(1, 0);
@@ -77,8 +85,14 @@ pub fn make_and_forward(context: XdpContext) -> u32 {
 /// Flow `i`: client 10.100.0.0 + the low 16 bits, port 1024 + the others.
 #[inline(always)]
 fn make_frame(context: &XdpContext) -> bool {
-    let (bytes, data) = Bytes::of(context.ctx);
     let Some(plan) = PLAN.get_ptr_mut(0) else { return false };
+    // SAFETY: the map's one value, which nobody else uses meanwhile.
+    if unsafe { (*plan).tunnel } != 0 {
+        let more = context.data_end() - context.data() - FRAME;
+        // SAFETY: a plain helper call; pointers into the packet are made anew behind it.
+        unsafe { bpf_xdp_adjust_head(context.ctx, more as i32) };
+    }
+    let (bytes, data) = Bytes::of(context.ctx);
     if !bytes.has(data, 54) {
         return false;
     }
@@ -99,6 +113,7 @@ fn make_frame(context: &XdpContext) -> bool {
             (client, (*plan).other, port, other_port)
         };
         write(data, (*plan).hardware);
+        write(data + 12, forward::ETHERTYPE_IPV4);
         write(data + 22, 64u8);
         write(data + 24, 0u16);
         write(data + 26, from);

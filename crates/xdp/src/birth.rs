@@ -12,16 +12,17 @@ use ipvs_flow::{
     Address, EntryIndex, Gap, Line, Load, Memory, NewConnection,
     event::born,
     flag::{INACTIVE, METHOD, NO_OUTPUT},
-    pick::{Pick, Slot},
+    pick::{Look, MOST_CANDIDATES, Pick, Slot},
     steady::{BIRTHS, SECURE_TCP, UDP_TIMEOUT, is_active_tcp, next_tcp},
     tcp::{Direction, Event},
     udp,
 };
 use ipvs_wire::protocol;
 
+use crate::encapsulate::TUNNEL;
 use crate::lookup::{Found, LINES, key, unpack};
 use crate::maps::{Endpoint, is_server};
-use crate::shared::{MMAPABLE, events, grants, load, now, table, timeout, traffic, way};
+use crate::shared::{MMAPABLE, events, grants, load, now, table, timeout, traffic, tunnel, way};
 use crate::transport::Packet;
 
 const SYN: u8 = 0x02;
@@ -55,6 +56,16 @@ impl Memory for Slots {
     }
 }
 
+/// The memory of all loads.
+struct Loads;
+
+impl Memory for Loads {
+    #[inline(always)]
+    fn line(&self, number: u32) -> Option<&Line> {
+        load(number)
+    }
+}
+
 /// Begins the connection of a packet that belongs to none. Only the daemon's part of the work is left out: the packet is still to
 /// be forwarded.
 #[inline(always)]
@@ -62,7 +73,7 @@ pub fn begin(packet: &mut Packet) -> Found {
     if prepare(packet) == 0 {
         return Found::Unknown;
     }
-    let chosen = find_gap(packet) != 0 && choose(packet) != 0;
+    let chosen = find_gap(packet) != 0 && search(packet) != FAILS && choose(packet) != 0;
     unpack(finish(packet, u32::from(chosen)))
 }
 
@@ -146,12 +157,21 @@ fn choose_for(packet: &mut Packet) -> Option<()> {
     for _ in 0..TRIES {
         let pick = Pick::read(line)?;
         let next = pick.next();
-        let client = Address::from_words(packet.source);
-        let virtual_address = Address::from_words(packet.destination);
-        let place = pick.place(next, packet.ipv6 != 0, client, packet.source_port, virtual_address);
-        let slot = pick.slot(&Slots, place)?;
+        let slot = if pick.is_by_load() {
+            packet.search.choice(&pick)?
+        } else {
+            let client = Address::from_words(packet.source);
+            let virtual_address = Address::from_words(packet.destination);
+            let place = pick.place(next, packet.ipv6 != 0, client, packet.source_port, virtual_address);
+            pick.slot(&Slots, place)?
+        };
         // Not to be had from here: the daemon's, and so is the choice.
-        if packet.largest > way(slot.destination)?.mtu {
+        let room = match slot.flags & METHOD {
+            TUNNEL if packet.can_grow == 0 => return None,
+            TUNNEL => tunnel(slot.destination)?.1.room,
+            _ => way(slot.destination)?.mtu,
+        };
+        if packet.largest > room {
             return None;
         }
         traffic(slot.destination)?;
@@ -162,6 +182,39 @@ fn choose_for(packet: &mut Packet) -> Option<()> {
         }
     }
     None
+}
+
+const FAILS: u32 = 0;
+const ON: u32 = 1;
+const OVER: u32 = 2;
+
+/// Looks at the candidates of a service that chooses by load, before the choice: [`FAILS`] if none can be made.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn search(packet: &mut Packet) -> u32 {
+    let Some(pick) = PICKS.get(packet.pick).and_then(Pick::read) else { return FAILS };
+    if !pick.is_by_load() {
+        return OVER;
+    }
+    packet.search = pick.search();
+    for _ in 0..MOST_CANDIDATES {
+        let found = look(packet);
+        if found != ON {
+            return found;
+        }
+    }
+    FAILS
+}
+
+/// Looks at the next candidate.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn look(packet: &mut Packet) -> u32 {
+    match packet.search.look(&Slots, &Loads) {
+        Look::On => ON,
+        Look::Over => OVER,
+        Look::Fails => FAILS,
+    }
 }
 
 /// Fills the entry; its version. The connection is at once in the state that follows its first packet.

@@ -22,6 +22,8 @@ pub trait Context: Sized {
     const GUESSES_CHECKSUMS: bool;
     /// Whether [`Context::adjust_checksum`] does it.
     const ADJUSTS_CHECKSUMS: bool;
+    /// Whether its beginning can be moved: for tags inside, and for tunnels.
+    const MOVES_BEGINNING: bool;
     /// The action that drops the frame.
     const DROP: u32;
 
@@ -43,6 +45,7 @@ pub trait Context: Sized {
 impl Context for xdp_md {
     const GUESSES_CHECKSUMS: bool = true;
     const ADJUSTS_CHECKSUMS: bool = false;
+    const MOVES_BEGINNING: bool = true;
     const DROP: u32 = xdp_action::XDP_DROP;
 
     #[inline(always)]
@@ -86,6 +89,7 @@ impl Context for xdp_md {
 impl Context for __sk_buff {
     const GUESSES_CHECKSUMS: bool = false;
     const ADJUSTS_CHECKSUMS: bool = true;
+    const MOVES_BEGINNING: bool = false;
     const DROP: u32 = TC_ACT_SHOT as u32;
 
     #[inline(always)]

@@ -10,16 +10,20 @@ use ipvs_flow::{
 
 use crate::birth;
 use crate::context::Context;
+use crate::encapsulate::{self, TUNNEL};
+use crate::full_nat;
 use crate::lookup::{self, Found};
+use crate::maps::Address;
 use crate::packet::{Bytes, read, write};
 use crate::rewrite::{End, decrement_hop_limit, set_end};
 use crate::route::hop;
 use crate::shared::{Traffic, forwarding, now, port, table, traffic, way};
 use crate::step::Step;
 use crate::transport::{ETHERNET, Packet, Place};
+use crate::vlan::{ETHERTYPE_VLAN, put_tag_back, take_tag_off};
 
-const ETHERTYPE_IPV4: u16 = 0x0800u16.to_be();
-const ETHERTYPE_IPV6: u16 = 0x86ddu16.to_be();
+pub const ETHERTYPE_IPV4: u16 = 0x0800u16.to_be();
+pub const ETHERTYPE_IPV6: u16 = 0x86ddu16.to_be();
 
 /// Forwarding methods.
 const MASQUERADE: u16 = 0;
@@ -34,19 +38,35 @@ pub fn forward<C: Context>(context: *mut C) -> Option<u32> {
     if !forwarding() || C::is_tagged(context) {
         return None;
     }
+    let packet = Packet::at_hand()?;
+    packet.tag = 0;
+    packet.can_grow = u8::from(C::MOVES_BEGINNING);
+    let action = forward_untagged(context, packet);
+    if C::MOVES_BEGINNING && action.is_none() && packet.tag != 0 && put_tag_back(context.cast(), packet) == 0
+    {
+        return Some(C::DROP);
+    }
+    action
+}
+
+/// As [`forward`], but a tag may have been taken off.
+#[inline(always)]
+fn forward_untagged<C: Context>(context: *mut C, packet: &mut Packet) -> Option<u32> {
     let (bytes, frame) = Bytes::of(context);
     if !bytes.has(frame, ETHERNET) {
         return None;
     }
     // SAFETY: 14 bytes are there.
-    let (to, ethertype): ([u16; 3], u16) = unsafe { (read(frame), read(frame + 12)) };
-    let packet = Packet::at_hand()?;
+    let (to, mut ethertype): ([u16; 3], u16) = unsafe { (read(frame), read(frame + 12)) };
     packet.ingress = C::interface(context);
     packet.wakes = 0;
     packet.standing = Standing::Unseen as u8;
     // What a switch floods is not for us.
     if port(packet.ingress)?.hardware != to {
         return None;
+    }
+    if C::MOVES_BEGINNING && ethertype == ETHERTYPE_VLAN {
+        ethertype = take_tag_off(context.cast(), packet) as u16;
     }
     let known = match ethertype {
         ETHERTYPE_IPV4 => read_ipv4(context, packet),
@@ -63,7 +83,10 @@ pub fn forward<C: Context>(context: *mut C) -> Option<u32> {
         Found::Absent => {
             packet.standing = Standing::Absent as u8;
             match lookup::of_server(packet) {
-                Found::Connection(index, version) => (index, version, true),
+                Found::Connection(index, version) => {
+                    packet.standing = Standing::Known as u8;
+                    (index, version, true)
+                }
                 Found::Absent => match birth::begin(packet) {
                     Found::Connection(index, version) => (index, version, false),
                     _ => return None,
@@ -73,6 +96,10 @@ pub fn forward<C: Context>(context: *mut C) -> Option<u32> {
         }
         Found::Unknown => return None,
     };
+    if full_nat::is_translated(index, version) {
+        let action = full_nat::forward(context, packet, index.0, version, back);
+        return (action != xdp_action::XDP_ABORTED).then_some(action);
+    }
     let action = match (back, packet.ipv6 != 0) {
         (false, false) => inbound_ipv4(context, packet, index.0, version),
         (false, true) => inbound_ipv6(context, packet, index.0, version),
@@ -88,9 +115,9 @@ pub fn forward<C: Context>(context: *mut C) -> Option<u32> {
 pub enum Standing {
     /// The connection table was not asked.
     Unseen = 0,
-    /// It has no connection of the packet's client.
+    /// It has no connection of the packet.
     Absent = 1,
-    /// It has one, or may have one.
+    /// It has one, or may have one, or one of the server's that the packet may come from.
     Known = 2,
 }
 
@@ -158,9 +185,16 @@ fn inbound<C: Context, const V6: bool>(
 ) -> Option<u32> {
     let table = table();
     let entry = &table.visit(index, version)?;
-    let (destination, status, port) = (entry.destination(), entry.settled_status()?, entry.destination_port());
+    let (destination, status, port) =
+        (entry.destination(), entry.settled_status()?, entry.destination_port());
     let flags = status.flags();
     let method = flags & METHOD;
+    if method == TUNNEL {
+        if C::MOVES_BEGINNING {
+            return encapsulate::inbound::<V6>(context.cast(), packet, index, version);
+        }
+        return None;
+    }
     if method != MASQUERADE && method != DIRECT {
         return None;
     }
@@ -204,10 +238,7 @@ fn outbound<C: Context, const V6: bool>(
     index: EntryIndex,
     version: u32,
 ) -> Option<u32> {
-    if V6
-        && packet.destination[0] & u32::from_ne_bytes([0xff, 0xc0, 0, 0])
-            == u32::from_ne_bytes([LINK_LOCAL[0], LINK_LOCAL[1], 0, 0])
-    {
+    if V6 && is_link_local(&packet.destination) {
         return None;
     }
     let table = table();
@@ -238,9 +269,16 @@ fn outbound<C: Context, const V6: bool>(
     Some(leave(&place, hop.interface, hop.hardware))
 }
 
+/// Whether an IPv6 address names no host without an interface.
+#[inline(always)]
+pub fn is_link_local(address: &Address) -> bool {
+    address[0] & u32::from_ne_bytes([0xff, 0xc0, 0, 0])
+        == u32::from_ne_bytes([LINK_LOCAL[0], LINK_LOCAL[1], 0, 0])
+}
+
 /// Addresses the frame and sends it.
 #[inline(always)]
-fn leave(place: &Place, interface: u32, hardware: [u32; 3]) -> u32 {
+pub fn leave(place: &Place, interface: u32, hardware: [u32; 3]) -> u32 {
     // SAFETY: the Ethernet header is there.
     unsafe { write(place.frame, hardware) };
     // By the interface that it came by, too, and not by XDP_TX: a virtual cable whose other end has GRO but no program

@@ -1,9 +1,9 @@
 //! IPv4.
 
 use crate::classify::{Concern, HOST, concern_of_transport};
-use crate::{classify, icmp};
 use crate::maps::concerns_fragment;
 use crate::packet::{Bytes, ipv4_address, read};
+use crate::{classify, icmp};
 
 const ICMP: u8 = 1;
 

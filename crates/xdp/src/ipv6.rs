@@ -1,9 +1,9 @@
 //! IPv6 and its extension headers.
 
 use crate::classify::{Concern, HOST, concern_of_transport};
-use crate::{classify, icmp};
 use crate::maps::concerns_fragment;
 use crate::packet::{Bytes, ipv6_address, read};
+use crate::{classify, icmp};
 
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;

@@ -3,7 +3,7 @@
 
 use ipvs_flow::{
     Address, EntryIndex, EntryRef, Glimpse, Key,
-    flag::{METHOD, NO_OUTPUT},
+    flag::{METHOD, NO_OUTPUT, REPLY},
 };
 
 use crate::shared::table;
@@ -30,7 +30,8 @@ pub fn of_client(packet: &Packet) -> Found {
     unpack(find_in(packet))
 }
 
-/// The first masqueraded connection with the client and the destination's port of a packet that comes from a destination. Which
+/// The first masqueraded connection, or reply entry of one by full NAT, with the client and the destination's port of a packet that
+/// comes from a destination. Which
 /// destination it is remains to be compared: if it is another one, a connection behind may be the packet's.
 #[inline(always)]
 pub fn of_server(packet: &Packet) -> Found {
@@ -47,7 +48,9 @@ extern "C" fn find_in(packet: &Packet) -> u64 {
 #[inline(never)]
 extern "C" fn find_out(packet: &Packet) -> u64 {
     let accept = |entry: &EntryRef<'_>| {
-        entry.destination_port() == packet.source_port && entry.flags() & (METHOD | NO_OUTPUT) == 0
+        let flags = entry.flags();
+        entry.destination_port() == packet.source_port
+            && (flags & (METHOD | NO_OUTPUT) == 0 || flags & REPLY != 0)
     };
     let client = Address::from_words(packet.destination);
     let (ipv6, protocol, port) = (packet.ipv6 != 0, packet.protocol, packet.destination_port);

@@ -13,8 +13,10 @@
 mod birth;
 mod classify;
 mod context;
+mod encapsulate;
 mod filter;
 mod forward;
+mod full_nat;
 mod icmp;
 mod ipv4;
 mod ipv6;
@@ -27,6 +29,7 @@ mod shared;
 mod step;
 mod tc;
 mod transport;
+mod vlan;
 
 use aya_ebpf::{
     bindings::xdp_action,

@@ -16,6 +16,12 @@ impl Bytes {
         (Self { end }, start)
     }
 
+    /// Where the bytes end.
+    #[inline(always)]
+    pub fn end(self) -> usize {
+        self.end
+    }
+
     /// Whether `length` bytes at `at` lie inside the packet. The verifier learns the bound from this comparison, so it
     /// must stand before the reads, on the very pointer that they use.
     #[inline(always)]

@@ -9,7 +9,7 @@ use aya_ebpf::{
 use ipvs_flow::{
     Layout, Line, Memory, RING_LINES, Ring, Table, Tick,
     steady::TIMEOUTS,
-    way::{self, Way},
+    way::{self, Tunnel, Way},
 };
 
 /// The map's memory can be mapped by the daemon.
@@ -142,6 +142,21 @@ pub fn way(destination: u32) -> Option<Way> {
         return None;
     }
     way::read(WAYS.get(destination)?)
+}
+
+/// The way to a destination with its tunnel, `None` while there is none that may be used here.
+#[inline(always)]
+pub fn tunnel(destination: u32) -> Option<(Way, Tunnel)> {
+    if destination >= constants().destinations {
+        return None;
+    }
+    way::read_tunnel(WAYS.get(destination)?)
+}
+
+/// A secret of the daemon's: the hash key.
+#[inline(always)]
+pub fn secret() -> [u64; 2] {
+    constants().hash_key
 }
 
 /// The timeout of a place in [`ipvs_flow::steady`]'s list.

@@ -1,8 +1,8 @@
 //! The frames that may be forwarded here: whole TCP and UDP packets without IP options or extension headers, without
-//! tags, with complete checksums. All else is the daemon's.
+//! tags (one is taken off before), with complete checksums. All else is the daemon's.
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
-use ipvs_flow::pick::Slot;
+use ipvs_flow::pick::{Search, Slot};
 use ipvs_wire::{checksum, protocol};
 
 use crate::context::Context;
@@ -38,10 +38,14 @@ pub struct Packet {
     pub ipv6: u8,
     /// 1: its connection began here.
     pub born: u8,
+    /// 1: its frame can grow, for a tunnel.
+    pub can_grow: u8,
     /// 1: it is to wake the daemon, whatever else speaks against it.
     pub wakes: u8,
     /// Whether the connection table has a connection of its client: a number of `forward::Standing`.
     pub standing: u8,
+    /// The VLAN tag that was taken off its frame, as it stands there; 0: none.
+    pub tag: u32,
     /// The entry for its connection, when that is to begin.
     pub granted: u32,
     /// What the connection is found by.
@@ -52,6 +56,8 @@ pub struct Packet {
     pub pick: u32,
     /// The choice.
     pub chosen: Slot,
+    /// The search for it, when it is made by load.
+    pub search: Search,
 }
 
 /// The packet at hand, by processor.

@@ -52,13 +52,18 @@ pub(super) fn write_connection(writer: &mut Writer<'_>, info: &ConnectionInfo) {
         writer.text(number::PE_NAME, &engine.name);
         writer.bytes(number::PE_DATA, &engine.data);
     }
+    if let Some((address, port)) = info.local {
+        writer.address(number::LOCAL_ADDR, address);
+        writer.be16(number::LOCAL_PORT, port);
+    }
 }
 
 /// Reads a connection; `None` if something is missing. A state name that is not known here reads as "ERR!".
 pub(super) fn read_connection(nest: &[u8]) -> Option<ConnectionInfo> {
-    let table = Table::<14>::parse(nest, |_| Policy::Any).ok()?;
+    let table = Table::<16>::parse(nest, |_| Policy::Any).ok()?;
     let ipv6 = table.u16(number::AF)? == family::INET6;
     let name = table.text(number::STATE)?;
+    let dest_ipv6 = table.u16(number::DEST_AF)? == family::INET6;
     let engine = table.text(number::PE_NAME).zip(table.get(number::PE_DATA));
     Some(ConnectionInfo {
         protocol: u8::try_from(table.u16(number::PROTOCOL)?).ok()?,
@@ -66,10 +71,11 @@ pub(super) fn read_connection(nest: &[u8]) -> Option<ConnectionInfo> {
         client_port: table.be16(number::CLIENT_PORT)?,
         virtual_address: table.address(number::VIRTUAL_ADDR, ipv6)?,
         virtual_port: table.be16(number::VIRTUAL_PORT)?,
-        destination: table.address(number::DEST_ADDR, table.u16(number::DEST_AF)? == family::INET6)?,
+        destination: table.address(number::DEST_ADDR, dest_ipv6)?,
         destination_port: table.be16(number::DEST_PORT)?,
         state: STATES.iter().find(|known| **known == name).copied().unwrap_or("ERR!"),
         expires: table.u32(number::EXPIRES)?,
         engine: engine.map(|(name, data)| EngineData { name, data: data.into() }),
+        local: table.address(number::LOCAL_ADDR, dest_ipv6).zip(table.be16(number::LOCAL_PORT)),
     })
 }

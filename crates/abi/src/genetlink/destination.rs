@@ -1,12 +1,13 @@
 //! The DEST nest.
 
 use ipvs_core::{
-    ConnectionFlags, DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, Stats, Tunnel,
+    ConnectionFlags, DestinationConfig, DestinationId, DestinationInfo, ForwardingMethod, PoolName, Stats,
+    Tunnel,
 };
 
 use crate::errno::Errno;
 
-use super::attribute::{Policy, Table, Writer, family_of};
+use super::attribute::{Attributes, Policy, Table, Writer, family_of, text};
 use super::number::{destination as number, family};
 use super::stats::{read_stats64, write_stats32, write_stats64};
 
@@ -24,11 +25,28 @@ fn policy(kind: u16) -> Policy {
     }
 }
 
-type Given<'a> = Table<'a, 16>;
+/// The nest as it came.
+struct Given<'a> {
+    table: Table<'a, 16>,
+    /// The name of the pool; empty: none.
+    local_pool: Option<&'a [u8]>,
+}
 
-fn config(table: &Given<'_>) -> Option<DestinationConfig> {
+/// Settings as they were given.
+pub(super) struct Settings {
+    pub(super) config: DestinationConfig,
+    /// By a client that does not know methods of ours.
+    pub(super) of_kernel: bool,
+}
+
+fn config(Given { table, local_pool }: &Given<'_>) -> Option<DestinationConfig> {
+    let local_pool = match local_pool.map(text) {
+        Some(name) if !name.is_empty() => Some(PoolName::new(&name).ok()?),
+        _ => None,
+    };
+    let method = ForwardingMethod((table.u32(number::FWD_METHOD)? & METHOD_MASK) as u8);
     Some(DestinationConfig {
-        forwarding: ForwardingMethod((table.u32(number::FWD_METHOD)? & METHOD_MASK) as u8),
+        forwarding: if local_pool.is_some() { ForwardingMethod::FULL_NAT } else { method },
         flags: ConnectionFlags::default(),
         weight: table.u32(number::WEIGHT)? as i32,
         upper_threshold: table.u32(number::U_THRESH)?,
@@ -38,6 +56,7 @@ fn config(table: &Given<'_>) -> Option<DestinationConfig> {
             port: table.be16(number::TUN_PORT).unwrap_or(0),
             flags: table.u16(number::TUN_FLAGS).unwrap_or(0),
         },
+        local_pool,
     })
 }
 
@@ -45,7 +64,7 @@ fn config(table: &Given<'_>) -> Option<DestinationConfig> {
 ///
 /// # Errors
 /// EINVAL if it is incomplete, then `missing` (a setting), then EAFNOSUPPORT: the kernel's order.
-fn id(table: &Given<'_>, service_ipv6: bool, missing: bool) -> Result<DestinationId, Errno> {
+fn id(Given { table, .. }: &Given<'_>, service_ipv6: bool, missing: bool) -> Result<DestinationId, Errno> {
     let ipv6 = match table.u16(number::ADDR_FAMILY).unwrap_or(0) {
         0 => Ok(service_ipv6),
         family::INET => Ok(false),
@@ -61,7 +80,11 @@ fn id(table: &Given<'_>, service_ipv6: bool, missing: bool) -> Result<Destinatio
 }
 
 fn parse(nest: Option<&[u8]>) -> Result<Given<'_>, Errno> {
-    Table::parse(nest.ok_or(Errno::EINVAL)?, policy).map_err(|_| Errno::EINVAL)
+    let nest = nest.ok_or(Errno::EINVAL)?;
+    let table = Table::parse(nest, policy).map_err(|_| Errno::EINVAL)?;
+    let local_pool =
+        Attributes(nest).filter(|(kind, _)| *kind == number::LOCAL_POOL).last().map(|(_, name)| name);
+    Ok(Given { table, local_pool })
 }
 
 /// Reads an identity.
@@ -79,30 +102,32 @@ pub(super) fn read_destination_id(nest: Option<&[u8]>, service_ipv6: bool) -> Re
 pub(super) fn read_destination(
     nest: Option<&[u8]>,
     service_ipv6: bool,
-) -> Result<(DestinationId, DestinationConfig), Errno> {
-    let table = parse(nest)?;
-    let config = config(&table);
-    let id = id(&table, service_ipv6, config.is_none())?;
-    Ok((id, config.ok_or(Errno::EINVAL)?))
+) -> Result<(DestinationId, Settings), Errno> {
+    let given = parse(nest)?;
+    let config = config(&given);
+    let id = id(&given, service_ipv6, config.is_none())?;
+    Ok((id, Settings { config: config.ok_or(Errno::EINVAL)?, of_kernel: given.local_pool.is_none() }))
 }
 
-/// Appends a request's DEST content.
-pub(super) fn write_destination(
-    writer: &mut Writer<'_>,
-    id: &DestinationId,
-    config: Option<&DestinationConfig>,
-) {
+/// Appends a request's DEST content: an identity.
+pub(super) fn write_destination_id(writer: &mut Writer<'_>, id: &DestinationId) {
     writer.address(number::ADDR, id.address);
     writer.be16(number::PORT, id.port);
-    if let Some(config) = config {
-        write_settings(writer, config);
-    }
     writer.u16(number::ADDR_FAMILY, family_of(id.address));
+}
+
+/// Appends a request's DEST content: identity and settings.
+pub(super) fn write_destination(writer: &mut Writer<'_>, id: &DestinationId, settings: &Settings) {
+    write_destination_id(writer, id);
+    write_settings(writer, &settings.config);
+    if !settings.of_kernel {
+        writer.text(number::LOCAL_POOL, settings.config.local_pool.as_ref().map_or("", PoolName::as_str));
+    }
 }
 
 /// Method to thresholds, in the kernel's order.
 fn write_settings(writer: &mut Writer<'_>, config: &DestinationConfig) {
-    writer.u32(number::FWD_METHOD, u32::from(config.forwarding.0));
+    writer.u32(number::FWD_METHOD, u32::from(config.kernel_method().0));
     writer.u32(number::WEIGHT, config.weight as u32);
     writer.u8(number::TUN_TYPE, config.tunnel.kind);
     writer.be16(number::TUN_PORT, config.tunnel.port);
@@ -116,6 +141,9 @@ pub(super) fn write_destination_info(writer: &mut Writer<'_>, info: &Destination
     writer.address(number::ADDR, info.id.address);
     writer.be16(number::PORT, info.id.port);
     write_settings(writer, &info.config);
+    if let Some(pool) = &info.config.local_pool {
+        writer.text(number::LOCAL_POOL, pool.as_str());
+    }
     writer.u32(number::ACTIVE_CONNS, info.active);
     writer.u32(number::INACT_CONNS, info.inactive);
     writer.u32(number::PERSIST_CONNS, info.persistent);
@@ -126,14 +154,14 @@ pub(super) fn write_destination_info(writer: &mut Writer<'_>, info: &Destination
 
 /// Reads an answer's DEST content.
 pub(super) fn read_destination_info(nest: &[u8], service_ipv6: bool) -> Result<DestinationInfo, Errno> {
-    let table = parse(Some(nest))?;
-    let count = |kind| table.u32(kind).unwrap_or(0);
+    let given = parse(Some(nest))?;
+    let count = |kind| given.table.u32(kind).unwrap_or(0);
     Ok(DestinationInfo {
-        id: id(&table, service_ipv6, false)?,
-        config: config(&table).ok_or(Errno::EINVAL)?,
+        id: id(&given, service_ipv6, false)?,
+        config: config(&given).ok_or(Errno::EINVAL)?,
         active: count(number::ACTIVE_CONNS),
         inactive: count(number::INACT_CONNS),
         persistent: count(number::PERSIST_CONNS),
-        stats: table.get(number::STATS64).map_or_else(Stats::default, read_stats64),
+        stats: given.table.get(number::STATS64).map_or_else(Stats::default, read_stats64),
     })
 }

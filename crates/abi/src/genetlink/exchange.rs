@@ -7,13 +7,14 @@ use crate::errno::Errno;
 use super::FAMILY_ID;
 use super::attribute::{Policy, Table, Writer};
 use super::connection::read_connection;
-use super::destination::{read_destination_info, write_destination};
+use super::destination::{Settings, read_destination_info, write_destination, write_destination_id};
 use super::dropped::read_drop;
 use super::explain::{read_step, write_question};
 use super::family::{GET_FAMILY, read_family, write_get_family};
 use super::mark::{read_mark, write_mark};
 use super::message::{Header, Message, Messages};
 use super::number::{attribute, command, flag, info, kind};
+use super::pool::{read_pool_info, write_pool};
 use super::service::{read_service_info, write_service};
 use super::setting::{read_setting, read_totals, write_setting};
 use super::sync_daemon::{read_sync_daemon, write_start, write_stop};
@@ -56,6 +57,7 @@ impl Exchange {
             Command::Explain(_) => Reply::Explanation(Vec::new()),
             Command::ListSyncDaemons => Reply::SyncDaemons(Vec::new()),
             Command::ListMarks { .. } => Reply::Marks { items: Vec::new(), next: None },
+            Command::ListPools { .. } => Reply::Pools { items: Vec::new(), next: None },
             _ => Reply::Done,
         };
         Self { command, sequence, reply }
@@ -99,6 +101,7 @@ impl Exchange {
                 | Command::ListDrops
                 | Command::ListSyncDaemons
                 | Command::ListMarks { .. }
+                | Command::ListPools { .. }
         )
     }
 
@@ -158,6 +161,9 @@ impl Exchange {
             (_, Reply::Marks { items, .. }) => {
                 let rule = read_mark(Some(nest(attribute::MARK)?));
                 items.push(rule.map_err(|_| ProtocolError("bad mark rule"))?);
+            }
+            (_, Reply::Pools { items, .. }) => {
+                items.push(read_pool_info(nest(attribute::POOL)?).ok_or(ProtocolError("bad pool"))?);
             }
             (Command::GetStats, reply) => {
                 let totals = read_totals(nest(attribute::STATS)?).ok_or(ProtocolError("bad counters"))?;
@@ -221,7 +227,7 @@ fn number_of(command: &Command) -> u8 {
         Command::Flush => command::FLUSH,
         Command::Zero(_) => command::ZERO,
         Command::AddDestination(..) => command::NEW_DEST,
-        Command::EditDestination(..) => command::SET_DEST,
+        Command::EditDestination(..) | Command::EditKernelDestination(..) => command::SET_DEST,
         Command::DeleteDestination(..) => command::DEL_DEST,
         Command::SetTimeouts(_) => command::SET_CONFIG,
         Command::GetTimeouts => command::GET_CONFIG,
@@ -240,6 +246,9 @@ fn number_of(command: &Command) -> u8 {
         Command::AddMark(_) => command::NEW_MARK,
         Command::DeleteMark(_) => command::DEL_MARK,
         Command::ListMarks { .. } => command::GET_MARK,
+        Command::AddPool(..) => command::NEW_POOL,
+        Command::DeletePool(..) => command::DEL_POOL,
+        Command::ListPools { .. } => command::GET_POOL,
     }
 }
 
@@ -254,13 +263,17 @@ fn write_attributes(writer: &mut Writer<'_>, command: &Command) {
         | Command::ListDestinations { service: id, .. } => {
             writer.nest(attribute::SERVICE, |inner| write_service(inner, id, None));
         }
-        Command::AddDestination(service, id, config) | Command::EditDestination(service, id, config) => {
+        Command::AddDestination(service, id, config)
+        | Command::EditDestination(service, id, config)
+        | Command::EditKernelDestination(service, id, config) => {
+            let of_kernel = matches!(command, Command::EditKernelDestination(..));
+            let settings = Settings { config: *config, of_kernel };
             writer.nest(attribute::SERVICE, |inner| write_service(inner, service, None));
-            writer.nest(attribute::DEST, |inner| write_destination(inner, id, Some(config)));
+            writer.nest(attribute::DEST, |inner| write_destination(inner, id, &settings));
         }
         Command::DeleteDestination(service, id) => {
             writer.nest(attribute::SERVICE, |inner| write_service(inner, service, None));
-            writer.nest(attribute::DEST, |inner| write_destination(inner, id, None));
+            writer.nest(attribute::DEST, |inner| write_destination_id(inner, id));
         }
         Command::SetTimeouts(Timeouts { tcp, tcp_fin, udp }) => {
             writer.u32(attribute::TIMEOUT_TCP, *tcp as u32);
@@ -285,12 +298,16 @@ fn write_attributes(writer: &mut Writer<'_>, command: &Command) {
         Command::AddMark(rule) | Command::DeleteMark(rule) => {
             writer.nest(attribute::MARK, |inner| write_mark(inner, rule));
         }
+        Command::AddPool(name, addresses) | Command::DeletePool(name, addresses) => {
+            writer.nest(attribute::POOL, |inner| write_pool(inner, name, addresses));
+        }
         Command::Flush
         | Command::GetStats
         | Command::ListSysctls
         | Command::ListDrops
         | Command::ListSyncDaemons
         | Command::ListMarks { .. }
+        | Command::ListPools { .. }
         | Command::Zero(None)
         | Command::GetTimeouts
         | Command::GetInfo

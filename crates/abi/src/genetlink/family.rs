@@ -36,9 +36,10 @@ fn forms(command: u8) -> Option<u32> {
         | command::GET_DAEMON
         | command::GET_CONNECTION
         | command::GET_DROP
-        | command::GET_MARK => Some(DUMP),
+        | command::GET_MARK
+        | command::GET_POOL => Some(DUMP),
         command::SOCKOPT | command::SET_SYSCTL | command::GET_STATS | command::EXPLAIN => Some(DO),
-        command::NEW_MARK | command::DEL_MARK => Some(DO),
+        command::NEW_MARK | command::DEL_MARK | command::NEW_POOL | command::DEL_POOL => Some(DO),
         command::NEW_SERVICE..=command::FLUSH => Some(DO),
         _ => None,
     }

@@ -40,6 +40,12 @@ pub mod command {
     pub const GET_DROP: u8 = 136;
     /// Ours: what would become of a packet (QUESTION); answered by messages of this command, each with a STEP.
     pub const EXPLAIN: u8 = 144;
+    /// Ours: add addresses to a pool of local addresses (POOL), which is made if it is not there.
+    pub const NEW_POOL: u8 = 145;
+    /// Ours: take addresses out of a pool (POOL), or without addresses delete it.
+    pub const DEL_POOL: u8 = 146;
+    /// Ours: dump the pools; each answer is a message of this command.
+    pub const GET_POOL: u8 = 147;
 }
 
 /// Attributes at the top level of a message.
@@ -67,8 +73,10 @@ pub mod attribute {
     pub const QUESTION: u16 = 144;
     /// Ours: what is decided about it, see [`super::step`].
     pub const STEP: u16 = 145;
+    /// Ours: a pool of local addresses for full NAT, see [`super::pool`].
+    pub const POOL: u16 = 146;
     /// One more than the greatest.
-    pub(crate) const END: usize = 146;
+    pub(crate) const END: usize = 147;
 }
 
 /// Attributes inside QUESTION (ours): addresses of 16 bytes, IPv4 in the first four; ports in network byte order.
@@ -164,6 +172,10 @@ pub mod destination {
     pub const TUN_TYPE: u16 = 13;
     pub const TUN_PORT: u16 = 14;
     pub const TUN_FLAGS: u16 = 15;
+    /// Ours: name of the pool of local addresses, NUL-terminated: full NAT, which FWD_METHOD shows as masquerading. Empty in
+    /// requests: no full NAT. Not there in requests: from a client that knows the kernel's methods alone. Read by itself, for the
+    /// kernel's parser ends before it.
+    pub const LOCAL_POOL: u16 = 128;
 }
 
 /// Attributes inside DAEMON (sync daemons).
@@ -207,6 +219,10 @@ pub mod connection {
     pub const PE_NAME: u16 = 12;
     /// Persistence engine's data, 1 to 255 bytes; only of its templates.
     pub const PE_DATA: u16 = 13;
+    /// With full NAT, the address that the server sees as its client's, of the family of the destination's.
+    pub const LOCAL_ADDR: u16 = 14;
+    /// And the port.
+    pub const LOCAL_PORT: u16 = 15;
 }
 
 /// Attributes inside SYSCTL (ours).
@@ -253,6 +269,20 @@ pub mod mark {
     pub const PORTS: u16 = 5;
     /// The mark, u32.
     pub const MARK: u16 = 6;
+}
+
+/// Attributes inside POOL (ours).
+pub mod pool {
+    /// Name, NUL-terminated.
+    pub const NAME: u16 = 1;
+    /// An address, 4 bytes or 16; any number of them, in order.
+    pub const ADDRESS: u16 = 2;
+    /// Answers: connections that use its addresses, u64.
+    pub const CONNECTIONS: u16 = 3;
+    /// Answers: packets that began no connection because all ports were in use, u64.
+    pub const EXHAUSTED: u16 = 4;
+    /// Answers: destinations that take addresses from it, u32.
+    pub const REFERENCES: u16 = 5;
 }
 
 /// Attributes of the GET_INFO answer, at the top level.

@@ -12,6 +12,7 @@ use super::explain::write_step;
 use super::mark::write_mark;
 use super::message::{Header, Message};
 use super::number::{attribute, command, flag, info, kind};
+use super::pool::write_pool_info;
 use super::service::write_service_info;
 use super::setting::{write_setting, write_totals};
 use super::sync_daemon::write_start;
@@ -75,6 +76,13 @@ pub fn encode_reply(out: &mut Vec<u8>, header: Header, reply: &Reply) {
             for rule in items {
                 header.write_generic(out, command::GET_MARK, VERSION, |writer| {
                     writer.nest(attribute::MARK, |inner| write_mark(inner, rule));
+                });
+            }
+        }
+        Reply::Pools { items, .. } => {
+            for pool in items {
+                header.write_generic(out, command::GET_POOL, VERSION, |writer| {
+                    writer.nest(attribute::POOL, |inner| write_pool_info(inner, pool));
                 });
             }
         }

@@ -11,6 +11,7 @@ use super::family;
 use super::mark::read_mark;
 use super::message::Message;
 use super::number::{attribute, command, flag, kind};
+use super::pool::read_pool;
 use super::service::read_service;
 use super::setting;
 use super::sockopt::{self, SocketOption};
@@ -50,6 +51,8 @@ pub enum Listing {
     Drops,
     /// The rules that give packets their firewall marks (ours).
     Marks,
+    /// The pools of local addresses (ours).
+    Pools,
     /// The synchronisation daemons that run.
     SyncDaemons,
     /// The family's description.
@@ -108,6 +111,7 @@ fn decode_dump(command: u8, attributes: &[u8]) -> Listing {
         command::GET_SYSCTL => Listing::Sysctls,
         command::GET_DROP => Listing::Drops,
         command::GET_MARK => Listing::Marks,
+        command::GET_POOL => Listing::Pools,
         command::GET_DAEMON => Listing::SyncDaemons,
         command::GET_DEST => Table::<7>::parse(attributes, policy)
             .and_then(|table| read_service(table.get(attribute::SERVICE)))
@@ -129,9 +133,13 @@ fn decode_do(command: u8, attributes: &[u8]) -> Result<Action, Errno> {
             let service = service()?.id;
             let decoded = match command {
                 command::NEW_DEST => read_destination(destination, service.is_ipv6())
-                    .map(|(id, config)| Command::AddDestination(service, id, config)),
-                command::SET_DEST => read_destination(destination, service.is_ipv6())
-                    .map(|(id, config)| Command::EditDestination(service, id, config)),
+                    .map(|(id, given)| Command::AddDestination(service, id, given.config)),
+                command::SET_DEST => read_destination(destination, service.is_ipv6()).map(|(id, given)| {
+                    match given.of_kernel {
+                        true => Command::EditKernelDestination(service, id, given.config),
+                        false => Command::EditDestination(service, id, given.config),
+                    }
+                }),
                 _ => read_destination_id(destination, service.is_ipv6())
                     .map(|id| Command::DeleteDestination(service, id)),
             };
@@ -161,6 +169,13 @@ fn decode_do(command: u8, attributes: &[u8]) -> Result<Action, Errno> {
         command::EXPLAIN => Command::Explain(read_question(table.get(attribute::QUESTION))?),
         command::NEW_MARK => Command::AddMark(read_mark(table.get(attribute::MARK))?),
         command::DEL_MARK => Command::DeleteMark(read_mark(table.get(attribute::MARK))?),
+        command::NEW_POOL | command::DEL_POOL => {
+            let (name, addresses) = read_pool(table.get(attribute::POOL))?;
+            match command {
+                command::NEW_POOL => Command::AddPool(name, addresses),
+                _ => Command::DeletePool(name, addresses),
+            }
+        }
         _ => return Err(Errno::EOPNOTSUPP),
     };
     Ok(Action::Execute(command))

@@ -19,6 +19,9 @@ pub const MAX_REQUEST: usize = 64 * 1024;
 /// Items of one dump page, so that one answer datagram stays below 32 KiB and one step costs little.
 const PAGE: usize = 64;
 
+/// Pools of one dump page: each has up to 128 addresses.
+const POOLS: usize = 8;
+
 /// One client's conversation. Takes a datagram when idle; each [`step`](Self::step) then does one request or one page
 /// of a dump, so a client can neither make the server work nor make it store more than that at a time.
 #[derive(Debug, Default)]
@@ -162,6 +165,7 @@ impl Dump {
             Listing::Destinations(service) => Some(Command::ListDestinations { service, cursor, limit }),
             Listing::Connections => Some(Command::ListConnections { cursor, limit }),
             Listing::Marks => Some(Command::ListMarks { cursor, limit }),
+            Listing::Pools => Some(Command::ListPools { cursor, limit: POOLS }),
             Listing::Sysctls => Some(Command::ListSysctls),
             Listing::Drops => Some(Command::ListDrops),
             Listing::SyncDaemons => Some(Command::ListSyncDaemons),
@@ -178,7 +182,8 @@ impl Dump {
                 Reply::Services { next, .. }
                 | Reply::Destinations { next, .. }
                 | Reply::Connections { next, .. }
-                | Reply::Marks { next, .. },
+                | Reply::Marks { next, .. }
+                | Reply::Pools { next, .. },
             ) => *next,
             _ => None,
         };

@@ -76,7 +76,7 @@ pub enum Subject {
     Drops,
 }
 
-/// Which columns a listing of services has.
+/// Which columns a listing of services or connections has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Columns {
     /// Forwarding method, weight, connections.
@@ -92,4 +92,6 @@ pub enum Columns {
     PersistentConn,
     /// Plain, and how tunneled packets are encapsulated.
     TunInfo,
+    /// Of connections: the local addresses of full NAT too (ours).
+    Local,
 }

@@ -223,6 +223,10 @@ pub(super) enum Meaning {
     Json,
     /// Ours alone: the helper of a service.
     Helper,
+    /// Ours alone: where full NAT takes addresses from.
+    LocalPool,
+    /// Ours alone: connections with the local addresses of full NAT.
+    Local,
     /// Ours: list dropped packets.
     Drops,
     /// Ours alone: the control socket.
@@ -253,7 +257,11 @@ impl OptionRow {
     pub(super) const fn is_restorable(&self) -> bool {
         !matches!(
             self.meaning,
-            Meaning::Json | Meaning::Drops | Meaning::Socket | Meaning::Command(CommandName::HelpIpvsd)
+            Meaning::Json
+                | Meaning::Local
+                | Meaning::Drops
+                | Meaning::Socket
+                | Meaning::Command(CommandName::HelpIpvsd)
         )
     }
 }
@@ -266,7 +274,9 @@ const fn row(long: &'static str, short: char, argument: Argument, meaning: Meani
 pub(super) const TABLE: &[OptionRow] = {
     use Argument::{None, Optional, Required};
     use CommandName as C;
-    use Meaning::{Command, Drops, Forwarding, Helper, Ipv6, Json, Option, Service, Socket, Sort};
+    use Meaning::{
+        Command, Drops, Forwarding, Helper, Ipv6, Json, Local, LocalPool, Option, Service, Socket, Sort,
+    };
     use OptionName as O;
     use ServiceKind as S;
     use ipvs_core::ForwardingMethod as F;
@@ -332,6 +342,9 @@ pub(super) const TABLE: &[OptionRow] = {
         row("tun-csum", NO, None, Option(O::TunCsum)),
         row("tun-remcsum", NO, None, Option(O::TunRemcsum)),
         row("helper", NO, Required, Helper),
+        row("full-nat", NO, None, Forwarding(F::FULL_NAT)),
+        row("local-pool", NO, Required, LocalPool),
+        row("local", NO, None, Local),
         row("json", NO, None, Json),
         row("drops", NO, None, Drops),
         row("socket", NO, Required, Socket),

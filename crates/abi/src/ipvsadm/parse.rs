@@ -47,6 +47,7 @@ struct Parser<'a> {
     sync: SyncArguments,
     json: bool,
     drops: bool,
+    local: bool,
     socket: Option<String>,
     /// An option of ours was given.
     extended: bool,
@@ -62,6 +63,7 @@ impl<'a> Parser<'a> {
             sync: SyncArguments::default(),
             json: false,
             drops: false,
+            local: false,
             socket: None,
             extended: false,
         }
@@ -98,6 +100,11 @@ impl<'a> Parser<'a> {
                 self.extended = true;
                 self.drops = true;
             }
+            Meaning::Local => {
+                self.extended = true;
+                self.local = true;
+            }
+            Meaning::LocalPool => self.server.set_local_pool(text)?,
             Meaning::Socket => {
                 self.extended = true;
                 self.socket = given.argument;
@@ -171,6 +178,22 @@ impl<'a> Parser<'a> {
         if self.service.has_helper() && !matches!(command, CommandName::AddService | CommandName::EditService)
         {
             return Err(format!("Illegal 'helper' option with the '{}' command", command.name()).into());
+        }
+        if self.server.has_local_pool()
+            && !matches!(command, CommandName::AddServer | CommandName::EditServer)
+        {
+            return Err(format!("Illegal 'local-pool' option with the '{}' command", command.name()).into());
+        }
+        if self.local
+            && (command != CommandName::List
+                || !self.given.contains(OptionName::Connection)
+                || self.given.contains(OptionName::PersistentConn))
+        {
+            return Err(
+                "option 'local' goes with the 'list' command and --connection, without --persistent-conn"
+                    .to_owned()
+                    .into(),
+            );
         }
         // The rules saw to it that it is there where it must be.
         let service = || self.service.id().ok_or(UsageError::missing(OptionName::ServiceAddress, command));
@@ -261,9 +284,10 @@ impl<'a> Parser<'a> {
             (O::TunInfo, Columns::TunInfo),
         ];
         let columns = columns.into_iter().find(|(option, _)| given(*option));
+        let plain = if self.local { Columns::Local } else { Columns::Plain };
         Action::List(Listing {
             subject,
-            columns: columns.map_or(Columns::Plain, |(_, columns)| columns),
+            columns: columns.map_or(plain, |(_, columns)| columns),
             numeric: given(O::Numeric),
             exact: given(O::Exact),
             sorted: !given(O::NoSort),

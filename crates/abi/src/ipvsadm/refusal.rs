@@ -1,6 +1,6 @@
 //! What the director's refusals are called: by operation and error number.
 
-use ipvs_core::Command;
+use ipvs_core::{Command, PoolName};
 
 use crate::errno::Errno;
 
@@ -11,9 +11,10 @@ pub(super) enum Operation {
     EditService,
     /// Delete, zero or get a service.
     FindService,
-    AddDestination,
-    /// Edit or delete a destination.
-    FindDestination,
+    /// With the pool that it was to have.
+    AddDestination(Option<PoolName>),
+    /// Edit or delete a destination, with the pool that it was to have.
+    FindDestination(Option<PoolName>),
     StartSyncDaemon,
     StopSyncDaemon,
     Other,
@@ -26,8 +27,9 @@ impl Operation {
             Command::AddService(..) => Self::AddService,
             Command::EditService(..) => Self::EditService,
             Command::DeleteService(_) | Command::Zero(_) | Command::GetService(_) => Self::FindService,
-            Command::AddDestination(..) => Self::AddDestination,
-            Command::EditDestination(..) | Command::DeleteDestination(..) => Self::FindDestination,
+            Command::AddDestination(.., config) => Self::AddDestination(config.local_pool),
+            Command::EditDestination(.., config) => Self::FindDestination(config.local_pool),
+            Command::DeleteDestination(..) => Self::FindDestination(None),
             Command::StartSyncDaemon(..) => Self::StartSyncDaemon,
             Command::StopSyncDaemon(_) => Self::StopSyncDaemon,
             _ => Self::Other,
@@ -36,15 +38,18 @@ impl Operation {
 
     /// The original's text for `errno`, else the C library's.
     pub(super) fn refusal(self, errno: Errno) -> String {
+        if let Some(text) = self.refusal_of_full_nat(errno) {
+            return text;
+        }
         let special = match (self, errno) {
             (Self::AddService, Errno::EEXIST) => "Service already exists",
             (Self::AddService | Self::EditService, Errno::ENOENT) => {
                 "Scheduler or persistence engine not found"
             }
             (Self::EditService | Self::FindService, Errno::ESRCH) => "No such service",
-            (Self::AddDestination | Self::FindDestination, Errno::ESRCH) => "Service not defined",
-            (Self::AddDestination, Errno::EEXIST) => "Destination already exists",
-            (Self::FindDestination, Errno::ENOENT) => "No such destination",
+            (Self::AddDestination(_) | Self::FindDestination(_), Errno::ESRCH) => "Service not defined",
+            (Self::AddDestination(_), Errno::EEXIST) => "Destination already exists",
+            (Self::FindDestination(_), Errno::ENOENT) => "No such destination",
             (Self::StartSyncDaemon, Errno::EEXIST) => "Daemon has already run",
             (Self::StopSyncDaemon, Errno::ESRCH) => "No daemon is running",
             (_, Errno::EPERM) => "Permission denied (you must be root)",
@@ -59,5 +64,29 @@ impl Operation {
             _ => return errno.to_string(),
         };
         special.to_owned()
+    }
+
+    /// What only destinations with a pool, and services beside pools, are refused for.
+    fn refusal_of_full_nat(self, errno: Errno) -> Option<String> {
+        if let (Self::AddService, Errno::EADDRINUSE) = (self, errno) {
+            return Some(
+                "The address is of a pool of local addresses: take it out with `ipvsd pool del`, or choose another one".to_owned(),
+            );
+        }
+        let (Self::AddDestination(Some(pool)) | Self::FindDestination(Some(pool))) = self else {
+            return None;
+        };
+        Some(match errno {
+            Errno::ENXIO => {
+                format!("No such pool of local addresses: make it first, with `ipvsd pool add {pool} ADDRESS...`")
+            }
+            Errno::EAFNOSUPPORT => format!(
+                "The pool '{pool}' has no address of the server's family: add one with `ipvsd pool add {pool} ADDRESS`"
+            ),
+            Errno::EOPNOTSUPP => {
+                "Full NAT is not possible for services with a helper or one-packet scheduling (--helper none, and no -o)".to_owned()
+            }
+            _ => return None,
+        })
     }
 }

@@ -1,7 +1,8 @@
 //! The options that describe a real server.
 
 use ipvs_core::{
-    ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, ServiceId, Tunnel, TunnelType,
+    ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, PoolName, ServiceId, Tunnel,
+    TunnelType,
 };
 
 use super::address::parse_address;
@@ -14,6 +15,10 @@ use super::service_arguments::port_protocol;
 /// Flags of a tunnel: outer checksum, remote checksum offload (IP_VS_TUNNEL_ENCAP_FLAG_*).
 const TUNNEL_CSUM: u16 = 1;
 const TUNNEL_REMCSUM: u16 = 2;
+
+/// What full NAT without a pool is told.
+const NO_POOL: &str = "Full NAT takes the addresses that servers see from a pool: add --local-pool NAME, a pool that `ipvsd pool add NAME \
+                       ADDRESS...` made";
 
 /// The options of encapsulations, in the order in which they are checked.
 const TUNNEL_OPTIONS: [OptionName; 4] =
@@ -28,6 +33,7 @@ pub(super) struct ServerArguments {
     upper_threshold: u32,
     lower_threshold: u32,
     tunnel: Tunnel,
+    local_pool: Option<PoolName>,
 }
 
 impl Default for ServerArguments {
@@ -39,6 +45,7 @@ impl Default for ServerArguments {
             upper_threshold: 0,
             lower_threshold: 0,
             tunnel: Tunnel::default(),
+            local_pool: None,
         }
     }
 }
@@ -60,7 +67,7 @@ impl ServerArguments {
         Ok(())
     }
 
-    /// `-m`, `-i`, `-g`.
+    /// `-m`, `-i`, `-g`, `--full-nat`.
     pub(super) const fn set_forwarding(&mut self, method: ForwardingMethod) {
         self.forwarding = method;
     }
@@ -82,6 +89,21 @@ impl ServerArguments {
     pub(super) fn set_lower_threshold(&mut self, text: &str) -> Result<(), UsageError> {
         self.lower_threshold = threshold(text).ok_or("illegal l_threshold specified")?;
         Ok(())
+    }
+
+    /// `--local-pool`.
+    pub(super) fn set_local_pool(&mut self, text: &str) -> Result<(), UsageError> {
+        if self.local_pool.is_some() {
+            return Err("multiple 'local-pool' options specified".into());
+        }
+        let name = PoolName::new(text).map_err(|error| format!("illegal pool name '{text}': {error}"))?;
+        self.local_pool = Some(name);
+        Ok(())
+    }
+
+    /// Whether there is a pool.
+    pub(super) const fn has_local_pool(&self) -> bool {
+        self.local_pool.is_some()
     }
 
     /// `--tun-type`.
@@ -112,11 +134,19 @@ impl ServerArguments {
         self.tunnel.flags |= TUNNEL_REMCSUM;
     }
 
-    /// Only tunneling reaches servers of the other family, and only it takes tunnel options, not all with every
+    /// Only tunneling and full NAT reach servers of the other family, and only tunneling takes tunnel options, not all with every
     /// encapsulation.
     pub(super) fn check(&self, service: ServiceId, given: OptionSet) -> Result<(), UsageError> {
+        match (self.forwarding, self.local_pool) {
+            (ForwardingMethod::FULL_NAT, None) => return Err(NO_POOL.into()),
+            (ForwardingMethod::FULL_NAT, Some(_)) | (_, None) => {}
+            _ => {
+                return Err("The 'local-pool' option is for full NAT: add --full-nat, or leave it out".into());
+            }
+        }
         let tunneled = self.forwarding == ForwardingMethod::TUNNEL;
-        if !tunneled && self.id.is_some_and(|id| id.address.is_ipv6() != service.is_ipv6()) {
+        let any_family = tunneled || self.forwarding == ForwardingMethod::FULL_NAT;
+        if !any_family && self.id.is_some_and(|id| id.address.is_ipv6() != service.is_ipv6()) {
             return Err("Different address family is allowed only for tunneling servers".into());
         }
         if tunneled {
@@ -135,8 +165,10 @@ impl ServerArguments {
 
     /// Direct routing and tunneling cannot change the port: the destination has the service's, unless that is a mark.
     pub(super) fn with_port_of(&self, service: ServiceId, named: DestinationId) -> DestinationId {
+        let changes_port =
+            matches!(self.forwarding, ForwardingMethod::MASQUERADE | ForwardingMethod::FULL_NAT);
         match service_port(service) {
-            Some(port) if self.forwarding != ForwardingMethod::MASQUERADE => DestinationId { port, ..named },
+            Some(port) if !changes_port => DestinationId { port, ..named },
             _ => named,
         }
     }
@@ -150,6 +182,7 @@ impl ServerArguments {
             upper_threshold: self.upper_threshold,
             lower_threshold: self.lower_threshold,
             tunnel: self.tunnel,
+            local_pool: self.local_pool,
         }
     }
 }

@@ -17,6 +17,10 @@ ipvsadm for ipvsd: as ipvsadm 1.31 (see ipvsadm -h), and besides
   --helper name       with -A and -E: who reads the service's connections for others that they tell of, through
                       masquerading servers: ftp (TCP; of itself at port 21), tftp (UDP; of itself at port 69),
                       or none. It is listed and saved if it was given.
+  --full-nat          with -a and -e, a packet-forwarding method: masquerading that replaces the client's address too, by one of a
+                      pool; so servers need no route to this host, and see no client addresses. Listed as FullNat.
+  --local-pool name   with --full-nat: the pool, which `ipvsd pool add` makes
+  --local             with -L -c: the addresses and ports too that servers of full NAT see as their clients'
   --json              with -L: services with their destinations, timeouts or connections as JSON
   --drops             with -L: how many packets were dropped since the daemon started, by reason; with --json
                       all reasons, those too for which none was

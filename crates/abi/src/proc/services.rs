@@ -73,7 +73,7 @@ fn service_line(service: &ServiceInfo) -> String {
 
 fn destination_line(destination: &DestinationInfo) -> String {
     let DestinationInfo { id, config, active, inactive, .. } = destination;
-    let forwarding = match config.forwarding {
+    let forwarding = match config.kernel_method() {
         ForwardingMethod::MASQUERADE => "Masq",
         ForwardingMethod::LOCAL => "Local",
         ForwardingMethod::TUNNEL => "Tunnel",

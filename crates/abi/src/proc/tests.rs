@@ -149,6 +149,7 @@ fn connections() {
             state,
             expires,
             engine: None,
+            local: None,
         }
     };
     let engine = EngineData { name: "sip".to_owned(), data: Box::from(&b"a@x"[..]) };

@@ -140,6 +140,7 @@ pub(super) fn read_destination(bytes: &[u8]) -> (DestinationId, DestinationConfi
         upper_threshold: fields.u32(16),
         lower_threshold: fields.u32(20),
         tunnel: Tunnel::default(),
+        local_pool: None,
     };
     (id, config)
 }
@@ -233,8 +234,9 @@ const NO_OUTPUT: u32 = 0x80;
 pub(super) fn write_destination_entry(out: &mut Vec<u8>, info: &DestinationInfo) {
     let core::net::IpAddr::V4(address) = info.id.address else { return };
     let config = &info.config;
-    let no_output = if config.forwarding == ForwardingMethod::MASQUERADE { 0 } else { NO_OUTPUT };
-    let flags = u32::from(config.forwarding.0) | config.flags.0 | INACTIVE | no_output;
+    let forwarding = config.kernel_method();
+    let no_output = if forwarding == ForwardingMethod::MASQUERADE { 0 } else { NO_OUTPUT };
+    let flags = u32::from(forwarding.0) | config.flags.0 | INACTIVE | no_output;
     out.extend_from_slice(&address.octets());
     out.extend_from_slice(&info.id.port.to_be_bytes());
     out.extend_from_slice(&[0; 2]);

@@ -85,7 +85,7 @@ pub fn decode_set(number: u32, data: &[u8]) -> Result<Change, Errno> {
         }
         set::EDITDEST => {
             let (destination, config) = destination();
-            Command::EditDestination(id, destination, config)
+            Command::EditKernelDestination(id, destination, config)
         }
         _ => Command::DeleteDestination(id, destination().0),
     };

@@ -9,6 +9,7 @@ use crate::connections::tick;
 use crate::destination::DestinationIndex;
 use crate::director::Director;
 use crate::time::Instant;
+use crate::translated::is_reply;
 use crate::{persistence, protocol};
 
 /// At most this many entries of the table are looked at for one page, free ones included.
@@ -31,7 +32,7 @@ impl Director {
     }
 
     fn connection_info(&self, now: Tick, index: EntryIndex, entry: &EntryRef<'_>) -> Option<ConnectionInfo> {
-        let connection = entry.snapshot()?;
+        let connection = entry.snapshot().filter(|_| !is_reply(entry))?;
         let key = connection.key;
         let server = match self.destinations.get(DestinationIndex(connection.destination)) {
             Some(destination) => destination.id.address,
@@ -58,6 +59,7 @@ impl Director {
             },
             expires: seconds(now.until(entry.deadline())),
             engine,
+            local: self.connections.local_of(index),
         })
     }
 }

@@ -1,7 +1,8 @@
 //! Adding, changing and deleting destinations, and emptying the trash.
 
 use crate::command::{
-    ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, Reply, ServiceId, TunnelType,
+    ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, Reply, ServiceFlags, ServiceId,
+    TunnelType,
 };
 use crate::destination::{Destination, DestinationIndex};
 use crate::director::Director;
@@ -44,6 +45,7 @@ impl Director {
             destination.last_weight = config.weight;
             destination.all_ports = all_ports;
         }
+        self.connections.pools.refer(config.local_pool, true);
         self.destinations.note_counted(index);
         self.destinations.attach(index, service_index, serial, service);
         self.destinations.configure(index, config);
@@ -63,12 +65,32 @@ impl Director {
     ) -> Result<Reply, Error> {
         let (service, config) = self.check(&service, id, config)?;
         let index = self.destinations.find(service, id).ok_or(Error::NoSuchDestination)?;
+        let before = self.destinations.get(index).and_then(|destination| destination.config.local_pool);
+        self.connections.pools.refer(before, false);
+        self.connections.pools.refer(config.local_pool, true);
         self.destinations.configure(index, config);
         self.renew_interests(index);
         if let Some(service) = self.services.get_mut(service) {
             service.changed(&self.destinations, &self.sysctls, Change::Edited);
         }
         Ok(Reply::Done)
+    }
+
+    /// [`Command::EditKernelDestination`](crate::Command::EditKernelDestination).
+    pub(super) fn edit_kernel_destination(
+        &mut self,
+        service: ServiceId,
+        id: DestinationId,
+        config: DestinationConfig,
+    ) -> Result<Reply, Error> {
+        let index = self.services.find_id(&service).and_then(|index| self.destinations.find(index, id));
+        let config = match index.and_then(|index| self.destinations.get(index)).map(|it| it.config) {
+            Some(kept) if config.forwarding == kept.kernel_method() => {
+                DestinationConfig { forwarding: kept.forwarding, local_pool: kept.local_pool, ..config }
+            }
+            _ => config,
+        };
+        self.edit_destination(service, id, config)
     }
 
     pub(super) fn delete_destination(
@@ -103,7 +125,8 @@ impl Director {
         let flags = ConnectionFlags(config.flags.0 & ConnectionFlags::GIVEN);
         let config = DestinationConfig { forwarding, flags, ..config };
         // Synchronisation messages have one family for client and server.
-        let mixable = config.forwarding == ForwardingMethod::TUNNEL && !self.sync_daemons.any();
+        let full_nat = config.forwarding == ForwardingMethod::FULL_NAT && config.local_pool.is_some();
+        let mixable = (config.forwarding == ForwardingMethod::TUNNEL || full_nat) && !self.sync_daemons.any();
         if id.address.is_ipv6() != service.is_ipv6() && !mixable {
             return Err(Error::MixedFamily);
         }
@@ -119,12 +142,42 @@ impl Director {
         if config.tunnel.kind == TunnelType::GUE && config.tunnel.port == 0 {
             return Err(Error::TunnelPortMissing);
         }
+        self.check_full_nat(index, service, id, &config)?;
         Ok((index, config))
+    }
+
+    /// The checks of full NAT, behind those of the kernel.
+    fn check_full_nat(
+        &self,
+        index: ServiceIndex,
+        id: &ServiceId,
+        destination: DestinationId,
+        config: &DestinationConfig,
+    ) -> Result<(), Error> {
+        let Some(name) = config.local_pool else { return Ok(()) };
+        if config.forwarding != ForwardingMethod::FULL_NAT {
+            return Err(Error::PoolWithoutFullNat);
+        }
+        let pool = self.connections.pools.get(name).ok_or(Error::NoSuchPool)?;
+        if !pool.addresses.iter().any(|address| address.is_ipv6() == destination.address.is_ipv6()) {
+            return Err(Error::PoolFamily);
+        }
+        let service = self.services.get(index).ok_or(Error::NoSuchService)?;
+        let helped = match *id {
+            ServiceId::Address { protocol, port, .. } => service.helper.of(protocol, port).is_some(),
+            ServiceId::Mark { .. } => service.uses_all_ports(),
+        };
+        if helped || service.flags.contains(ServiceFlags::ONE_PACKET) {
+            return Err(Error::FullNatService);
+        }
+        Ok(())
     }
 
     /// Puts a destination in the trash; the caller takes it out of its service's list.
     pub(super) fn discard(&mut self, now: Instant, index: DestinationIndex) {
         self.revoke(index);
+        let pool = self.destinations.get(index).and_then(|destination| destination.config.local_pool);
+        self.connections.pools.refer(pool, false);
         self.destinations.detach(index);
         if let Some(destination) = self.destinations.get(index) {
             self.trash.put(now, &destination.service_id, destination.id, index);

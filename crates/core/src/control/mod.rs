@@ -5,6 +5,7 @@ mod connections;
 mod destinations;
 mod listing;
 mod marks;
+mod pools;
 mod services;
 mod settings;
 #[cfg(test)]
@@ -50,6 +51,9 @@ impl Director {
             Command::EditDestination(service, id, config) => {
                 self.edit_destination(canonical(service), id, config)
             }
+            Command::EditKernelDestination(service, id, config) => {
+                self.edit_kernel_destination(canonical(service), id, config)
+            }
             Command::DeleteDestination(service, id) => self.delete_destination(now, canonical(service), id),
             Command::SetTimeouts(timeouts) => self.set_timeouts(timeouts),
             Command::GetTimeouts => Ok(Reply::Timeouts(self.timeouts.shown())),
@@ -65,6 +69,9 @@ impl Director {
             Command::AddMark(rule) => self.add_mark(rule),
             Command::DeleteMark(rule) => self.delete_mark(rule),
             Command::ListMarks { cursor, limit } => Ok(self.list_marks(cursor, limit)),
+            Command::AddPool(name, addresses) => self.add_pool(host, name, &addresses),
+            Command::DeletePool(name, addresses) => self.delete_pool(name, &addresses),
+            Command::ListPools { cursor, limit } => Ok(self.list_pools(cursor, limit)),
             Command::Explain(question) => self.explain(now, host, &question),
             Command::GetService(id) => self.service(canonical(id)),
             Command::ListServices { cursor, limit } => Ok(self.list_services(cursor, limit)),

@@ -30,6 +30,11 @@ impl Director {
         if self.services.find_id(&id).is_some() {
             return Err(Error::ServiceExists);
         }
+        if let ServiceId::Address { address, .. } = id
+            && self.connections.pools.is_local(address)
+        {
+            return Err(Error::PoolAddressVirtual);
+        }
         let scheduler = scheduler::by_name(&config.scheduler, self.next_seed(), self.config.maglev_size)?;
         let persistence_engine = check(&id, &config)?;
         let helper = Choice::for_service(&id, config.helper.as_deref())?;

@@ -29,7 +29,7 @@ pub(crate) struct Destinations {
     pub(super) estimated: Vec<DestinationIndex>,
     /// How many available ones are of another family than their service.
     mixed: usize,
-    /// Those whose availability has changed since it was asked for.
+    /// Those whose availability, tunnel or path has changed since it was asked for.
     pub(super) changed: BTreeSet<DestinationIndex>,
     /// Those of which something else than counts has changed since it was kept.
     pub(super) unsaved: BTreeSet<DestinationIndex>,
@@ -168,6 +168,9 @@ impl Destinations {
         let Some(destination) = self.slab.get_mut(index.0 as usize) else { return };
         self.unsaved.insert(index);
         let before = real_server(destination);
+        if destination.config.tunnel != config.tunnel {
+            self.changed.insert(index);
+        }
         destination.config = config;
         if config.weight != 0 {
             destination.last_weight = config.weight;

@@ -1,9 +1,11 @@
 //! What has changed of destinations since somebody asked: counters for the estimator, settings to keep, availability for a fast path.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::{DestinationIndex, Destinations};
-use crate::fast_path::DestinationChange;
+use crate::fast_path::{DestinationChange, DestinationWay};
+use crate::forward::tunnel::encapsulation;
 use crate::service::ServiceIndex;
 use crate::stats::Counters;
 
@@ -62,11 +64,22 @@ impl Destinations {
         self.changed.insert(index);
     }
 
-    /// Those whose availability has changed since the last call.
-    pub(crate) fn take_changes(&mut self) -> Vec<DestinationChange> {
-        let address = |index| self.get(index).filter(|it| it.available).map(|it| it.id.address);
-        let changes =
-            self.changed.iter().map(|&index| DestinationChange { index: index.0, address: address(index) });
+    /// Has all destinations with this address told anew.
+    pub(crate) fn note_changes_at(&mut self, addresses: &BTreeSet<IpAddr>) {
+        let there = self.slab.iter().filter(|(_, destination)| addresses.contains(&destination.id.address));
+        self.changed.extend(there.map(|(index, _)| DestinationIndex(index as u32)));
+    }
+
+    /// Those whose availability, tunnel or path has changed since the last call. `learned` tells the path MTU that was learned for an address.
+    pub(crate) fn take_changes(&mut self, learned: impl Fn(IpAddr) -> Option<u32>) -> Vec<DestinationChange> {
+        let changes = self.changed.iter().map(|&index| {
+            let way = self.get(index).filter(|it| it.available).map(|it| DestinationWay {
+                address: it.id.address,
+                encapsulation: encapsulation(&it.config.tunnel, 0),
+                path_mtu: learned(it.id.address),
+            });
+            DestinationChange { index: index.0, way }
+        });
         let changes = changes.collect();
         self.changed.clear();
         changes

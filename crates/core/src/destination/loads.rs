@@ -80,6 +80,11 @@ impl Destinations {
         if active { load.activate() } else { load.deactivate() }
     }
 
+    /// The first identification of the next outer packets, so many, to a destination that may be fragmented.
+    pub(crate) fn identify(&mut self, index: DestinationIndex, packets: u16) -> u16 {
+        self.load_mut(index).map_or(0, |destination| destination.load.get().identify(index.0, packets))
+    }
+
     /// Counts connections in `lines` from now on, by destination index, as far as those go. For a new director.
     pub(crate) fn share_loads(&mut self, lines: SharedLines) {
         for (index, destination) in &mut self.slab {

@@ -53,6 +53,7 @@ pub(super) fn method_name(method: ForwardingMethod) -> &'static str {
         ForwardingMethod::TUNNEL => "tunneling",
         ForwardingMethod::DIRECT => "direct routing",
         ForwardingMethod::BYPASS => "bypass",
+        ForwardingMethod::FULL_NAT => "full NAT",
         _ => "unknown",
     }
 }
@@ -128,11 +129,16 @@ impl Director {
         let virtual_end = end(key.virtual_address.to_ip(key.ipv6), key.virtual_port);
         let expires = self.connections.table.entry(index).map_or(0, |it| seconds(now.until(it.deadline())));
         let method = method_name(ForwardingMethod((connection.flags & flag::METHOD) as u8));
+        let local = self.connections.local_of(index).map(|(address, port)| end(address, port));
+        let from = local.as_ref().map(|local| format!(" from {local}")).unwrap_or_default();
         let text = format!(
-            "{text}: {client} to {virtual_end} at {server}, {method}, {state}, expires in {expires} s"
+            "{text}: {client} to {virtual_end} at {server}, {method}{from}, {state}, expires in {expires} s"
         );
-        Step::new(name, text)
-            .with("client", client)
+        let step = match local {
+            Some(local) => Step::new(name, text).with("local", local),
+            None => Step::new(name, text),
+        };
+        step.with("client", client)
             .with("virtual", virtual_end)
             .with("destination", server)
             .with("method", method)

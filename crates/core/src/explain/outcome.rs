@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipvs_flow::{steady, tcp::Direction};
+use ipvs_flow::{EntryIndex, steady, tcp::Direction};
 use ipvs_wire::{Headers, Ports, transport};
 
 use super::Step;
@@ -10,6 +10,7 @@ use super::describe::{end, protocol_name};
 use crate::command::ForwardingMethod;
 use crate::connections::{flag, tick};
 use crate::director::Director;
+use crate::fast_path::takes;
 use crate::host::{AddressKind, Host, Reachability};
 use crate::protocol::{ICMP, ICMPV6, SCTP, Signal, TCP, UDP};
 use crate::receive::Match;
@@ -132,9 +133,7 @@ impl Director {
         let Some(Match::Inbound(index)) = self.match_of(ends) else { return None };
         let method = ForwardingMethod((self.connections.table.entry(index)?.flags() & flag::METHOD) as u8);
         let text = "yes, it begins the connection by the same choice, if the way to the next hop is known and the link can send its frames";
-        [ForwardingMethod::MASQUERADE, ForwardingMethod::DIRECT]
-            .contains(&method)
-            .then(|| Step::new("fast-path", text).with("takes", true).with("changes", true))
+        takes(method).then(|| Step::new("fast-path", text).with("takes", true).with("changes", true))
     }
 
     /// Whether the XDP program changes the state of the connection, or why it would leave a packet of a known connection to
@@ -149,8 +148,10 @@ impl Director {
         let entry = self.connections.table.entry(index).ok_or(gone)?;
         let flags = entry.flags();
         let method = ForwardingMethod((flags & flag::METHOD) as u8);
-        if ![ForwardingMethod::MASQUERADE, ForwardingMethod::DIRECT].contains(&method) {
-            return Err(("method", "it takes masquerading and direct routing alone"));
+        let translates = flags & flag::TRANSLATED != 0 && !self.crosses_families(index);
+        if !translates && !takes(method) {
+            let text = "it takes masquerading, direct routing, tunneling and full NAT within a family alone";
+            return Err(("method", text));
         }
         let direction = match found {
             Match::Outbound(_) => Direction::Output,
@@ -166,6 +167,11 @@ impl Director {
         let text =
             "the packet changes more than the connection's state, or its timeout, or follows one that did";
         step.map(|(_, changes)| changes).ok_or(("changes-state", text))
+    }
+
+    /// Whether a connection's server is of the other family than its client.
+    fn crosses_families(&self, index: EntryIndex) -> bool {
+        self.ends(index).is_some_and(|ends| ends.client.0.is_ipv6() != ends.server_address.is_ipv6())
     }
 
     /// The verdict: what is done with the packet, and where it leaves.
@@ -231,7 +237,8 @@ fn answer_text(answer: &Ends) -> String {
 /// What of the packet is changed.
 fn describe_rewrite(before: &Ends, after: &Ends) -> Step {
     let (old, new) = (&before.headers, &after.headers);
-    if new.total_len != old.total_len || new.is_ipv6() != old.is_ipv6() {
+    let crosses = new.is_ipv6() != old.is_ipv6() && new.protocol == old.protocol;
+    if !crosses && (new.total_len != old.total_len || new.is_ipv6() != old.is_ipv6()) {
         let more = new.total_len.saturating_sub(old.total_len);
         let text = format!("inside a packet from {} to {}, {more} bytes longer", new.source, new.destination);
         return Step::new("rewrite", text)
@@ -242,6 +249,9 @@ fn describe_rewrite(before: &Ends, after: &Ends) -> Step {
     }
     let mut step = Step::new("rewrite", "");
     let mut changes = Vec::new();
+    if crosses {
+        changes.push(format!("an {} packet it becomes", if new.is_ipv6() { "IPv6" } else { "IPv4" }));
+    }
     for (name, from, to) in [
         ("source", before.source(), after.source()),
         ("destination", before.destination(), after.destination()),

@@ -14,6 +14,7 @@ use crate::command::{
 use crate::director::Config;
 use crate::fast_path::FastPath;
 use crate::host::AddressKind;
+use crate::local_pool::PoolName;
 use crate::marks::MarkRule;
 use crate::memory::Lines;
 use crate::random::Random;
@@ -115,6 +116,10 @@ struct Run {
     plain: bool,
 }
 
+fn local_pool() -> PoolName {
+    PoolName::new("local").unwrap()
+}
+
 const SCHEDULERS: [&str; 15] =
     ["rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf", "dh", "sh", "mh", "twos", "lblc", "lblcr", "none"];
 const PORTS: [u16; 5] = [80, 21, 443, 5060, 30_000];
@@ -148,6 +153,8 @@ impl Run {
             let loads: Vec<Line> = (0..LOADS).map(|_| Line::zeroed()).collect();
             director.set_fast_path(Box::new(Beside { loads: Arc::new(loads), sequences: BTreeMap::new() }));
         }
+        let locals = ["10.8.0.200", "10.8.0.201", "2001:db8:1::200"].map(ip);
+        director.execute(now, &Limited, Command::AddPool(local_pool(), locals.to_vec())).unwrap();
         let mut run = Self { director, random, now, latest: Vec::new(), seen: Default::default(), plain };
         for _ in 0..80 {
             run.command();
@@ -185,14 +192,16 @@ impl Run {
             },
             port: self.pick(&[80, 80, 8080, 0]),
         };
+        let forwarding = ForwardingMethod(self.pick(&[0, 0, 0, 1, 2, 3, 5, 5]));
         let upper_threshold = if self.plain { 0 } else { self.pick(&[0, 0, 2, 4]) };
         let config = DestinationConfig {
-            forwarding: ForwardingMethod(self.pick(&[0, 0, 0, 1, 2, 3])),
+            forwarding,
             flags: ConnectionFlags::default(),
             weight: self.pick(&[0, 1, 1, 1, 2, 5]),
             upper_threshold,
             lower_threshold: 0,
             tunnel: Tunnel { kind: self.pick(&[0, 1, 2]), port: 6080, flags: self.pick(&[0, 1]) },
+            local_pool: (forwarding == ForwardingMethod::FULL_NAT).then(local_pool),
         };
         let command = match self.below(12) {
             0 | 1 => {
@@ -293,7 +302,8 @@ impl Run {
         match server {
             Some(server) if self.below(2) == 0 => {
                 let source = SocketAddr::new(server.server_address, server.server_port);
-                Question { source, destination: it.source, flags, ..it }
+                let destination = server.local.map_or(it.source, SocketAddr::from);
+                Question { source, destination, flags, ..it }
             }
             _ => Question { flags, ..it },
         }
@@ -354,6 +364,12 @@ impl Run {
         assert_eq!(before.0, after.0, "{steps:#?}");
         assert_eq!((before.1, before.2), (after.1, after.2), "{steps:#?}");
         let lasting = self.lasting(&bytes);
+        if steps
+            .iter()
+            .any(|step| step.facts.iter().any(|(name, _)| name == "local" && step.name == "connection"))
+        {
+            *self.seen.entry("full NAT".into()).or_default() += 1;
+        }
         let mut packet = Packet::new(&mut real, 128, bytes.len());
         let verdict = self.director.receive(self.now, &Limited, &mut packet);
         assert_eq!((said, made.as_slice()), (verdict, packet.as_slice()), "{steps:#?}");
@@ -411,6 +427,7 @@ fn what_is_said_comes_true_and_nothing_changes() {
         "connection-after",
         "connection-ends",
         "evicted",
+        "full NAT",
         "fast-path",
         "fast-path takes it",
         "fast-path begins it: true",

@@ -1,6 +1,8 @@
 //! Forwarding methods: how a packet reaches its destination, and how the answer gets back.
 
+mod across;
 pub(crate) mod direct;
+pub(crate) mod full_nat;
 pub(crate) mod masquerade;
 pub(crate) mod tunnel;
 pub(crate) mod tunnel_path;
@@ -17,6 +19,7 @@ use crate::director::Director;
 use crate::host::{AddressKind, Host};
 use crate::icmp;
 use crate::ip_options;
+use crate::local_pool::End;
 use crate::packet::Packet;
 use crate::receive::Arrival;
 use crate::verdict::{Reason, Verdict};
@@ -33,6 +36,9 @@ pub(crate) struct Ends {
     pub(crate) virtual_port: u16,
     pub(crate) server_address: IpAddr,
     pub(crate) server_port: u16,
+    pub(crate) client: End,
+    /// With full NAT, from where packets come to the server.
+    pub(crate) local: Option<End>,
 }
 
 impl Ends {
@@ -40,6 +46,11 @@ impl Ends {
     #[inline]
     pub(crate) fn method(&self) -> ForwardingMethod {
         ForwardingMethod((self.flags & flag::METHOD) as u8)
+    }
+
+    /// Whether the server's answers pass here to be translated: with masquerading and full NAT.
+    pub(crate) fn answers_pass(&self) -> bool {
+        self.method() == ForwardingMethod::MASQUERADE || self.flags & flag::TRANSLATED != 0
     }
 }
 
@@ -57,8 +68,18 @@ impl Director {
             ForwardingMethod::DIRECT => direct::to_server(arrival, packet, ends),
             ForwardingMethod::TUNNEL => self.tunnel_to_server(arrival, packet, ends),
             ForwardingMethod::LOCAL => Verdict::Deliver,
+            ForwardingMethod::FULL_NAT => full_nat::to_server(arrival, packet, ends),
             _ => Verdict::Drop(Reason::MethodNotSupported),
         }
+    }
+}
+
+/// Towards the client, from the server of a connection whose answers pass here.
+#[inline]
+pub(crate) fn to_client(arrival: Arrival<'_>, packet: &mut Packet<'_>, ends: &Ends) -> Verdict {
+    match ends.local {
+        None => masquerade::to_client(arrival, packet, ends),
+        Some(_) => full_nat::to_client(arrival, packet, ends),
     }
 }
 
@@ -81,7 +102,7 @@ fn check_hop_limit(
 }
 
 /// Whether there is a route to `next` that the packet fits, in fragments if need be. `Err` as for
-/// [`check_hop_limit`].
+/// [`check_hop_limit`]. To the other family it leaves in another length; what is too long then may not be fragmented here.
 fn check_route(
     arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
@@ -89,13 +110,14 @@ fn check_route(
     reporter: Option<IpAddr>,
 ) -> Result<(), Verdict> {
     let headers = arrival.headers;
-    match arrival.host.path_mtu(next) {
-        None => Err(Verdict::Drop(Reason::NoRoute)),
-        Some(mtu) if packet.is_too_big(headers, mtu as usize) => {
-            Err(refuse(packet, reporter, ErrorKind::FragmentationNeeded { mtu }, Reason::TooBig))
-        }
-        Some(_) => Ok(()),
+    let Some(link) = arrival.host.path_mtu(next) else { return Err(Verdict::Drop(Reason::NoRoute)) };
+    let growth = across::growth(headers, next);
+    let mtu = (link as usize).saturating_sub_signed(growth);
+    if packet.is_too_big(headers, mtu) || growth > 0 && headers.total_len > mtu {
+        let kind = ErrorKind::FragmentationNeeded { mtu: mtu as u32 };
+        return Err(refuse(packet, reporter, kind, Reason::TooBig));
     }
+    Ok(())
 }
 
 fn refuse(packet: &mut Packet<'_>, reporter: Option<IpAddr>, kind: ErrorKind, reason: Reason) -> Verdict {

@@ -2,13 +2,13 @@
 //!
 //! Rules seen on the reference: `conformance/experiments/tunnels.py` and `tunnel_errors.py`.
 
-use core::hash::{Hash, Hasher};
+use std::net::IpAddr;
 
+use ipvs_flow::{Address, source_port};
 use ipvs_wire::icmp_error::ErrorKind;
 use ipvs_wire::transport;
 use ipvs_wire::tunnel::{self, Encapsulation, Outer};
 use ipvs_wire::{Ports, rewrite};
-use siphasher::sip::SipHasher13;
 
 use super::{Ends, check_hop_limit, is_local, refuse};
 use crate::command::{Tunnel, TunnelType};
@@ -20,10 +20,7 @@ use crate::sysctl::Sysctl;
 use crate::verdict::{Reason, Verdict};
 
 /// IPv6's smallest MTU (RFC 8200 section 5): a tunnel over IPv6 that leaves less carries nothing.
-const SMALLEST_IPV6: usize = 1280;
-
-/// Source ports of GUE: the host's net.ipv4.ip_local_port_range, as it is by default.
-const SOURCE_PORTS: core::ops::Range<u16> = 32768..60999;
+const SMALLEST_IPV6: u32 = 1280;
 
 /// UDP checksums of GUE: TUN_FLAG_CSUM. Remote checksum offload has one too; a packet whose inner checksum is
 /// complete carries no remote checksum option, and packets that come here are complete.
@@ -41,6 +38,12 @@ pub(crate) fn encapsulation(tunnel: &Tunnel, source_port: u16) -> Encapsulation 
         TunnelType::GRE => Encapsulation::Gre { checksum: tunnel.flags & CHECKSUM != 0 },
         _ => Encapsulation::Ipip,
     }
+}
+
+/// Most bytes of a packet in a tunnel to `server`, on a way whose MTU is `mtu`; `None`: it carries nothing.
+pub(crate) fn room(server: IpAddr, encapsulation: Encapsulation, mtu: u32) -> Option<u32> {
+    let room = mtu.saturating_sub(encapsulation.overhead(server.is_ipv6()) as u32);
+    (!server.is_ipv6() || room >= SMALLEST_IPV6).then_some(room)
 }
 
 impl Director {
@@ -70,19 +73,25 @@ impl Director {
         rewrite::decrement_hop_limit(packet.as_mut_slice());
         let encapsulation = encapsulation(&tunnel, self.flow_port(packet, arrival));
         let overhead = encapsulation.overhead(server.is_ipv6());
-        let room = (self.tunnel_paths.mtu(now, server, link) as usize).saturating_sub(overhead);
-        if server.is_ipv6() && room < SMALLEST_IPV6 {
+        let Some(room) = room(server, encapsulation, self.tunnel_paths.mtu(now, server, link)) else {
             return Verdict::Drop(Reason::TunnelTooSmall);
-        }
+        };
         let dont_fragment =
             headers.dont_fragment && (headers.is_ipv6() || self.sysctls.value(Sysctl::PmtuDisc) != 0);
-        if dont_fragment && packet.is_too_big(headers, room) {
-            let kind = ErrorKind::FragmentationNeeded { mtu: room as u32 };
+        if dont_fragment && packet.is_too_big(headers, room as usize) {
+            let kind = ErrorKind::FragmentationNeeded { mtu: room };
             return refuse(packet, reporter, kind, Reason::TooBig);
         }
         // An IPv6 packet's outer header over IPv4 may be fragmented; what fits is not.
         let dont_fragment = dont_fragment && !headers.is_ipv6();
-        let identification = if dont_fragment { 0 } else { self.tunnel_paths.identify(packet.segments()) };
+        let identification = match dont_fragment || server.is_ipv6() {
+            true => 0,
+            false => self.destinations.identify(ends.destination, packet.segments()),
+        };
+        if packet.is_unsegmented() {
+            packet.wrap_segments(outer, encapsulation);
+            return Verdict::Forward { next: server };
+        }
         let outer = Outer { source, destination: server, dont_fragment, identification };
         if packet.is_unsegmented() {
             packet.wrap_segments(outer, encapsulation);
@@ -102,9 +111,7 @@ impl Director {
         let headers = arrival.headers;
         let Ports { source, destination } =
             transport::ports(packet.as_slice(), headers).unwrap_or(Ports { source: 0, destination: 0 });
-        let [key0, key1] = self.config.hash_key();
-        let mut hasher = SipHasher13::new_with_keys(key0, key1);
-        (headers.source, headers.destination, headers.protocol, source, destination).hash(&mut hasher);
-        SOURCE_PORTS.start + (hasher.finish() % SOURCE_PORTS.len() as u64) as u16
+        let client = Address::from(headers.source);
+        source_port(self.config.hash_key(), headers.protocol, client, (source, destination))
     }
 }

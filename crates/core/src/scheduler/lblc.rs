@@ -4,7 +4,8 @@ use core::time::Duration;
 
 use crate::destination::DestinationIndex;
 use crate::scheduler::cache::{Cache, UPKEEP};
-use crate::scheduler::{Cached, Flow, Scheduler, View, overhead};
+use crate::scheduler::least::WLC;
+use crate::scheduler::{Cached, Flow, Scheduler, View};
 use crate::sysctl::{Sysctl, Sysctls};
 use crate::time::Instant;
 
@@ -40,7 +41,7 @@ impl Scheduler for LocalityLeastConnection {
         {
             return Some(index);
         }
-        let index = view.least_weighted(overhead)?;
+        let index = WLC.choose(view)?;
         self.cache.insert(flow.destination, flow.now, Cached::new(view, index)?);
         Some(index)
     }

@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 
 use crate::destination::{Destination, DestinationIndex};
 use crate::scheduler::cache::{Cache, UPKEEP};
-use crate::scheduler::{Cached, Flow, Scheduler, View, overhead};
+use crate::scheduler::least::WLC;
+use crate::scheduler::{Cached, Flow, Scheduler, View};
 use crate::sysctl::{Sysctl, Sysctls};
 use crate::time::Instant;
 
@@ -64,7 +65,7 @@ impl Scheduler for ReplicatedLocality {
     fn schedule(&mut self, view: View<'_>, flow: &Flow) -> Option<DestinationIndex> {
         let now = flow.now;
         let Some(servers) = self.cache.get_mut(flow.destination, now) else {
-            let index = view.least_weighted(overhead)?;
+            let index = WLC.choose(view)?;
             let servers = Servers { list: vec![Cached::new(view, index)?], modified: now };
             self.cache.insert(flow.destination, now, servers);
             return Some(index);
@@ -83,7 +84,7 @@ impl Scheduler for ReplicatedLocality {
         {
             return Some(index);
         }
-        let index = view.least_weighted(overhead)?;
+        let index = WLC.choose(view)?;
         let cached = Cached::new(view, index)?;
         if !servers.list.contains(&cached) {
             servers.list.insert(0, cached);
@@ -95,6 +96,5 @@ impl Scheduler for ReplicatedLocality {
 
 /// Compares overheads per weight.
 fn compare(a: &Destination, b: &Destination) -> Ordering {
-    let weight = |it: &Destination| u128::from(it.config.weight.unsigned_abs());
-    (u128::from(overhead(a)) * weight(b)).cmp(&(u128::from(overhead(b)) * weight(a)))
+    WLC.share(a).compare(WLC.share(b))
 }

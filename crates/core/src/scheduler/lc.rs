@@ -1,7 +1,8 @@
 //! lc: least connection.
 
 use crate::destination::DestinationIndex;
-use crate::scheduler::{Flow, Scheduler, View, overhead};
+use crate::scheduler::least::LC;
+use crate::scheduler::{Flow, Picks, Scheduler, View};
 
 /// The usable destination with the least overhead, whatever its weight.
 #[derive(Debug)]
@@ -16,7 +17,11 @@ impl Scheduler for LeastConnection {
         Box::new(Self)
     }
 
+    fn picks(&self, view: View<'_>) -> Option<Picks> {
+        LC.picks(view)
+    }
+
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
-        view.usable().min_by_key(|(_, destination)| overhead(destination)).map(|(index, _)| index)
+        LC.choose(view)
     }
 }

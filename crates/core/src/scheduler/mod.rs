@@ -12,6 +12,7 @@ mod hash;
 mod lblc;
 mod lblcr;
 mod lc;
+mod least;
 mod mh;
 mod nq;
 mod ovf;
@@ -92,21 +93,6 @@ impl<'a> View<'a> {
         u64::from(destination.active()) > weight(destination)
             && self.iter().any(|(_, other)| 2 * u64::from(other.active()) < weight(other))
     }
-
-    /// The usable destination with the least `load` per weight, the first of equals.
-    fn least_weighted(self, load: impl Fn(&Destination) -> u64) -> Option<DestinationIndex> {
-        let mut least: Option<(DestinationIndex, u64, u64)> = None;
-        for (index, destination) in self.usable() {
-            let (this, weight) = (load(destination), u64::from(destination.config.weight.unsigned_abs()));
-            let better = least.is_none_or(|(_, least, of)| {
-                u128::from(this) * u128::from(of) < u128::from(least) * u128::from(weight)
-            });
-            if better {
-                least = Some((index, this, weight));
-            }
-        }
-        least.map(|(index, ..)| index)
-    }
 }
 
 /// A change of a service's destination list, told to its scheduler after it took effect.
@@ -155,7 +141,7 @@ pub(crate) trait Scheduler: Debug + Send {
     /// One that chooses for this flow as this one would, and whose choice changes nothing here.
     fn fork(&self, flow: &Flow) -> Box<dyn Scheduler>;
 
-    /// What it will choose, if that depends on nothing but addresses, ports and the choices before.
+    /// What it will choose, if that depends on nothing but addresses, ports, the choices before, and loads.
     fn picks(&self, view: View<'_>) -> Option<Picks> {
         let _ = view;
         None
@@ -221,12 +207,6 @@ impl Cached {
         let destination = self.existing(view).filter(|destination| destination.available)?;
         Some((self.index, destination))
     }
-}
-
-/// The load that lc, wlc, twos and others compare: active connections count 257-fold (the kernel adds the total, not
-/// the inactive ones, to 256 times the active).
-fn overhead(destination: &Destination) -> u64 {
-    256 * u64::from(destination.active()) + u64::from(destination.total())
 }
 
 /// Greatest common divisor.

@@ -1,7 +1,8 @@
 //! nq: never queue.
 
 use crate::destination::DestinationIndex;
-use crate::scheduler::{Flow, Scheduler, View, sed::delay};
+use crate::scheduler::least::NQ;
+use crate::scheduler::{Flow, Picks, Scheduler, View};
 
 /// The first usable destination without active connections, else as sed.
 #[derive(Debug)]
@@ -16,8 +17,11 @@ impl Scheduler for NeverQueue {
         Box::new(Self)
     }
 
+    fn picks(&self, view: View<'_>) -> Option<Picks> {
+        NQ.picks(view)
+    }
+
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
-        let idle = view.usable().find(|(_, destination)| destination.active() == 0);
-        idle.map(|(index, _)| index).or_else(|| view.least_weighted(delay))
+        NQ.choose(view)
     }
 }

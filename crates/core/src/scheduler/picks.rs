@@ -14,6 +14,8 @@ pub(crate) struct Picks {
     pub(crate) rule: Rule,
     /// `None`: what is chosen there depends on more than the slot.
     pub(crate) slots: Vec<Option<DestinationIndex>>,
+    /// For choices by load: the weights of the slots' destinations.
+    pub(crate) weights: Vec<u32>,
     /// Where a sequence goes on after its last slot.
     pub(crate) restart: usize,
 }
@@ -21,7 +23,7 @@ pub(crate) struct Picks {
 impl Picks {
     /// Choices by a hash.
     pub(super) fn table(rule: Rule, slots: impl IntoIterator<Item = Option<DestinationIndex>>) -> Self {
-        Self { rule, slots: slots.into_iter().collect(), restart: 0 }
+        Self { rule, slots: slots.into_iter().collect(), weights: Vec::new(), restart: 0 }
     }
 
     /// The sequence of a scheduler whose choices depend on nothing but those before; `None` if it is long, or there are none.
@@ -40,12 +42,12 @@ impl Picks {
                 return None;
             }
         }
-        Some(Self { rule: Rule::Sequence, slots, restart: 1 })
+        Some(Self { rule: Rule::Sequence, slots, weights: Vec::new(), restart: 1 })
     }
 
     /// One destination for all.
     pub(super) fn only(choice: DestinationIndex) -> Self {
-        Self { rule: Rule::Sequence, slots: vec![Some(choice)], restart: 0 }
+        Self { rule: Rule::Sequence, slots: vec![Some(choice)], weights: Vec::new(), restart: 0 }
     }
 }
 

@@ -1,16 +1,12 @@
 //! sed: shortest expected delay.
 
-use crate::destination::{Destination, DestinationIndex};
-use crate::scheduler::{Flow, Scheduler, View};
+use crate::destination::DestinationIndex;
+use crate::scheduler::least::SED;
+use crate::scheduler::{Flow, Picks, Scheduler, View};
 
 /// The usable destination with the least (active connections + 1) per weight.
 #[derive(Debug)]
 pub(crate) struct ShortestExpectedDelay;
-
-/// The load with the new connection added: only active ones count.
-pub(super) fn delay(destination: &Destination) -> u64 {
-    u64::from(destination.active()) + 1
-}
 
 impl Scheduler for ShortestExpectedDelay {
     fn name(&self) -> &'static str {
@@ -21,7 +17,11 @@ impl Scheduler for ShortestExpectedDelay {
         Box::new(Self)
     }
 
+    fn picks(&self, view: View<'_>) -> Option<Picks> {
+        SED.picks(view)
+    }
+
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
-        view.least_weighted(delay)
+        SED.choose(view)
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::destination::DestinationIndex;
 use crate::random::Random;
-use crate::scheduler::{Flow, Scheduler, View, overhead};
+use crate::scheduler::least::WLC;
+use crate::scheduler::{Flow, Scheduler, View};
 
 /// The less loaded of two destinations drawn at random by weight.
 #[derive(Clone, Debug)]
@@ -39,9 +40,7 @@ impl Scheduler for PowerOfTwo {
             })
         });
         let (first, second) = (first?, second?);
-        let load = |it| u128::from(overhead(it));
-        let better =
-            load(second.1) * u128::from(weight(first.1)) < load(first.1) * u128::from(weight(second.1));
+        let better = WLC.share(second.1).is_below(WLC.share(first.1));
         Some(if better { second.0 } else { first.0 })
     }
 }

@@ -1,7 +1,8 @@
 //! wlc: weighted least connection.
 
 use crate::destination::DestinationIndex;
-use crate::scheduler::{Flow, Scheduler, View, overhead};
+use crate::scheduler::least::WLC;
+use crate::scheduler::{Flow, Picks, Scheduler, View};
 
 /// The usable destination with the least overhead per weight.
 #[derive(Debug)]
@@ -16,7 +17,11 @@ impl Scheduler for WeightedLeastConnection {
         Box::new(Self)
     }
 
+    fn picks(&self, view: View<'_>) -> Option<Picks> {
+        WLC.picks(view)
+    }
+
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
-        view.least_weighted(overhead)
+        WLC.choose(view)
     }
 }

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use aya::maps::MapData;
 use ipvs_core::Choices;
 use ipvs_flow::Line;
-use ipvs_flow::pick::{self, MOST_SLOTS, Pick, SLOTS_PER_LINE};
+use ipvs_flow::pick::{
+    self, Candidate, MOST_CANDIDATES, MOST_SLOTS, Pick, Rule, SLOTS_PER_CANDIDATE, SLOTS_PER_LINE,
+};
 
 use crate::program::Endpoint;
 use crate::shared_memory::SharedMemory;
@@ -41,14 +43,16 @@ impl Picks {
         let endpoint = Endpoint { protocol: protocol.into(), address, port };
         let slots = u32::try_from(choices.slots.len()).unwrap_or(u32::MAX);
         let Some(line) = self.lines.as_ref().get(service as usize) else { return false };
-        if slots == 0 || slots > MOST_SLOTS {
+        let (each, most) = match choices.rule {
+            Rule::Least(_) => (SLOTS_PER_CANDIDATE, MOST_CANDIDATES),
+            _ => (1, MOST_SLOTS),
+        };
+        if slots == 0 || slots > most {
             return false;
         }
-        let Some(block) = self.blocks.take(slots.div_ceil(SLOTS_PER_LINE)) else { return false };
+        let Some(block) = self.blocks.take((slots * each).div_ceil(SLOTS_PER_LINE)) else { return false };
         let first = block.first * SLOTS_PER_LINE;
-        for (number, slot) in (first..).zip(&choices.slots) {
-            pick::write_slot(&self.slots.as_ref(), number, *slot);
-        }
+        self.write(first, choices);
         pick::write(line, choices.rule, first, slots, choices.restart);
         if let Err(error) = self.of.insert(endpoint.key(), service, 0) {
             tracing::warn!(%error, "could not change the XDP program's map");
@@ -58,6 +62,22 @@ impl Picks {
         }
         self.published.insert(service, (endpoint, block));
         true
+    }
+
+    /// Writes what a service chooses from, from slot `first` on.
+    fn write(&self, first: u32, choices: &Choices) {
+        let memory = self.slots.as_ref();
+        if let Rule::Least(_) = choices.rule {
+            let candidates = choices.slots.iter().zip(&choices.weights);
+            for (number, (&slot, &weight)) in (first..).step_by(SLOTS_PER_CANDIDATE as usize).zip(candidates)
+            {
+                pick::write_candidate(&memory, number, Candidate { slot, weight });
+            }
+        } else {
+            for (number, slot) in (first..).zip(&choices.slots) {
+                pick::write_slot(&memory, number, *slot);
+            }
+        }
     }
 
     /// Takes that back. Returns how many choices of a sequence were made, less whole rounds.

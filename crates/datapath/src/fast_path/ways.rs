@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipvs_core::{DestinationChange, Instant};
-use ipvs_flow::way::{self, Way};
+use ipvs_core::{DestinationChange, DestinationWay, Host, Instant};
+use ipvs_flow::way::{self, Tunnel, Way};
 use ipvs_flow::{Address, Line};
 
 use crate::netlink::{HardwareAddress, Neighbour};
@@ -16,14 +16,17 @@ use crate::shared_memory::SharedMemory;
 /// How often ways in use are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// Most bytes of a packet that the program forwards.
+const MOST: u32 = 65_535;
+
 /// A destination that may be forwarded to.
 #[derive(Debug)]
 struct Offered {
-    address: IpAddr,
+    destination: DestinationWay,
     /// The next hop on the way that the routes say, whether it is usable or not.
     hop: Option<network::Way>,
     /// The way as the program has it.
-    way: Option<Way>,
+    way: Option<(Way, Option<Tunnel>)>,
     /// Packets when it was last looked at.
     packets: u64,
 }
@@ -74,8 +77,8 @@ impl Ways {
             self.leave_hop(change.index, old.hop);
             self.tell(change.index, None);
         }
-        if let Some(address) = change.address {
-            self.offered.insert(change.index, Offered { address, hop: None, way: None, packets: 0 });
+        if let Some(destination) = change.way {
+            self.offered.insert(change.index, Offered { destination, hop: None, way: None, packets: 0 });
             self.renew(change.index, network);
         }
     }
@@ -138,11 +141,11 @@ impl Ways {
     /// Finds a destination's way and tells the program of it.
     fn renew(&mut self, index: u32, network: &Network) {
         let Some(offered) = self.offered.get(&index) else { return };
-        let hop = match network.hop(offered.address) {
+        let hop = match network.hop(offered.destination.address) {
             Hop::Link(hop) => Some(hop),
             Hop::Local | Hop::None => None,
         };
-        let way = hop.and_then(|hop| self.way(offered.address, &hop, network));
+        let way = hop.and_then(|hop| self.way(&offered.destination, &hop, network));
         let (old_hop, old_way) = (offered.hop, offered.way);
         if old_hop != hop {
             self.leave_hop(index, old_hop);
@@ -158,15 +161,31 @@ impl Ways {
         }
     }
 
-    /// The way by a next hop, if the program can go it.
-    fn way(&self, address: IpAddr, hop: &network::Way, network: &Network) -> Option<Way> {
+    /// The way by a next hop, if the program can go it, and how a tunnel goes it, if one can.
+    fn way(
+        &self,
+        destination: &DestinationWay,
+        hop: &network::Way,
+        network: &Network,
+    ) -> Option<(Way, Option<Tunnel>)> {
         let plain = hop.vlan.is_none() && hop.carrier == hop.interface;
         if !plain || !self.is_exit(hop.carrier) {
             return None;
         }
         let Neighbour::Known(neighbour) = network.known(hop) else { return None };
         let hardware = frame_start(neighbour, hop.source);
-        Some(Way { address: Address::from(address), interface: hop.carrier, mtu: hop.mtu, hardware })
+        let DestinationWay { address, encapsulation, .. } = *destination;
+        let way =
+            Way { address: Address::from(address), interface: hop.carrier, mtu: hop.mtu.min(MOST), hardware };
+        let source = network.source_address(address).filter(|source| source.is_ipv6() == address.is_ipv6());
+        let room = destination.room(hop.mtu).filter(|room| *room > 0);
+        let tunnel = source.zip(room).map(|(source, room)| Tunnel {
+            source: Address::from(source),
+            ipv6: address.is_ipv6(),
+            encapsulation,
+            room: room.min(MOST),
+        });
+        Some((way, tunnel))
     }
 
     fn leave_hop(&mut self, index: u32, hop: Option<network::Way>) {
@@ -180,10 +199,10 @@ impl Ways {
         }
     }
 
-    fn tell(&self, index: u32, way: Option<&Way>) {
+    fn tell(&self, index: u32, way: Option<&(Way, Option<Tunnel>)>) {
         let Some(line) = (*self.lines).as_ref().get(index as usize) else { return };
         match way {
-            Some(way) => way::write(line, way),
+            Some((way, tunnel)) => way::write(line, way, tunnel.as_ref()),
             None => way::clear(line),
         }
     }

@@ -6,6 +6,7 @@ mod answers;
 mod director;
 mod fast_path;
 mod forwarding;
+mod full_nat;
 mod host;
 mod namespace;
 mod neighbours;

@@ -15,7 +15,7 @@ const ASSOCIATIONS: usize = 6;
 
 /// Another one where ports are translated, so that checksums have to be, too.
 fn server_port(method: Method) -> u16 {
-    if method == Method::Masquerading { PORT + 1 } else { PORT }
+    if method == Method::DirectRouting { PORT } else { PORT + 1 }
 }
 
 /// Compiles both ends' program.
@@ -46,7 +46,7 @@ fn inside(host: &Namespace, program: &PathBuf, words: &[&str]) -> Command {
 fn serve(network: &Network, program: &PathBuf, number: u8, place: (Method, Family)) -> Program {
     let host = &network.servers[usize::from(number)];
     let address = match place {
-        (Method::Masquerading, _) => network.server_address(number),
+        (Method::Masquerading | Method::FullNat, _) => network.server_address(number),
         // usrsctp leaves loopback's addresses alone, so the virtual one is on a cable that leads nowhere, too; for IPv6 it
         // leaves the choice of the source address to the kernel.
         (Method::DirectRouting, family) => {

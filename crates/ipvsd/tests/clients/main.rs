@@ -9,6 +9,7 @@ mod crowd;
 mod dns;
 mod failover;
 mod ftp;
+mod full_nat;
 mod health;
 mod marks;
 mod namespace;

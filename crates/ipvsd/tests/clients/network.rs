@@ -4,6 +4,9 @@ use crate::namespace::Namespace;
 use crate::program::Director;
 use crate::wait_for;
 
+/// Name of the pool for full NAT.
+pub(crate) const POOL: &str = "front.pool";
+
 /// How packets reach the servers, which decides the cables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Method {
@@ -11,6 +14,8 @@ pub(crate) enum Method {
     Masquerading,
     /// Direct routing: all on one segment, the servers hold the virtual address on loopback.
     DirectRouting,
+    /// Full NAT: all on one segment, the servers know nothing of the director.
+    FullNat,
 }
 
 /// The way of packets of established connections.
@@ -116,6 +121,9 @@ impl Network {
                     plug(server, "back", family.back(number), "back", &format!("back-{number}"));
                     server.ip(&format!("route add default via {}", family.back(1)));
                 }
+                Method::FullNat => {
+                    plug(server, "front", family.front(number), "front", &format!("front-{number}"));
+                }
                 Method::DirectRouting => {
                     // Holds the virtual address, but neither answers ARP for it nor asks in its name.
                     server.sysctl("ipv4/conf/all/arp_ignore", "1");
@@ -131,7 +139,12 @@ impl Network {
         let cables: &[&str] =
             if method == Method::Masquerading { &["front-d", "back-d"] } else { &["front-d"] };
         path.start_daemon(&mut director, &switch, cables);
-        Self { director, client, servers, method, family, path, _switch: switch }
+        let network = Self { director, client, servers, method, family, path, _switch: switch };
+        if method == Method::FullNat {
+            let added = network.director.ipvsd(&["pool", "add", POOL, &network.local_address()]);
+            assert!(added.is_some(), "no pool: {}", network.director.logs());
+        }
+        network
     }
 
     /// Ends the daemon, and fails unless packets went by the path that was asked for.
@@ -149,11 +162,21 @@ impl Network {
         self.family.front(2)
     }
 
+    /// With full NAT, the address that servers see.
+    pub(crate) fn local_address(&self) -> String {
+        self.family.front(5)
+    }
+
+    /// A server's address and port.
+    pub(crate) fn server(&self, number: u8, port: u16) -> String {
+        self.family.with_port(&self.server_address(number), port)
+    }
+
     /// The address of a server, the first one's number being 0.
     pub(crate) fn server_address(&self, number: u8) -> String {
         match self.method {
             Method::Masquerading => self.family.back(11 + number),
-            Method::DirectRouting => self.family.front(11 + number),
+            Method::DirectRouting | Method::FullNat => self.family.front(11 + number),
         }
     }
 
@@ -172,10 +195,14 @@ impl Network {
         };
         let options: Vec<_> = options.split(' ').collect();
         ipvsadm(&[&["-A", protocol, &service], &*options].concat());
-        let method = if self.method == Method::Masquerading { "-m" } else { "-g" };
+        let method: &[&str] = match self.method {
+            Method::Masquerading => &["-m"],
+            Method::DirectRouting => &["-g"],
+            Method::FullNat => &["--full-nat", "--local-pool", POOL],
+        };
         for number in [0, 1] {
-            let server = self.family.with_port(&self.server_address(number), server_port);
-            ipvsadm(&["-a", protocol, &service, "-r", &server, method]);
+            let server = self.server(number, server_port);
+            ipvsadm(&[&["-a", protocol, &service, "-r", &server][..], method].concat());
         }
     }
 }

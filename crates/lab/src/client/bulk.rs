@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::{Sample, explain, http, source, target};
+use super::{Answer, Sample, explain, http, source, target};
 use crate::Error;
 use crate::interrupt::Interrupt;
 use crate::message::Exchange;
@@ -48,9 +48,9 @@ pub(crate) fn run(
         let downloaded = begin.elapsed();
         gate.wait();
         let begin = Instant::now();
-        let outcome = server.and_then(|name| {
+        let outcome = server.and_then(|answer| {
             let exchange = state.as_mut().map_err(take)?;
-            upload(exchange, !(index as u64), bulk.bytes, interrupt).map(|()| name)
+            upload(exchange, !(index as u64), bulk.bytes, interrupt).map(|()| answer)
         });
         let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
         times.download = times.download.max(downloaded);
@@ -78,7 +78,7 @@ fn take(error: &mut io::Error) -> io::Error {
     std::mem::replace(error, io::ErrorKind::Other.into())
 }
 
-fn download(exchange: &mut Exchange, seed: u64, length: u64, interrupt: &Interrupt) -> io::Result<String> {
+fn download(exchange: &mut Exchange, seed: u64, length: u64, interrupt: &Interrupt) -> io::Result<Answer> {
     exchange.write(format!("GET /bytes/{length}/{seed} HTTP/1.1\r\nHost: lab\r\n\r\n").as_bytes())?;
     let head = http::response(exchange)?;
     if head.length != length {
@@ -100,7 +100,7 @@ fn download(exchange: &mut Exchange, seed: u64, length: u64, interrupt: &Interru
     if pattern::hex(received) != pattern::hex(expected) {
         return Err(io::Error::other("the SHA-256 of the download is wrong"));
     }
-    Ok(head.server)
+    http::sender(head)
 }
 
 fn upload(exchange: &mut Exchange, seed: u64, length: u64, interrupt: &Interrupt) -> io::Result<()> {

@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::{LIMIT, MAX_FAILURES, Sample, explain, http, source, target};
+use super::{Answer, LIMIT, MAX_FAILURES, Sample, explain, http, source, target};
 use crate::Error;
 use crate::interrupt::Interrupt;
 use crate::message::{Ahead, Kind};
@@ -40,8 +40,8 @@ struct Connection {
     stream: TcpStream,
     ahead: Ahead,
     to: SocketAddr,
-    /// Who answered.
-    server: String,
+    /// Who answered; none before the first answer.
+    answer: Option<Answer>,
 }
 
 impl Crowd {
@@ -83,8 +83,8 @@ impl Crowd {
         });
         let closed = self.runtime.block_on(each(work, self.concurrency, interrupt));
         interrupt.check()?;
-        let sample =
-            |Member { state, elapsed }| Sample { outcome: state.map(|it: Connection| it.server), elapsed };
+        let answer = |it: Connection| it.answer.ok_or_else(|| "no answer".to_owned());
+        let sample = |Member { state, elapsed }| Sample { outcome: state.and_then(answer), elapsed };
         Ok(closed.into_iter().map(sample).collect())
     }
 }
@@ -145,17 +145,19 @@ impl Connection {
     async fn open(socket: Socket, to: SocketAddr) -> io::Result<Self> {
         let stream = TcpSocket::from_std_stream(socket.into()).connect(to).await?;
         stream.set_nodelay(true)?;
-        let mut connection = Self { stream, ahead: Ahead::default(), to, server: String::new() };
-        connection.server = connection.ask(false).await?;
+        let mut connection = Self { stream, ahead: Ahead::default(), to, answer: None };
+        connection.answer = Some(connection.ask(false).await?);
         Ok(connection)
     }
 
     async fn close(mut self) -> io::Result<Self> {
-        let server = self.ask(true).await?;
-        if server != self.server {
-            let reason = format!("{} answered at first, then {server} on the same connection", self.server);
-            return Err(io::Error::other(reason));
+        let (first, second) = (self.answer.take(), self.ask(true).await?);
+        if first.is_some_and(|first| first != second) {
+            return Err(io::Error::other(
+                "two answers on one connection by different servers, or to different clients",
+            ));
         }
+        self.answer = Some(second);
         // The server closes first; the connection is over when its end has been seen.
         if !self.ahead.is_empty() || self.more().await? {
             return Err(io::Error::other("more than one answer to one request"));
@@ -163,8 +165,8 @@ impl Connection {
         Ok(self)
     }
 
-    /// One request: the name of the server.
-    async fn ask(&mut self, last: bool) -> io::Result<String> {
+    /// One request.
+    async fn ask(&mut self, last: bool) -> io::Result<Answer> {
         self.stream.write_all(http::request(self.to, last).as_bytes()).await?;
         let head = loop {
             match self.ahead.head(Kind::Response)? {
@@ -178,7 +180,7 @@ impl Connection {
                 None => self.must_have_more().await?,
             }
         };
-        http::name(head, &body)
+        http::named(head, &body)
     }
 
     async fn must_have_more(&mut self) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-use super::LIMIT;
+use super::{Answer, LIMIT};
 use crate::message::{Exchange, Head, Kind};
 
 /// Opens a connection from `from` on which no wait for bytes may take longer than `limit`.
@@ -40,10 +40,16 @@ pub(super) fn request(to: SocketAddr, last: bool) -> String {
     format!("GET / HTTP/1.1\r\nHost: {to}\r\nConnection: {connection}\r\n\r\n")
 }
 
-/// The name of the server that answered `/`, which is also the body.
-pub(super) fn name(head: Head, body: &[u8]) -> io::Result<String> {
+/// Who sent a response.
+pub(super) fn sender(head: Head) -> io::Result<Answer> {
+    let client = head.client.ok_or_else(|| io::Error::other("an answer that does not say to whom"))?;
+    Ok(Answer { server: head.server, client })
+}
+
+/// Who answered `/`: the server's name is also the body.
+pub(super) fn named(head: Head, body: &[u8]) -> io::Result<Answer> {
     if body.trim_ascii() == head.server.as_bytes() {
-        Ok(head.server)
+        sender(head)
     } else {
         Err(io::Error::other("the body of the answer is not its server's"))
     }
@@ -56,17 +62,17 @@ pub(super) fn ask(exchange: &mut Exchange, to: SocketAddr) -> io::Result<()> {
     exchange.body(head.length, |_| {})
 }
 
-/// Asks for `/` on a new connection: the name of the server.
-pub(crate) fn get_name(from: SocketAddr, to: SocketAddr) -> io::Result<String> {
+/// Asks for `/` on a new connection.
+pub(crate) fn get(from: SocketAddr, to: SocketAddr) -> io::Result<Answer> {
     let mut exchange = connect(from, to, LIMIT)?;
     exchange.write(request(to, true).as_bytes())?;
     let head = response(&mut exchange)?;
     let mut body = Vec::new();
     exchange.body(head.length, |block| body.extend_from_slice(block))?;
-    let name = name(head, &body)?;
+    let answer = named(head, &body)?;
     // The server closes first; the connection is over when its end has been seen.
     match exchange.head(Kind::Response)? {
-        None => Ok(name),
+        None => Ok(answer),
         Some(_) => Err(io::Error::other("more than one answer to one request")),
     }
 }

@@ -27,9 +27,18 @@ const FIRST_PORT: usize = 1024;
 /// So many requests have source ports of their own; those of later ones are the system's choice.
 pub(crate) const MAX_DISTINCT: usize = 65_536 - FIRST_PORT;
 
-/// The outcome of one request: the name of the server that answered, or why none did.
+/// Who answered a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// The server's name.
+    pub(crate) server: String,
+    /// The client as the server saw it.
+    pub(crate) client: IpAddr,
+}
+
+/// The outcome of one request: who answered, or why nobody did.
 pub(crate) struct Sample {
-    pub(crate) outcome: Result<String, String>,
+    pub(crate) outcome: Result<Answer, String>,
     pub(crate) elapsed: Duration,
 }
 
@@ -39,6 +48,7 @@ pub(crate) fn run(
     options: &Options,
     interrupt: &Interrupt,
 ) -> Result<Vec<Sample>, Error> {
+    let start = Instant::now();
     let next = AtomicUsize::new(0);
     let failures = AtomicUsize::new(0);
     let samples = Mutex::new(Vec::with_capacity(options.requests));
@@ -47,6 +57,10 @@ pub(crate) fn run(
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= options.requests || interrupt.is_set() {
                 break;
+            }
+            if let Some(rate) = options.rate {
+                let due = Duration::from_secs_f64(index as f64 / rate as f64);
+                std::thread::sleep(due.saturating_sub(start.elapsed()));
             }
             let sample = if failures.load(Ordering::Relaxed) >= MAX_FAILURES {
                 let reason = format!("not sent: given up after {MAX_FAILURES} failures");
@@ -76,7 +90,7 @@ fn request(index: usize, topology: &Topology, options: &Options) -> Sample {
     let own = topology.asking(options).address;
     let start = Instant::now();
     let outcome = match options.protocol {
-        Protocol::Tcp => http::get_name(source(index, own), to),
+        Protocol::Tcp => http::get(source(index, own), to),
         Protocol::Udp => udp::echo(source(index, own), to, index, options.datagram),
     };
     Sample { outcome: outcome.map_err(|error| explain(&error, LIMIT)), elapsed: start.elapsed() }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::flood::joined;
-use super::{explain, http};
+use super::{Answer, explain, http};
 use crate::Error;
 use crate::message::Exchange;
 use crate::topology::Topology;
@@ -112,9 +112,9 @@ pub(crate) fn with_connections<R>(
     })
 }
 
-/// The server that a new connection from any port reaches.
-pub(crate) fn connect_anew(topology: &Topology) -> Result<Result<String, String>, Error> {
+/// Whom a new connection from any port reaches.
+pub(crate) fn connect_anew(topology: &Topology) -> Result<Result<Answer, String>, Error> {
     let from = SocketAddr::new(topology.client.address, 0);
-    let outcome = topology.client.namespace.run(|| http::get_name(from, topology.service))?;
+    let outcome = topology.client.namespace.run(|| http::get(from, topology.service))?;
     Ok(outcome.map_err(|error| explain(&error, super::LIMIT)))
 }

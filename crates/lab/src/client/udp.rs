@@ -3,11 +3,11 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
-use super::LIMIT;
+use super::{Answer, LIMIT};
 
-/// Sends a datagram from `from` and returns the name of the server that echoed it. It is sent once: a lost datagram
+/// Sends a datagram from `from` and returns who echoed it. It is sent once: a lost datagram
 /// is a failed request. It has at least `size` bytes, each of which the echo must have.
-pub(super) fn echo(from: SocketAddr, to: SocketAddr, index: usize, size: usize) -> io::Result<String> {
+pub(super) fn echo(from: SocketAddr, to: SocketAddr, index: usize, size: usize) -> io::Result<Answer> {
     let socket = UdpSocket::bind(from)?;
     // Answers from any other address than the one asked are refused by the system.
     socket.connect(to)?;
@@ -20,8 +20,11 @@ pub(super) fn echo(from: SocketAddr, to: SocketAddr, index: usize, size: usize) 
     let mut answer = vec![0; 65536];
     let size = socket.recv(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer[..size]);
-    match answer.split_once(' ') {
-        Some((name, echo)) if echo == question => Ok(name.to_owned()),
+    let mut words = answer.splitn(3, ' ');
+    match (words.next(), words.next().map(str::parse), words.next()) {
+        (Some(server), Some(Ok(client)), Some(echo)) if echo == question => {
+            Ok(Answer { server: server.to_owned(), client })
+        }
         _ => Err(io::Error::other(format!("echo {answer:?} instead of {question:?}"))),
     }
 }

@@ -4,7 +4,7 @@
 //! in the server's namespace, is its standard input.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ async fn accept(listener: TcpListener, name: &str) -> io::Result<()> {
     let name: Arc<str> = name.into();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(converse(stream, Arc::clone(&name)))),
+            Ok((stream, from)) => drop(tokio::spawn(converse(stream, Arc::clone(&name), from.ip()))),
             // Too many open files: they become fewer again. Without a pause this would be a busy loop.
             Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
         }
@@ -63,13 +63,14 @@ async fn accept(listener: TcpListener, name: &str) -> io::Result<()> {
 }
 
 /// One connection to its end; one that goes wrong is the client's to notice.
-async fn converse(mut stream: TcpStream, name: Arc<str>) -> io::Result<()> {
+async fn converse(mut stream: TcpStream, name: Arc<str>, client: IpAddr) -> io::Result<()> {
+    let ends = http::Ends { server: &name, client };
     stream.set_nodelay(true)?;
     let mut ahead = Ahead::default();
     let mut block = [0; 1024];
     loop {
         while let Some(head) = ahead.head(Kind::Request)? {
-            stream.write_all(http::short(&head, &name).as_bytes()).await?;
+            stream.write_all(http::short(&head, ends).as_bytes()).await?;
             if head.close {
                 return Ok(());
             }

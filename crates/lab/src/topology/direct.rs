@@ -6,21 +6,9 @@ use crate::{Error, address, sysctl};
 
 pub(super) fn connect(topology: &Topology) -> Result<(), Error> {
     let Topology { client, director, servers, .. } = topology;
-    topology.on_switch(|links| {
-        links.add_bridge("front")?;
-        links.add_cable("client", "front", &client.namespace, "eth0")?;
-        links.add_cable("director", "front", &director.namespace, "eth0")?;
-        for (index, server) in servers.iter().enumerate() {
-            links.add_cable(&format!("server{}", index + 1), "front", &server.namespace, "eth0")?;
-        }
-        Ok(())
-    })?;
-    for host in [client, director] {
-        host.on_links(|links| {
-            links.add_address("eth0", host.address, address::prefix(host.address))?;
-            links.up("eth0")
-        })?;
-    }
+    topology.connect_to_one_segment()?;
+    client.join_segment()?;
+    director.join_segment()?;
     let virtual_address = topology.service.ip();
     for server in servers {
         server.on_links(|links| {
@@ -31,10 +19,9 @@ pub(super) fn connect(topology: &Topology) -> Result<(), Error> {
                 sysctl::set(&format!("ipv4/conf/{interface}/arp_ignore"), "1")?;
                 sysctl::set(&format!("ipv4/conf/{interface}/arp_announce"), "2")?;
             }
-            links.add_address("lo", virtual_address, address::host_prefix(virtual_address))?;
-            links.add_address("eth0", server.address, address::prefix(server.address))?;
-            links.up("eth0")
+            links.add_address("lo", virtual_address, address::host_prefix(virtual_address))
         })?;
+        server.join_segment()?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! servers is the plain end of a virtual Ethernet cable, with its offloads at their defaults.
 
 mod direct;
+mod full_nat;
 mod nat;
 
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +36,8 @@ pub(crate) struct Topology {
     pub(crate) service: SocketAddr,
     /// Port on which the servers listen.
     pub(crate) server_port: u16,
+    /// With full NAT the addresses that the director takes for clients.
+    pub(crate) pool: Vec<IpAddr>,
     mode: Mode,
     switch: Namespace,
 }
@@ -47,16 +50,22 @@ impl Topology {
         }
         let namespace = |role: &str| prepared(Namespace::create(format!("{prefix}-{role}"))?);
         let host = |role: &str, address| Ok::<_, Error>(Host { namespace: namespace(role)?, address });
-        let (server_segment, server_port) = match (options.mode, options.protocol) {
-            (Mode::Nat, Protocol::Tcp) => (address::Segment::Back, 8080),
-            (Mode::Nat, Protocol::Udp) => (address::Segment::Back, 7007),
-            (Mode::Dr | Mode::Tun, protocol) => (address::Segment::Front, service_port(protocol)),
+        let server_segment = match options.mode {
+            Mode::Nat => address::Segment::Back,
+            Mode::Dr | Mode::Tun | Mode::FullNat => address::Segment::Front,
+        };
+        let server_port = match (options.mode, options.protocol) {
+            (Mode::Nat | Mode::FullNat, Protocol::Tcp) => 8080,
+            (Mode::Nat | Mode::FullNat, Protocol::Udp) => 7007,
+            (Mode::Dr | Mode::Tun, protocol) => service_port(protocol),
         };
         let front = |number| address::of(address::Segment::Front, number, options.ipv6);
+        let of_servers = options.ipv6 && !options.servers_ipv4;
+        let for_servers = |number| address::of(server_segment, number, of_servers);
         let servers = (0..options.weights.len())
             .map(|index| {
                 let number = address::SERVER.saturating_add(u8::try_from(index).unwrap_or(u8::MAX));
-                host(&format!("server{}", index + 1), address::of(server_segment, number, options.ipv6))
+                host(&format!("server{}", index + 1), for_servers(number))
             })
             .collect::<Result<_, _>>()?;
         let topology = Self {
@@ -65,12 +74,17 @@ impl Topology {
             servers,
             service: SocketAddr::new(front(address::VIRTUAL), service_port(options.protocol)),
             server_port,
+            pool: match options.mode {
+                Mode::FullNat => (address::POOL..).take(options.pool.into()).map(for_servers).collect(),
+                _ => Vec::new(),
+            },
             mode: options.mode,
             switch: namespace("switch")?,
         };
         match options.mode {
             Mode::Nat => nat::connect(&topology)?,
             Mode::Dr | Mode::Tun => direct::connect(&topology)?,
+            Mode::FullNat => full_nat::connect(&topology)?,
         }
         if options.flood.is_some() {
             // What the servers answer to the flood's sources goes to the client's host, which drops it.
@@ -81,9 +95,15 @@ impl Topology {
             topology.switch.run(|| {
                 let cables: &[&str] = match options.mode {
                     Mode::Nat => &["director", "director-back"],
-                    Mode::Dr | Mode::Tun => &["director"],
+                    Mode::Dr | Mode::Tun | Mode::FullNat => &["director"],
                 };
-                cables.iter().try_for_each(|cable| offload::like_a_wire(cable))
+                cables.iter().try_for_each(|cable| offload::like_a_wire(cable))?;
+                // What GRO put together is taken apart again: the far ends read raw sockets, which do not tell partial checksums.
+                if options.mode == Mode::Tun {
+                    let cables = (1..=topology.servers.len()).map(|number| format!("server{number}"));
+                    cables.into_iter().try_for_each(|cable| offload::like_a_wire(&cable))?;
+                }
+                Ok(())
             })??;
         }
         topology.wait_until_operational(interrupt)?;
@@ -105,11 +125,11 @@ impl Topology {
         Ok(())
     }
 
-    /// The addresses on which server `index` listens: its own, and unless the director masquerades the virtual one.
+    /// The addresses on which server `index` listens: its own, and unless the director translates them the virtual one.
     pub(crate) fn listen_addresses(&self, host: &Host) -> Vec<SocketAddr> {
         let own = SocketAddr::new(host.address, self.server_port);
         match self.mode {
-            Mode::Nat => vec![own],
+            Mode::Nat | Mode::FullNat => vec![own],
             Mode::Dr | Mode::Tun => vec![own, self.service],
         }
     }
@@ -124,6 +144,19 @@ impl Topology {
         SocketAddr::new(host.address, self.server_port)
     }
 
+    /// One segment for client, director and servers.
+    fn connect_to_one_segment(&self) -> Result<(), Error> {
+        self.on_switch(|links| {
+            links.add_bridge("front")?;
+            links.add_cable("client", "front", &self.client.namespace, "eth0")?;
+            links.add_cable("director", "front", &self.director.namespace, "eth0")?;
+            for (index, server) in self.servers.iter().enumerate() {
+                links.add_cable(&format!("server{}", index + 1), "front", &server.namespace, "eth0")?;
+            }
+            Ok(())
+        })
+    }
+
     /// Works on the links of the switch.
     fn on_switch(&self, work: impl FnOnce(&Links) -> Result<(), Error> + Send) -> Result<(), Error> {
         self.switch.run(|| work(&Links::open()?))?
@@ -131,6 +164,14 @@ impl Topology {
 }
 
 impl Host {
+    /// Gives its interface its address.
+    fn join_segment(&self) -> Result<(), Error> {
+        self.on_links(|links| {
+            links.add_address("eth0", self.address, address::prefix(self.address))?;
+            links.up("eth0")
+        })
+    }
+
     /// Works on the host's links.
     fn on_links(&self, work: impl FnOnce(&Links) -> Result<(), Error> + Send) -> Result<(), Error> {
         self.namespace.run(|| work(&Links::open()?))?

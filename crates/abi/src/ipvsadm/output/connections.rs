@@ -13,6 +13,10 @@ pub(in crate::ipvsadm) const fn connection_title(columns: Columns) -> &'static s
              pro expire state       source             virtual            destination        pe name          \
              pe_data\n"
         }
+        Columns::Local => {
+            "IPVS connection entries\n\
+             pro expire state       source             virtual            local              destination\n"
+        }
         _ => {
             "IPVS connection entries\n\
              pro expire state       source             virtual            destination\n"
@@ -32,7 +36,11 @@ pub(in crate::ipvsadm) fn connection_row(
     let service = names.endpoint(connection.virtual_address, connection.virtual_port, name);
     let destination = names.endpoint(connection.destination, connection.destination_port, name);
     let state = connection.state;
-    let row = format!("{protocol:<3} {expires:<6} {state:<11} {client:<18} {service:<18} ");
+    let mut row = format!("{protocol:<3} {expires:<6} {state:<11} {client:<18} {service:<18} ");
+    if columns == Columns::Local {
+        let local = connection.local.map(|(address, port)| names.endpoint(address, port, name));
+        row += &format!("{:<18} ", local.as_deref().unwrap_or("-"));
+    }
     let mut row = row.into_bytes();
     match connection.engine.as_ref().filter(|_| columns == Columns::PersistentConn) {
         Some(engine) => {

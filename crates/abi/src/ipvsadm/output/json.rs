@@ -106,6 +106,8 @@ pub(in crate::ipvsadm) struct DestinationJson {
     address: IpAddr,
     port: u16,
     forwarding: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local_pool: Option<String>,
     weight: i32,
     upper_threshold: u32,
     lower_threshold: u32,
@@ -137,8 +139,10 @@ impl From<&DestinationInfo> for DestinationJson {
                 ForwardingMethod::LOCAL => "local",
                 ForwardingMethod::TUNNEL => "tunneling",
                 ForwardingMethod::BYPASS => "bypass",
+                ForwardingMethod::FULL_NAT => "full-nat",
                 _ => "direct-routing",
             },
+            local_pool: config.local_pool.map(|pool| pool.to_string()),
             weight: config.weight,
             upper_threshold: config.upper_threshold,
             lower_threshold: config.lower_threshold,
@@ -230,6 +234,9 @@ pub(in crate::ipvsadm) struct ConnectionJson {
     expires_seconds: u32,
     client: Endpoint,
     r#virtual: Endpoint,
+    /// With full NAT, what the server sees as its client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local: Option<Endpoint>,
     destination: Endpoint,
     #[serde(skip_serializing_if = "Option::is_none")]
     persistence_engine: Option<EngineJson>,
@@ -256,6 +263,7 @@ impl From<&ConnectionInfo> for ConnectionJson {
             expires_seconds: it.expires,
             client: Endpoint { address: it.client, port: it.client_port },
             r#virtual: Endpoint { address: it.virtual_address, port: it.virtual_port },
+            local: it.local.map(|(address, port)| Endpoint { address, port }),
             destination: Endpoint { address: it.destination, port: it.destination_port },
             persistence_engine: it.engine.as_ref().map(|engine| EngineJson {
                 name: engine.name.clone(),

@@ -18,7 +18,7 @@ pub(in crate::ipvsadm) fn destination_row(
     let forward = forwarding_name(config.forwarding);
     let weight = config.weight;
     let rest = match listing.columns {
-        Columns::Plain => format!(" {forward:<7} {weight:<6} {active:<10} {inactive:<10}"),
+        Columns::Plain | Columns::Local => format!(" {forward:<7} {weight:<6} {active:<10} {inactive:<10}"),
         Columns::TunInfo => {
             let tunnel = tunnel_info(destination);
             format!(" {forward:<7} {tunnel:<13} {weight:<6} {active:<10} {inactive:<10}")
@@ -48,6 +48,7 @@ const fn forwarding_name(method: ForwardingMethod) -> &'static str {
         ForwardingMethod::MASQUERADE => "Masq",
         ForwardingMethod::LOCAL => "Local",
         ForwardingMethod::TUNNEL => "Tunnel",
+        ForwardingMethod::FULL_NAT => "FullNat",
         _ => "Route",
     }
 }

@@ -44,6 +44,7 @@ pub(in crate::ipvsadm) fn destination_command(
     let method = match config.forwarding {
         ForwardingMethod::MASQUERADE => "-m",
         ForwardingMethod::TUNNEL => "-i",
+        ForwardingMethod::FULL_NAT => "--full-nat",
         _ => "-g",
     };
     let service_option = service_option(service, names);
@@ -62,6 +63,9 @@ pub(in crate::ipvsadm) fn destination_command(
             TunnelType::GRE => write!(line, " --tun-type gre {checksum}"),
             _ => write!(line, " --tun-type ipip"),
         };
+    }
+    if let Some(pool) = &config.local_pool {
+        let _ = write!(line, " --local-pool {pool}");
     }
     line.push('\n');
     line

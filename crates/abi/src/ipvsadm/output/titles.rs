@@ -13,7 +13,7 @@ pub(in crate::ipvsadm) fn version_line(info: &Info) -> String {
 /// The two title lines of a listing of services, with their newlines.
 pub(in crate::ipvsadm) const fn titles(columns: Columns) -> &'static str {
     match columns {
-        Columns::Plain => {
+        Columns::Plain | Columns::Local => {
             "Prot LocalAddress:Port Scheduler Flags\n  \
              -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n"
         }

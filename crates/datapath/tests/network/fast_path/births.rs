@@ -61,7 +61,7 @@ fn choices_are_the_directors() {
             ("dh", 0),
             ("mh", with_port),
             ("mh", fallback),
-            ("wlc", 0),
+            ("lblc", 0),
         ];
         let mut services = Vec::new();
         for (number, (scheduler, flags)) in schedulers.into_iter().enumerate() {
@@ -69,8 +69,11 @@ fn choices_are_the_directors() {
                 let protocol = if number % 3 == 2 { UDP } else { TCP };
                 let at = end(vip, 1000 + number as u16);
                 let service = pair.serve_by(protocol, at, scheduler, flags);
-                let method =
-                    if number % 2 == 0 { ForwardingMethod::MASQUERADE } else { ForwardingMethod::DIRECT };
+                let method = match number % 4 {
+                    0 => ForwardingMethod::MASQUERADE,
+                    2 => ForwardingMethod::TUNNEL,
+                    _ => ForwardingMethod::DIRECT,
+                };
                 for server in servers {
                     pair.add(service, end(server, 8080), method);
                 }
@@ -113,12 +116,61 @@ fn choices_are_the_directors() {
             }
             if number % 400 == 399 {
                 // So that neither table is full: some of the entries of the one are set aside.
-                pair.end_all();
+                pair.end_after(100_000);
             }
         }
         pair.listings(&ids);
         println!("{by_program} of {begun} connections begun by the program");
         assert!(by_program > 1000 && begun - by_program > 100, "{by_program} of {begun}");
+    });
+}
+
+/// Connections begin, become active and inactive, and end, and weights change: the choices by loads remain the director's.
+#[test]
+fn choices_by_load_are_the_directors() {
+    let topology = Topology::new();
+    topology.director.run(|| {
+        let pair = &mut Pair::open(&topology);
+        make_servers_known(&topology, pair);
+        let mut services = Vec::new();
+        for (number, scheduler) in ["lc", "wlc", "sed", "nq"].into_iter().enumerate() {
+            for (vip, protocol, servers) in [(VIP, TCP, SERVERS), (VIP6, TCP, SERVERS6), (VIP, UDP, SERVERS)]
+            {
+                let at = end(vip, 2000 + number as u16);
+                let service = pair.serve_by(protocol, at, scheduler, 0);
+                for server in servers {
+                    pair.add(service, end(server, 8080), ForwardingMethod::MASQUERADE);
+                }
+                services.push((service, protocol, at, servers));
+            }
+        }
+        let mut random = Random(0x10ad);
+        let mut by_program = vec![0; services.len()];
+        for number in 0..3000 {
+            let which = random.below(services.len() as u64) as usize;
+            let (service, protocol, at, servers) = services[which];
+            // Fewer than the tables hold, so that these are never full.
+            let (host, port) = (2 + random.below(6), 4000 + random.below(5) as u16);
+            let from = end(&format!("{}{host}", if at.is_ipv4() { "10.1.0." } else { "fd01::" }), port);
+            let flags = random.of(&[SYN, SYN, SYN, ACK, ACK, FIN | ACK, RST]);
+            let twist = random.of(&[Twist::None, Twist::None, Twist::None, Twist::Partial]);
+            let before = pair.connections().len();
+            let fast = pair.send(&Sent { twist, ..plain(protocol, from, at, flags) });
+            by_program[which] += u32::from(fast && pair.connections().len() > before);
+            if number % 50 == 0 {
+                let weight = random.of(&[0, 1, 1, 2, 3, 7, 65_535, i32::MAX]);
+                let config = destination(ForwardingMethod::MASQUERADE, weight);
+                pair.execute(edit(service, random.of(&servers), config));
+            }
+            if number % 20 == 0 {
+                // Those that were reset end, later also those that no segment came of, in the end all.
+                let seconds = [20, 20, 20, 200, 200, 100_000][number / 500];
+                pair.end_after(seconds);
+            }
+        }
+        pair.listings(&services.iter().map(|it| it.0).collect::<Vec<_>>());
+        println!("begun by the program: {by_program:?}");
+        assert!(by_program.iter().all(|count| *count >= 20), "{by_program:?}");
     });
 }
 
@@ -164,7 +216,7 @@ fn some_services_are_the_directors() {
         let limited = DestinationConfig { upper_threshold: 100, ..config };
         for (change, back) in [
             (edit(service, SERVER, limited), edit(service, SERVER, config)),
-            (edit(service, SERVER, destination(ForwardingMethod::TUNNEL, 1)), edit(service, SERVER, config)),
+            (edit(service, SERVER, destination(ForwardingMethod::LOCAL, 1)), edit(service, SERVER, config)),
             (
                 Command::SetSysctl(ipvs_core::Sysctl::DropPacket, vec![3]),
                 Command::SetSysctl(ipvs_core::Sysctl::DropPacket, vec![0]),
@@ -175,6 +227,15 @@ fn some_services_are_the_directors() {
             pair.execute(back);
             assert!(begin(pair), "{change:?} was taken back");
         }
+        // Its load is compared with that of one that only the director sends to.
+        let compared = pair.serve_by(TCP, end(VIP, 82), "wlc", 0);
+        pair.add(compared, end(SERVER, 8080), ForwardingMethod::MASQUERADE);
+        assert!(pair.send(&plain(TCP, end(CLIENT, 3000), end(VIP, 82), SYN)));
+        pair.add(compared, end("10.2.0.9", 0), ForwardingMethod::TUNNEL);
+        assert!(!pair.send(&plain(TCP, end(CLIENT, 3001), end(VIP, 82), SYN)));
+        let tunneled = DestinationId { address: "10.2.0.9".parse().unwrap(), port: 0 };
+        pair.execute(Command::DeleteDestination(compared, tunneled));
+        assert!(pair.send(&plain(TCP, end(CLIENT, 3002), end(VIP, 82), SYN)));
         assert!(!pair.send(&plain(TCP, end(CLIENT, 20), end(VIP, 80), SYN)), "from FTP's data port");
         let to_none: IpAddr = VIP.parse().unwrap();
         assert!(!pair.send(&plain(TCP, end(CLIENT, 4999), (to_none, 81).into(), SYN)));

@@ -3,8 +3,11 @@
 
 mod births;
 mod filter;
+mod full_nat;
 mod pair;
 mod sent;
+mod tunnels;
+mod vlan;
 mod watched;
 
 use std::time::Duration;

@@ -12,6 +12,7 @@ use ipvs_wire::{Headers, checksum};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::sent::{CLIENT, CLIENT6, Sent};
+use super::tunnels;
 use super::watched::{CAPACITY, Watched, watched};
 use crate::topology::{SERVER, SERVER6, Topology};
 
@@ -197,6 +198,7 @@ impl Pair {
     pub(super) fn frame(&self, sent: &Sent) -> Vec<u8> {
         let mut frame = self.ingress(sent).1.to_vec();
         frame.extend([2, 0, 0, 0, 0, 9]);
+        (0..sent.tags()).for_each(|_| frame.extend([0x81, 0, 0x60, 5]));
         frame.extend(if sent.from.is_ipv4() { [8, 0] } else { [0x86, 0xdd] });
         frame.extend(sent.packet());
         frame
@@ -206,13 +208,16 @@ impl Pair {
         if is_client(sent.from.ip()) { self.front } else { self.back }
     }
 
-    /// Ends all connections of both.
-    pub(super) fn end_all(&mut self) {
-        let later = now() + std::time::Duration::from_secs(100_000);
+    /// Ends the connections of both that end within so many seconds if nothing comes. Those that begin later and end
+    /// earlier do so at the next call: it must not be for less than the one before.
+    pub(super) fn end_after(&mut self, seconds: u64) {
+        let later = now() + std::time::Duration::from_secs(seconds);
         self.one.settle();
         self.one.poll(later);
         self.other.poll(later);
-        assert!(self.one_table.connections().is_empty() && self.other_table.connections().is_empty());
+        let (one, other) = (self.one_table.connections(), self.other_table.connections());
+        assert!(one.keys().eq(other.keys()), "{one:?}\n{other:?}");
+        assert!(seconds < 100_000 || one.is_empty());
     }
 
     /// Connections of the director with the program in front.
@@ -237,8 +242,19 @@ impl Pair {
         // A hand-over is a redirect as well: to the socket, unchanged.
         let fast = trial.action == redirect && trial.frame != frame;
         if fast {
-            assert_eq!(trial.frame.get(14..14 + bytes.len()), Some(&bytes[..]), "{sent:?}");
-            assert_eq!(trial.frame.len(), frame.len());
+            let packet_after = trial.frame.get(14..14 + bytes.len()).expect("a whole packet");
+            assert_eq!(
+                tunnels::comparable(packet_after, sent),
+                tunnels::comparable(&bytes, sent),
+                "{sent:?}"
+            );
+            let tunneled = bytes.len() > packet.len();
+            assert_eq!(
+                trial.frame.len(),
+                if tunneled { 14 + bytes.len() } else { frame.len() - 4 * sent.tags() }
+            );
+            let ethertype: [u8; 2] = if bytes[0] >> 4 == 4 { [8, 0] } else { [0x86, 0xdd] };
+            assert_eq!(trial.frame[12..14], ethertype, "{sent:?}");
             let Verdict::Forward { next } = verdict else { panic!("{verdict:?}") };
             let by = if is_client(next) { self.front.1 } else { self.back.1 };
             assert_eq!(trial.frame[6..12], by, "{sent:?}");

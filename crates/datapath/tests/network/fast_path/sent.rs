@@ -45,9 +45,26 @@ pub(super) enum Twist {
     Options,
     /// The frame ends early.
     Short,
+    /// A VLAN tag before it.
+    Tagged,
+    /// Two tags.
+    TaggedTwice,
+    /// Routers may fragment it (IPv4).
+    MayFragment,
+    /// It met congestion, and has a class of service.
+    Marked,
 }
 
 impl Sent {
+    /// VLAN tags of its frame.
+    pub(super) fn tags(&self) -> usize {
+        match self.twist {
+            Twist::Tagged => 1,
+            Twist::TaggedTwice => 2,
+            _ => 0,
+        }
+    }
+
     pub(super) fn packet(&self) -> Vec<u8> {
         let transport = if self.protocol == TCP { 20 } else { 8 };
         let ip = if self.from.is_ipv4() { 20 } else { 40 };
@@ -59,7 +76,12 @@ impl Sent {
                 packet[0] = 0x45;
                 packet[2..4].copy_from_slice(&(len as u16).to_be_bytes());
                 packet[4..6].copy_from_slice(&[0x12, 0x34]);
-                packet[6] = if self.twist == Twist::Fragment { 0x20 } else { 0x40 };
+                packet[1] = if self.twist == Twist::Marked { 0xbb } else { 0 };
+                packet[6] = match self.twist {
+                    Twist::Fragment => 0x20,
+                    Twist::MayFragment => 0,
+                    _ => 0x40,
+                };
                 packet[8] = self.hop_limit;
                 packet[9] = self.protocol;
                 packet[12..16].copy_from_slice(&from.octets());
@@ -73,7 +95,11 @@ impl Sent {
                 checksum::fill_ipv4_header(&mut packet);
             }
             (IpAddr::V6(from), IpAddr::V6(to)) => {
-                packet[0] = 0x60;
+                packet[..2].copy_from_slice(if self.twist == Twist::Marked {
+                    &[0x6b, 0xb5]
+                } else {
+                    &[0x60, 0]
+                });
                 packet[4..6].copy_from_slice(&((len - 40) as u16).to_be_bytes());
                 packet[6] = self.protocol;
                 packet[7] = self.hop_limit;
@@ -143,6 +169,10 @@ pub(super) fn sent() -> impl Strategy<Value = (bool, Sent)> {
         1 => Just(Twist::Trailer),
         1 => Just(Twist::Options),
         1 => Just(Twist::Short),
+        3 => Just(Twist::Tagged),
+        1 => Just(Twist::TaggedTwice),
+        2 => Just(Twist::MayFragment),
+        2 => Just(Twist::Marked),
     ];
     let flags = prop_oneof![6 => Just(ACK), 2 => Just(ACK | 8), 1 => Just(SYN), 2 => Just(SYN | ACK), 1 => Just(FIN | ACK), 1 => any::<u8>()];
     let hop_limit = prop_oneof![8 => 2u8.., 1 => 0u8..3];

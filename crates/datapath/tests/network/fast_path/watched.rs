@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipvs_core::{Config, Director, Instant, TableMemory};
-use ipvs_flow::{Connection, Line, Table, Tick};
+use ipvs_flow::{Connection, EntryIndex, Line, Table, Tick, flag::REPLY};
 
 /// Most connections.
 pub(super) const CAPACITY: u32 = 512;
@@ -55,7 +55,13 @@ impl Watched {
             let entry = table.entry(index).unwrap();
             let connection = Connection { last_seen: Tick(0), ..entry.snapshot().unwrap() };
             assert_eq!(table.find_in(&connection.key), Some(index), "{connection:?}");
-            (format!("{:?}", connection.key), format!("{connection:?}, mark {}", entry.status().unsettled()))
+            let key = format!("{:?}", connection.key);
+            // Of a reply entry it is the connection's entry.
+            if connection.flags & REPLY != 0 {
+                let of = table.entry(EntryIndex(connection.destination)).unwrap().key();
+                return (key, format!("{:?} of {of:?}", Connection { destination: 0, ..connection }));
+            }
+            (key, format!("{connection:?}, mark {}", entry.status().unsettled()))
         };
         let connections: BTreeMap<String, String> = table.entries_from(0).map(describe).collect();
         assert_eq!(connections.len(), table.entries_from(0).count(), "two of one key");

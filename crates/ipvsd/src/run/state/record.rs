@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::str::{FromStr, SplitWhitespace};
 
 use ipvs_core::{
-    ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, MarkTarget, Saved, SavedDestination,
-    SavedService, ServiceConfig, ServiceId, SyncDaemonConfig, SyncRole, Tunnel,
+    ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, MarkTarget, PoolName, Saved,
+    SavedDestination, SavedService, ServiceConfig, ServiceId, SyncDaemonConfig, SyncRole, Tunnel,
 };
 use ipvs_wire::crc32c;
 
@@ -43,10 +43,17 @@ pub(super) fn encode(saved: &Saved) -> String {
         }
         Saved::NoService(index) => format!("no-service {index}"),
         Saved::Destination(it) => {
-            let DestinationConfig { forwarding, flags, weight, upper_threshold, lower_threshold, tunnel } =
-                it.config;
+            let DestinationConfig {
+                forwarding,
+                flags,
+                weight,
+                upper_threshold,
+                lower_threshold,
+                tunnel,
+                local_pool,
+            } = it.config;
             format!(
-                "destination {} {} {} {} {} {} {} {} {} {} {} {weight} {} {upper_threshold} {lower_threshold} {} {} {}",
+                "destination {} {} {} {} {} {} {} {} {} {} {} {weight} {} {upper_threshold} {lower_threshold} {} {} {} {}",
                 it.index,
                 it.created,
                 u8::from(it.available),
@@ -62,9 +69,14 @@ pub(super) fn encode(saved: &Saved) -> String {
                 tunnel.kind,
                 tunnel.port,
                 tunnel.flags,
+                local_pool.as_ref().map_or("-", PoolName::as_str),
             )
         }
         Saved::NoDestination(index) => format!("no-destination {index}"),
+        Saved::Pool(name, addresses) => {
+            let addresses: String = addresses.iter().map(|address| format!(" {address}")).collect();
+            format!("pool {name}{addresses}")
+        }
         Saved::SyncDaemon(role, None) => format!("no-sync-daemon {}", role.number()),
         Saved::SyncDaemon(role, Some(it)) => format!(
             "sync-daemon {} {} {} {} {} {} {} {}",
@@ -120,6 +132,11 @@ pub(super) fn decode(words: &str) -> Option<Saved> {
                 upper_threshold: next(&mut words)?,
                 lower_threshold: next(&mut words)?,
                 tunnel: Tunnel { kind: next(&mut words)?, port: next(&mut words)?, flags: next(&mut words)? },
+                // Records of versions without full NAT end before it.
+                local_pool: match words.next() {
+                    None | Some("-") => None,
+                    Some(name) => Some(name.parse().ok()?),
+                },
             };
             Saved::Destination(SavedDestination {
                 index,
@@ -136,6 +153,11 @@ pub(super) fn decode(words: &str) -> Option<Saved> {
         }
         "no-destination" => Saved::NoDestination(next(&mut words)?),
         "no-sync-daemon" => Saved::SyncDaemon(SyncRole::from_number(next(&mut words)?)?, None),
+        "pool" => {
+            let name = next(&mut words)?;
+            let addresses = words.by_ref().map(|word| word.parse().ok());
+            Saved::Pool(name, addresses.collect::<Option<Vec<IpAddr>>>()?)
+        }
         "sync-daemon" => {
             let role = SyncRole::from_number(next(&mut words)?)?;
             let config = SyncDaemonConfig {
@@ -201,6 +223,11 @@ mod tests {
         let mut records = vec![
             Saved::NoService(7),
             Saved::NoDestination(8),
+            Saved::Pool(
+                PoolName::new("a.b-c_9").unwrap(),
+                vec![[10, 0, 0, 1].into(), "fd00::1".parse().unwrap()],
+            ),
+            Saved::Pool(PoolName::new("gone").unwrap(), vec![]),
             Saved::SyncDaemon(SyncRole::Master, None),
             Saved::SyncDaemon(
                 SyncRole::Backup,
@@ -231,6 +258,7 @@ mod tests {
                     upper_threshold: 9,
                     lower_threshold: 5,
                     tunnel: Tunnel { kind: 1, port: 5555, flags: 2 },
+                    local_pool: (index == 1).then(|| PoolName::new("web").unwrap()),
                 },
                 last_weight: 3,
                 service: id,

@@ -1,42 +1,29 @@
-//! Nanoseconds per packet of forwarding in the XDP program: `cargo xtask build-xdp`, then, as root,
-//! `cargo bench -p ipvs-datapath --bench fast_path`. By BPF_PROG_TEST_RUN with a program that makes its frame anew in
-//! each round (`crates/xdp/src/bench.rs`); every packet must have been forwarded. Kinds and numbers of flows are measured
-//! in turn, round by round; shown are medians and, in parentheses, the least and the greatest.
-
-#![allow(clippy::unwrap_used, reason = "a measurement may fail that way")]
-
-#[path = "../tests/network/namespace.rs"]
-#[allow(dead_code, unreachable_pub)]
-mod namespace;
-
-use std::path::Path;
+//! A loaded program of the measurement (`crates/xdp/src/bench.rs`) with its connections, and a run of it.
 
 use aya::maps::{Array, HashMap};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use ipvs_flow::pick::{self, Rule, Slot};
+use ipvs_flow::least::Measure;
+use ipvs_flow::pick::{self, Candidate, Rule, SLOTS_PER_CANDIDATE, SLOTS_PER_LINE, Slot};
 use ipvs_flow::steady::{BIRTHS, SECURE_TCP};
-use ipvs_flow::way::{self, Way};
-use ipvs_flow::{Address, HeapTable, Key, Layout, Line, NewConnection, RING_LINES, Ring, Tick};
-use namespace::{Namespace, join};
+use ipvs_flow::way::{self, Tunnel, Way};
+use ipvs_flow::{Address, HeapTable, Key, Layout, Line, Load, NewConnection, RING_LINES, Ring, Tick};
+use ipvs_wire::tunnel::Encapsulation;
 
-const ROUNDS: usize = 9;
-const REPEAT: u32 = 300_000;
+use crate::namespace::Namespace;
+
 const HASH_KEY: [u64; 2] = [0x0123_4567, 0x89ab_cdef];
 const VIP: [u8; 4] = [10, 1, 0, 100];
 const SERVER: [u8; 4] = [10, 2, 0, 2];
-const REDIRECT: u32 = 4;
-const TX: u32 = 3;
-const DESTINATIONS: u32 = 16;
+pub(crate) const REDIRECT: u32 = 4;
+pub(crate) const TX: u32 = 3;
+const DESTINATIONS: u32 = 64;
+const PICK_LINES: u32 = DESTINATIONS * SLOTS_PER_CANDIDATE / SLOTS_PER_LINE;
 const TIMEOUT: u32 = 1000;
-const ACK: u8 = 0x10;
-const SYN: u8 = 0x02;
+pub(crate) const ACK: u8 = 0x10;
+pub(crate) const SYN: u8 = 0x02;
 /// Connections that are begun in a round, and entries set aside for that.
-const BIRTHS_EACH: u32 = 8000;
-
-/// Kinds of packets.
-const KINDS: [(&str, bool, bool); 3] =
-    [("masquerading, in", false, false), ("masquerading, out", false, true), ("direct routing", true, false)];
+pub(crate) const BIRTHS_EACH: u32 = 8000;
 
 struct Interface {
     index: u32,
@@ -54,23 +41,48 @@ fn interface(namespace: &Namespace, name: &str) -> Interface {
     }
 }
 
+/// How packets reach the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Method {
+    Masquerading,
+    Direct,
+    Tunnel,
+}
+
+impl Method {
+    /// Flags of its connections.
+    const fn flags(self) -> u16 {
+        match self {
+            Self::Masquerading => 0,
+            Self::Direct => 0x83,
+            Self::Tunnel => 0x82,
+        }
+    }
+}
+
 /// A loaded program with `flows` connections.
-struct Setup {
-    ebpf: Ebpf,
-    flows: u32,
+pub(crate) struct Setup {
+    pub(crate) ebpf: Ebpf,
     front: Interface,
     back: Interface,
     /// Where the next run's flows begin.
     random: u32,
+    /// Whether packets grow.
+    tunnel: bool,
 }
 
 impl Setup {
-    fn new(object: &[u8], flows: u32, direct: bool, director: &Namespace) -> Self {
-        Self::with(object, (flows, flows), direct, director)
+    pub(crate) fn new(object: &[u8], flows: u32, method: Method, director: &Namespace) -> Self {
+        Self::with(object, (flows, flows), method, director)
     }
 
     /// With a table of another capacity.
-    fn with(object: &[u8], (flows, capacity): (u32, u32), direct: bool, director: &Namespace) -> Self {
+    pub(crate) fn with(
+        object: &[u8],
+        (flows, capacity): (u32, u32),
+        method: Method,
+        director: &Namespace,
+    ) -> Self {
         let (front, back) = (interface(director, "d0"), interface(director, "d1"));
         let table = HeapTable::allocate(capacity, HASH_KEY).unwrap();
         for flow in 0..flows {
@@ -83,7 +95,7 @@ impl Setup {
                 virtual_address: Address::from(VIP),
                 virtual_port: 80,
             };
-            let flags = if direct { 0x83 } else { 0 };
+            let flags = method.flags();
             let new = NewConnection {
                 key,
                 destination: 3,
@@ -105,7 +117,7 @@ impl Setup {
             .map_max_entries("events", RING_LINES * processors)
             .map_max_entries("grants", RING_LINES * processors)
             .map_max_entries("picks", 1)
-            .map_max_entries("pick_slots", 1)
+            .map_max_entries("pick_slots", PICK_LINES)
             .map_max_entries("traffic", DESTINATIONS * processors)
             .load(object)
             .unwrap();
@@ -116,14 +128,6 @@ impl Setup {
                 connections.set(number as u32, words, 0).unwrap();
             }
         }
-        let line = Line::zeroed();
-        let hardware = [[2, 0, 0, 0], [0, 1, 2, 0], [0, 0, 0, 2]].map(u32::from_ne_bytes);
-        way::write(
-            &line,
-            &Way { address: Address::from(SERVER), interface: back.index, mtu: 1500, hardware },
-        );
-        let mut ways: Array<_, [u32; 16]> = ebpf.map_mut("ways").unwrap().try_into().unwrap();
-        ways.set(3, line.to_words(), 0).unwrap();
         let mut timeouts: Array<_, [u32; 16]> = ebpf.map_mut("timeouts").unwrap().try_into().unwrap();
         let mut all = [TIMEOUT; 16];
         all[SECURE_TCP] = 0;
@@ -140,16 +144,41 @@ impl Setup {
             let program: &mut Xdp = ebpf.program_mut(name).unwrap().try_into().unwrap();
             program.load().unwrap();
         }
-        Self { ebpf, flows, front, back, random: 0x9e37_79b9 }
+        let mut setup = Self { ebpf, front, back, random: 0x9e37_79b9, tunnel: false };
+        setup.set_way(None);
+        setup
     }
 
-    fn forwarded(&mut self) -> u64 {
+    /// Sets the way to all destinations: over IPv6 or not, and what stands between.
+    pub(crate) fn set_way(&mut self, tunnel: Option<(bool, Encapsulation)>) {
+        self.tunnel = tunnel.is_some();
+        let line = Line::zeroed();
+        let hardware = [[2, 0, 0, 0], [0, 1, 2, 0], [0, 0, 0, 2]].map(u32::from_ne_bytes);
+        let ipv6 = tunnel.is_some_and(|(ipv6, _)| ipv6);
+        let address = |last: u8| match ipv6 {
+            true => Address::from([0xfd, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]),
+            false => Address::from([SERVER[0], SERVER[1], SERVER[2], last]),
+        };
+        let way = Way { address: address(SERVER[3]), interface: self.back.index, mtu: 1500, hardware };
+        let tunnel = tunnel.map(|(ipv6, encapsulation)| Tunnel {
+            source: address(1),
+            ipv6,
+            encapsulation,
+            room: 1500 - encapsulation.overhead(ipv6) as u32,
+        });
+        way::write(&line, &way, tunnel.as_ref());
+        let mut ways: Array<_, [u32; 16]> = self.ebpf.map_mut("ways").unwrap().try_into().unwrap();
+        (0..DESTINATIONS).for_each(|destination| ways.set(destination, line.to_words(), 0).unwrap());
+    }
+
+    pub(crate) fn forwarded(&mut self) -> u64 {
         let traffic: Array<_, [u64; 8]> = self.ebpf.map_mut("traffic").unwrap().try_into().unwrap();
         traffic.iter().map(|line| line.unwrap()).map(|line| line[0] + line[2]).sum()
     }
 
-    /// Makes the program choose destination 3, and sets entries aside on all processors from `first` on.
-    fn expect_births(&mut self, first: u32) {
+    /// Makes the program choose one destination, or the least loaded of several, and sets entries aside on all processors from
+    /// `first` on.
+    pub(crate) fn expect_births(&mut self, destinations: u32, first: u32) {
         let mut set = |name: &str, lines: &[Line]| {
             let mut map: Array<_, [u32; 16]> = self.ebpf.map_mut(name).unwrap().try_into().unwrap();
             for (number, line) in lines.iter().enumerate() {
@@ -158,10 +187,22 @@ impl Setup {
         };
         let zeroed = |count: u32| (0..count).map(|_| Line::zeroed()).collect::<Vec<Line>>();
         let processors = aya::util::nr_cpus().unwrap() as u32;
-        let (picks, slots) = (zeroed(1), zeroed(1));
-        let slot = Slot { destination: 3, port: 8080, flags: 0x100 };
-        (0..2).for_each(|number| pick::write_slot(&slots, number, slot));
-        pick::write(&picks[0], Rule::Sequence, 0, 2, 0);
+        let (picks, slots) = (zeroed(1), zeroed(PICK_LINES));
+        let slot = |destination| Slot { destination, port: 8080, flags: 0x100 };
+        if destinations == 1 {
+            (0..2).for_each(|number| pick::write_slot(&slots, number, slot(3)));
+            pick::write(&picks[0], Rule::Sequence, 0, 2, 0);
+        } else {
+            for destination in 0..destinations {
+                let candidate = Candidate { slot: slot(destination), weight: 1 + destination % 3 };
+                pick::write_candidate(&slots, destination * SLOTS_PER_CANDIDATE, candidate);
+            }
+            pick::write(&picks[0], Rule::Least(Measure::Overhead), 0, destinations, 0);
+        }
+        // The search ends early at one without connections.
+        let loads = zeroed(DESTINATIONS);
+        loads.iter().for_each(|line| Load::of(line).set(1000, 0));
+        set("loads", &loads);
         set("picks", &picks);
         set("pick_slots", &slots);
         set("events", &zeroed(RING_LINES * processors));
@@ -186,17 +227,13 @@ impl Setup {
         services.insert(key, 0, 0).unwrap();
     }
 
-    fn begun(&mut self) -> u64 {
+    pub(crate) fn begun(&mut self) -> u64 {
         let traffic: Array<_, [u64; 8]> = self.ebpf.map_mut("traffic").unwrap().try_into().unwrap();
         traffic.iter().map(|line| line.unwrap()[4]).sum()
     }
 
-    /// Mean nanoseconds of a run of `program`.
-    fn run(&mut self, program: &str, out: bool, expected: u32) -> f64 {
-        self.run_with(program, out, Some(expected), (self.flows, ACK, REPEAT))
-    }
-
-    fn run_with(
+    /// Mean nanoseconds of a packet in a run of `program`.
+    pub(crate) fn run_with(
         &mut self,
         program: &str,
         out: bool,
@@ -210,8 +247,9 @@ impl Setup {
         let [x, y, z] = hardware;
         let index = ingress.index;
         self.random = self.random.wrapping_mul(0x9e37_79b1).wrapping_add(1) | 1;
-        let plan = [self.random, flows - 1, u32::from(out), u32::from_ne_bytes(other), port, x, y, z];
-        let mut plans: Array<_, [u32; 8]> = self.ebpf.map_mut("plan").unwrap().try_into().unwrap();
+        let (out, other) = (u32::from(out), u32::from_ne_bytes(other));
+        let plan = [self.random, flows - 1, out, other, port, x, y, z, u32::from(self.tunnel)];
+        let mut plans: Array<_, [u32; 9]> = self.ebpf.map_mut("plan").unwrap().try_into().unwrap();
         plans.set(0, plan, 0).unwrap();
         let mut frame = vec![0u8; 64];
         frame[12..16].copy_from_slice(&[8, 0, 0x45, 0]);
@@ -241,86 +279,4 @@ fn constants(layout: Layout) -> [u8; 40] {
     words.extend([1, DESTINATIONS]);
     let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
     bytes.try_into().unwrap()
-}
-
-fn median(values: &mut [f64]) -> String {
-    values.sort_by(f64::total_cmp);
-    format!("{:.0} ({:.0}–{:.0})", values[values.len() / 2], values[0], values[values.len() - 1])
-}
-
-fn main() {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/xdp/bpfel-unknown-none/release/bench");
-    let object = std::fs::read(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask build-xdp` before", path.display()));
-    let [client, director, server] = ["c", "d", "s"].map(Namespace::new);
-    join((&client, "c0"), (&director, "d0"));
-    join((&director, "d1"), (&server, "s0"));
-    director.ip("addr add 10.1.0.1/24 dev d0");
-    director.ip("addr add 10.2.0.1/24 dev d1");
-    director.ip("route add 10.100.0.0/16 via 10.1.0.2");
-    director.ip("neigh replace 10.1.0.2 lladdr 02:00:00:00:00:01 nud permanent dev d0");
-    director.run(|| {
-        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
-        measure(&object, &director);
-    });
-}
-
-/// New connections in a table that is half full.
-fn measure_births(object: &[u8], director: &Namespace) {
-    let mut setup = Setup::with(object, (1 << 19, 1 << 20), false, director);
-    let (mut net, mut next) = (Vec::new(), 1 << 19);
-    let processors = aya::util::nr_cpus().unwrap() as u32;
-    for _ in 0..ROUNDS {
-        let flows = (1 << 24, SYN, BIRTHS_EACH);
-        let make = setup.run_with("make", false, Some(TX), flows);
-        setup.expect_births(next);
-        next += BIRTHS_EACH * processors;
-        let before = setup.begun();
-        // One in 32 flows is one of those that are there, and one packet wakes the daemon: those are handed over.
-        let both = setup.run_with("make_and_forward", false, None, flows);
-        let begun = setup.begun() - before;
-        assert!(begun >= u64::from(BIRTHS_EACH) * 9 / 10, "{begun}");
-        net.push((both - make) * f64::from(BIRTHS_EACH) / begun as f64);
-    }
-    let figure = median(&mut net);
-    println!("new connections, rr, masquerading: {figure} ns each");
-}
-
-fn measure(object: &[u8], director: &Namespace) {
-    measure_births(object, director);
-    let mut plain = Setup::new(object, 1, false, director);
-    let program: &mut Xdp = plain.ebpf.program_mut("make_and_forward").unwrap().try_into().unwrap();
-    let info = program.info().unwrap();
-    println!(
-        "forwarding: {:?} instructions verified, {} bytes of machine code",
-        info.verified_instruction_count().unwrap_or_default(),
-        info.size_jitted()
-    );
-    let (mut empty, mut redirect) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        empty.push(plain.run("empty", false, TX));
-        redirect.push(plain.run("redirect", false, REDIRECT));
-    }
-    println!("empty program {} ns, redirect alone {} ns", median(&mut empty), median(&mut redirect));
-    println!("{:<20} {:>10} {:>20} {:>20}", "", "flows", "forwarding, ns", "with frame, ns");
-    for flows in [1, 1 << 16, 1 << 20] {
-        let mut setups = [false, true].map(|direct| Setup::new(object, flows, direct, director));
-        let mut times = vec![(Vec::new(), Vec::new()); KINDS.len()];
-        for _ in 0..ROUNDS {
-            for ((_, direct, out), (net, whole)) in KINDS.iter().zip(&mut times) {
-                let setup = &mut setups[usize::from(*direct)];
-                let make = setup.run("make", *out, TX);
-                let before = setup.forwarded();
-                let both = setup.run("make_and_forward", *out, REDIRECT);
-                // Some look as if their checksum were left to hardware: one in 65536 flows.
-                assert!(setup.forwarded() - before >= u64::from(REPEAT) / 1000 * 999);
-                net.push(both - make);
-                whole.push(both);
-            }
-        }
-        for ((name, ..), (net, whole)) in KINDS.iter().zip(&mut times) {
-            println!("{name:<20} {flows:>10} {:>20} {:>20}", median(net), median(whole));
-        }
-    }
 }

@@ -1,0 +1,168 @@
+//! Tunneling: the packet goes to the server inside another, by the same outer headers as the daemon's
+//! ([`ipvs_wire::tunnel::write_headers`]).
+
+use aya_ebpf::{
+    bindings::{xdp_action, xdp_md},
+    helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
+};
+use ipvs_flow::{
+    Address, EntryIndex, Load,
+    flag::{METHOD, NO_OUTPUT},
+    source_port,
+    steady::PMTU_DISC,
+    tcp::Direction,
+};
+use ipvs_wire::tunnel::{Encapsulation, Ends, Inner, sum_of_whole, write_headers};
+
+use crate::forward::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, leave};
+use crate::packet::{Bytes, read, write};
+use crate::rewrite::decrement_hop_limit;
+use crate::shared::{Traffic, load, now, secret, table, timeout, traffic, tunnel};
+use crate::step::Step;
+use crate::transport::{ETHERNET, Packet, Place, header};
+
+/// Forwarding method.
+pub const TUNNEL: u16 = 2;
+
+/// Longest header between the outer IP header and the packet: GUE's.
+const LONGEST: usize = 12;
+
+/// A packet from the client, on its way to a tunneling destination.
+#[inline(always)]
+pub fn inbound<const V6: bool>(
+    context: *mut xdp_md,
+    packet: &Packet,
+    index: EntryIndex,
+    version: u32,
+) -> Option<u32> {
+    let action = if V6 {
+        tunnel_ipv6(context, packet, index.0, version)
+    } else {
+        tunnel_ipv4(context, packet, index.0, version)
+    };
+    (action != xdp_action::XDP_ABORTED).then_some(action)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn tunnel_ipv4(context: *mut xdp_md, packet: &Packet, index: u32, version: u32) -> u32 {
+    forward::<false>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn tunnel_ipv6(context: *mut xdp_md, packet: &Packet, index: u32, version: u32) -> u32 {
+    forward::<true>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
+}
+
+#[inline(always)]
+fn forward<const V6: bool>(
+    context: *mut xdp_md,
+    packet: &Packet,
+    index: EntryIndex,
+    version: u32,
+) -> Option<u32> {
+    let table = table();
+    let entry = &table.visit(index, version)?;
+    let (destination, status) = (entry.destination(), entry.settled_status()?);
+    let flags = status.flags();
+    if flags & METHOD != TUNNEL {
+        return None;
+    }
+    let direction = if flags & NO_OUTPUT != 0 { Direction::InputOnly } else { Direction::Input };
+    // A connection that has just begun is in the state that follows this packet.
+    let step = if packet.born != 0 { None } else { Some(Step::of(packet, entry, status, direction)?) };
+    if !entry.is_current() {
+        return None;
+    }
+    let (way, tunnel) = tunnel(destination)?;
+    if packet.length > tunnel.room {
+        return None;
+    }
+    let (traffic, line) = (traffic(destination)?, load(destination)?);
+    let honoured = timeout(PMTU_DISC)? != 0;
+    let overhead = tunnel.encapsulation.overhead(tunnel.ipv6) as i32;
+    // SAFETY: a plain helper call; pointers into the packet are made anew behind it.
+    if unsafe { bpf_xdp_adjust_head(context, -overhead) } != 0 {
+        return None;
+    }
+    if let Some(step) = step
+        && step.take(index, entry, destination, now()).is_none()
+    {
+        // Nothing was written yet. What was given is taken back, which a frame of this length allows.
+        // SAFETY: as before.
+        let whole = unsafe { bpf_xdp_adjust_head(context, overhead) } == 0;
+        return if whole { None } else { Some(xdp_action::XDP_DROP) };
+    }
+    entry.count_packet_in();
+    // SAFETY: counters of this processor, and a program is not interrupted by itself.
+    unsafe {
+        let Traffic { packets_in, bytes_in, .. } = &mut *traffic;
+        *packets_in += 1;
+        *bytes_in += u64::from(packet.length);
+    }
+    let overhead = overhead as usize;
+    let (bytes, frame) = Bytes::of(context);
+    // The padding of a short frame is not the packet's.
+    let padding = bytes.end() as i64 - frame as i64 - (ETHERNET + overhead) as i64 - i64::from(packet.length);
+    if padding > 0 {
+        // SAFETY: as before. If it fails, the padding stays, which nobody reads.
+        unsafe { bpf_xdp_adjust_tail(context, -(padding as i32)) };
+    }
+    let (bytes, frame) = Bytes::of(context);
+    let ip = frame + ETHERNET + overhead;
+    // They are there, which the verifier does not know.
+    if !bytes.has(ip, header::<V6>()) {
+        return Some(xdp_action::XDP_DROP);
+    }
+    let place = Place { frame, ip, transport: 0, checksum: 0 };
+    decrement_hop_limit::<V6>(&place);
+    // SAFETY: the IP header is there.
+    let (start, dont_fragment): ([u32; 2], bool) =
+        unsafe { (read(ip), !V6 && read::<u16>(ip + 6) & 0x4000u16.to_be() != 0) };
+    // SAFETY: as before.
+    let (class, hop_limit) = unsafe {
+        if V6 {
+            (read::<u8>(ip) << 4 | read::<u8>(ip + 1) >> 4, read::<u8>(ip + 7))
+        } else {
+            (read::<u8>(ip + 1), read::<u8>(ip + 8))
+        }
+    };
+    let mut encapsulation = tunnel.encapsulation;
+    if let Encapsulation::Gue { source_port: port, .. } = &mut encapsulation {
+        let client = Address::from_words(packet.source);
+        *port = source_port(secret(), packet.protocol, client, (packet.source_port, packet.destination_port));
+    }
+    let mut sum = 0;
+    if encapsulation.has_checksum() {
+        let addresses = u64::from(packet.source[3]) + u64::from(packet.destination[3]);
+        let length = packet.length as u16 - header::<V6>() as u16;
+        sum = sum_of_whole(V6, start, addresses, packet.protocol, length);
+    }
+    let inner = Inner { ipv6: V6, class, hop_limit, length: packet.length as u16, sum };
+    // What may be fragmented on the way has an identification.
+    let identification = if tunnel.ipv6 || dont_fragment && honoured {
+        None
+    } else {
+        Some(Load::of(line).identify(destination, 1))
+    };
+    let ends = Ends { source: tunnel.source.words(), destination: way.address.words(), identification };
+    let outer = frame + ETHERNET;
+    // SAFETY: of the frame as many bytes are there as the outer headers have, and `LONGEST` is their greatest number.
+    let put = |at: usize, word: u32| unsafe { write(outer + at, word) };
+    if tunnel.ipv6 {
+        if !bytes.has(frame, ETHERNET + 40 + LONGEST) {
+            return Some(xdp_action::XDP_DROP);
+        }
+        write_headers::<true>(&inner, &ends, encapsulation, put);
+    } else {
+        if !bytes.has(frame, ETHERNET + 20 + LONGEST) {
+            return Some(xdp_action::XDP_DROP);
+        }
+        write_headers::<false>(&inner, &ends, encapsulation, put);
+    }
+    let ethertype = if tunnel.ipv6 { ETHERTYPE_IPV6 } else { ETHERTYPE_IPV4 };
+    // SAFETY: the Ethernet header is there.
+    unsafe { write(frame + 12, ethertype) };
+    Some(leave(&place, way.interface, way.hardware))
+}

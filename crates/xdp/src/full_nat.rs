@@ -1,0 +1,173 @@
+//! Packets of known connections by full NAT: both ends are replaced. Connections begin with the daemon, which takes a local port;
+//! those between the families are its alone.
+
+use aya_ebpf::bindings::xdp_action;
+use ipvs_flow::{
+    EntryIndex,
+    flag::{REPLY, TRANSLATED},
+    tcp::Direction,
+};
+
+use crate::context::Context;
+use crate::forward::{is_link_local, leave};
+use crate::rewrite::{End, decrement_hop_limit, set_end};
+use crate::route::hop;
+use crate::shared::{Traffic, now, table, traffic, way};
+use crate::step::Step;
+use crate::transport::{Packet, Place};
+
+/// Whether what was found is by full NAT: a connection or its reply entry.
+#[inline(always)]
+pub fn is_translated(index: EntryIndex, version: u32) -> bool {
+    table().visit(index, version).is_some_and(|entry| entry.flags() & TRANSLATED != 0)
+}
+
+/// Forwards a packet of a connection, or of a reply entry if it comes `back`. XDP_ABORTED: nothing was done.
+#[inline(always)]
+pub fn forward<C: Context>(
+    context: *mut C,
+    packet: &mut Packet,
+    index: u32,
+    version: u32,
+    back: bool,
+) -> u32 {
+    match (back, packet.ipv6 != 0) {
+        (false, false) => translate_in_ipv4(context, packet, index, version),
+        (false, true) => translate_in_ipv6(context, packet, index, version),
+        (true, false) => translate_out_ipv4(context, packet, index, version),
+        (true, true) => translate_out_ipv6(context, packet, index, version),
+    }
+}
+
+#[inline(never)]
+extern "C" fn translate_in_ipv4<C: Context>(
+    context: *mut C,
+    packet: &Packet,
+    index: u32,
+    version: u32,
+) -> u32 {
+    inbound::<C, false>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
+}
+
+#[inline(never)]
+extern "C" fn translate_in_ipv6<C: Context>(
+    context: *mut C,
+    packet: &Packet,
+    index: u32,
+    version: u32,
+) -> u32 {
+    inbound::<C, true>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
+}
+
+#[inline(never)]
+extern "C" fn translate_out_ipv4<C: Context>(
+    context: *mut C,
+    packet: &mut Packet,
+    index: u32,
+    version: u32,
+) -> u32 {
+    outbound::<C, false>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
+}
+
+#[inline(never)]
+extern "C" fn translate_out_ipv6<C: Context>(
+    context: *mut C,
+    packet: &mut Packet,
+    index: u32,
+    version: u32,
+) -> u32 {
+    outbound::<C, true>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
+}
+
+/// A packet from the client.
+#[inline(always)]
+fn inbound<C: Context, const V6: bool>(
+    context: *mut C,
+    packet: &Packet,
+    index: EntryIndex,
+    version: u32,
+) -> Option<u32> {
+    let table = table();
+    let entry = &table.visit(index, version)?;
+    let (destination, status, port) =
+        (entry.destination(), entry.settled_status()?, entry.destination_port());
+    // A packet from the local address itself finds a reply entry.
+    if status.flags() & REPLY != 0 {
+        return None;
+    }
+    let step = Step::of(packet, entry, status, Direction::Input)?;
+    let reply = table.entry(EntryIndex(table.beside(index)?.checked_sub(1)?))?;
+    let (local, paired) = (reply.key(), reply.flags() & REPLY != 0 && reply.destination() == index.0);
+    if !paired || local.ipv6 != V6 || !reply.is_current() || !entry.is_current() {
+        return None;
+    }
+    let way = way(destination)?;
+    if packet.largest > way.mtu {
+        return None;
+    }
+    let traffic = traffic(destination)?;
+    let place = Place::of::<C, V6>(context, packet.protocol)?;
+    step.take(index, entry, destination, now())?;
+    entry.count_packet_in();
+    // SAFETY: counters of this processor, and a program is not interrupted by itself.
+    unsafe {
+        let Traffic { packets_in, bytes_in, .. } = &mut *traffic;
+        *packets_in += 1;
+        *bytes_in += u64::from(packet.length);
+    }
+    decrement_hop_limit::<V6>(&place);
+    let (client, server) = (local.client.words(), way.address.words());
+    let place = set_end::<C, V6>(context, packet, place, End::Source, &client, local.client_port)
+        .and_then(|place| set_end::<C, V6>(context, packet, place, End::Destination, &server, port));
+    let Some(place) = place else { return Some(C::DROP) };
+    Some(leave(&place, way.interface, way.hardware))
+}
+
+/// A packet from the server, which has found the reply entry.
+#[inline(always)]
+fn outbound<C: Context, const V6: bool>(
+    context: *mut C,
+    packet: &mut Packet,
+    reply: EntryIndex,
+    version: u32,
+) -> Option<u32> {
+    let table = table();
+    let found = &table.visit(reply, version)?;
+    let index = EntryIndex(found.destination());
+    let server = found.key().virtual_address.words();
+    if found.flags() & REPLY == 0 || server != packet.source || !found.is_current() {
+        return None;
+    }
+    let entry = &table.entry(index)?;
+    let (destination, status, key) = (entry.destination(), entry.settled_status()?, entry.key());
+    let step = Step::of(packet, entry, status, Direction::Output)?;
+    if table.beside(index)? != reply.0 + 1 || key.ipv6 != V6 || !entry.is_current() {
+        return None;
+    }
+    let client = key.client.words();
+    if V6 && is_link_local(&client) || way(destination)?.address.words() != packet.source {
+        return None;
+    }
+    let now = now();
+    // The way is that to the client.
+    let local = core::mem::replace(&mut packet.destination, client);
+    let hop = hop::<C, V6>(context, packet, now);
+    packet.destination = local;
+    let hop = hop?;
+    let traffic = traffic(destination)?;
+    let place = Place::of::<C, V6>(context, packet.protocol)?;
+    step.take(index, entry, destination, now)?;
+    // SAFETY: as for a packet from the client.
+    unsafe {
+        let Traffic { packets_out, bytes_out, .. } = &mut *traffic;
+        *packets_out += 1;
+        *bytes_out += u64::from(packet.length);
+    }
+    decrement_hop_limit::<V6>(&place);
+    let (address, port) = (key.virtual_address.words(), key.virtual_port);
+    let place = set_end::<C, V6>(context, packet, place, End::Source, &address, port).and_then(|place| {
+        set_end::<C, V6>(context, packet, place, End::Destination, &client, key.client_port)
+    });
+    let Some(place) = place else { return Some(C::DROP) };
+    Some(leave(&place, hop.interface, hop.hardware))
+}
