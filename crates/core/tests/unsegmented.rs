@@ -4,8 +4,8 @@
 mod rig;
 
 use ipvs_core::{
-    Command, ConnectionFlags, DestinationConfig, DestinationId, ForwardingMethod, Reason, Reply, ServiceId,
-    Tunnel, TunnelType, Verdict,
+    Command, DestinationConfig, DestinationId, ForwardingMethod, Reason, Reply, ServiceId, Tunnel,
+    TunnelType, Verdict,
 };
 use ipvs_wire::checksum;
 use ipvs_wire::tunnel::Encapsulation;
@@ -20,14 +20,7 @@ fn rig(family: Family, forwarding: ForwardingMethod) -> (Rig, ServiceId) {
     rig.execute(Command::AddDestination(
         service,
         DestinationId { address: family.server(1), port: 80 },
-        DestinationConfig {
-            forwarding,
-            flags: ConnectionFlags::default(),
-            weight: 1,
-            upper_threshold: 0,
-            lower_threshold: 0,
-            tunnel,
-        },
+        DestinationConfig { tunnel, ..DestinationConfig::new(forwarding, 1) },
     ));
     rig.receive(&segment(family, "S", 0));
     (rig, service)

@@ -25,6 +25,8 @@ struct Cut {
     offload: Offload,
     /// What each segment goes inside of.
     wrapping: Option<(Outer, Encapsulation)>,
+    /// It came as IPv6; `offload` is of that family.
+    ipv6: bool,
 }
 
 impl Input<'_> {
@@ -49,9 +51,10 @@ impl Input<'_> {
             return self.output.counters.count(Counter::Malformed);
         };
         let (longest, len) = (length + segment, bytes.len());
+        let ipv6 = is_ipv6(bytes);
         let mut packet = Packet::unsegmented(buffer, start, len, longest);
         let verdict = engine.receive(self.now, &*self.network, &mut packet);
-        let cut = Cut { longest, offload, wrapping: packet.wrapping() };
+        let cut = Cut { longest, offload, wrapping: packet.wrapping(), ipv6 };
         match (verdict, destination(packet.as_slice())) {
             (Verdict::Forward { next }, _) => {
                 self.output.send_unsegmented(self.network, self.now, packet.as_mut_slice(), next, &cut);
@@ -81,12 +84,9 @@ impl Output {
         next: IpAddr,
         cut: &Cut,
     ) {
+        let can_leave = cut.wrapping.is_none() && cut.ipv6 == is_ipv6(packet);
         let whole = match network.hop(next) {
-            Hop::Link(way)
-                if cut.wrapping.is_none() && way.vlan.is_none() && cut.longest <= way.mtu as usize =>
-            {
-                Some(way)
-            }
+            Hop::Link(way) if can_leave && way.vlan.is_none() && cut.longest <= way.mtu as usize => Some(way),
             _ => None,
         };
         if let Some(way) = whole
@@ -152,6 +152,10 @@ impl Output {
             each(self, frame, start, overhead + len);
         }
     }
+}
+
+fn is_ipv6(packet: &[u8]) -> bool {
+    packet.first().is_some_and(|byte| byte >> 4 == 6)
 }
 
 /// Length of the IP and TCP headers of a packet.

@@ -88,10 +88,6 @@ impl Director {
             true => 0,
             false => self.destinations.identify(ends.destination, packet.segments()),
         };
-        if packet.is_unsegmented() {
-            packet.wrap_segments(outer, encapsulation);
-            return Verdict::Forward { next: server };
-        }
         let outer = Outer { source, destination: server, dont_fragment, identification };
         if packet.is_unsegmented() {
             packet.wrap_segments(outer, encapsulation);
