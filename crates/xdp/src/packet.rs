@@ -2,7 +2,8 @@
 
 use aya_ebpf::programs::XdpContext;
 
-use crate::maps::Address;
+/// An address: 16 bytes in network order, IPv4 as `::ffff:a.b.c.d`; read as words for speed.
+pub type Address = [u32; 4];
 
 /// The bytes of a frame's first buffer.
 #[derive(Clone, Copy)]
