@@ -42,7 +42,10 @@ fn packets_arrive_rewritten() {
         assert!(!notes.contains("not rewritten"), "{row}");
     }
     // Most: until the daemon has sent a flow's first packet, it is the daemon's.
-    assert!(row(&report, "packets-xdp-1")["in_program"].as_f64().is_some_and(|share| share > 0.9), "{report}");
+    assert!(
+        row(&report, "packets-xdp-1")["in_program"].as_f64().is_some_and(|share| share > 0.9),
+        "{report}"
+    );
     let ratios = report["ratios"].as_object().expect("ratios");
     assert_eq!(ratios.len(), 8);
     assert!(ratios["xdp_nat_1_vs_noop"].as_f64().is_some_and(|ratio| ratio > 0.0), "{report}");
@@ -52,7 +55,8 @@ fn packets_arrive_rewritten() {
 /// Real sockets get through, and new connections are begun, with the program and without.
 #[test]
 fn connections_and_latencies_are_measured() {
-    let rows = ["syns-xdp", "syns-slow", "connections-xdp", "bulk-forwarding", "latency-forwarding", "memory-xdp"];
+    let rows =
+        ["syns-xdp", "syns-slow", "connections-xdp", "bulk-forwarding", "latency-forwarding", "memory-xdp"];
     let report = report(&["--only", &rows.join(",")]);
     for name in rows {
         let row = row(&report, name);
@@ -60,7 +64,8 @@ fn connections_and_latencies_are_measured() {
         assert!(row["spread"]["median"].as_f64().is_some_and(|value| value > 0.0), "{row}");
     }
     let percentiles = &row(&report, "latency-forwarding")["percentiles"];
-    let order = ["p50", "p90", "p99", "p999", "greatest"].map(|name| percentiles[name].as_f64().expect("a number"));
+    let order =
+        ["p50", "p90", "p99", "p999", "greatest"].map(|name| percentiles[name].as_f64().expect("a number"));
     assert!(order.is_sorted(), "{percentiles}");
     assert!(!row(&report, "connections-xdp")["notes"].to_string().contains("failed"), "{report}");
     assert_eq!(report["ratios"]["new_conns_xdp_per_s"], row(&report, "syns-xdp")["spread"]["median"]);
