@@ -29,7 +29,7 @@ pub(crate) fn set_rules(nft: &File, director: &Namespace) -> Result<(), Error> {
     let rules = format!(
         "table ip balancer {{ chain prerouting {{ type nat hook prerouting priority dstnat; policy accept;\n\
          ip daddr {VIRTUAL} udp dport {SERVICE_PORT} dnat to {map} : {SERVER_PORT}\n\
-         ip daddr {VIRTUAL} tcp dport {SERVICE_PORT} dnat to {map} : {SERVER_PORT}\n}} }}\n"
+         ip daddr {VIRTUAL} tcp dport {SERVICE_PORT} dnat to {map} : {SERVER_PORT}\n}}\n}}\n"
     );
     let output = director.run(|| -> io::Result<std::process::Output> {
         let mut command = Command::new(nft);
@@ -57,11 +57,13 @@ pub(crate) fn set_rules(nft: &File, director: &Namespace) -> Result<(), Error> {
 pub(crate) struct Proxy(Child);
 
 impl Proxy {
-    /// Starts it in TCP mode. Must be called from a thread that outlives it. `file` is to be its configuration.
+    /// Starts it in TCP mode. Must be called from a thread that outlives it. `file` is to be its configuration,
+    /// `log` what it says.
     pub(crate) fn start(
         haproxy: &File,
         director: &Namespace,
         file: &File,
+        log: &File,
         interrupt: &Interrupt,
     ) -> Result<Self, Error> {
         let failed = |error: io::Error| Error::setup(format!("start {}", haproxy.display()), error);
@@ -70,7 +72,7 @@ impl Proxy {
             .map(|(number, server): (u32, Ipv4Addr)| format!("    server s{number} {server}:{SERVER_PORT}\n"))
             .collect();
         let text = format!(
-            "global\n    maxconn 10000\ndefaults\n    mode tcp\n    timeout connect 5s\n    timeout client 60s\n    \
+            "global\n    maxconn 1000\ndefaults\n    mode tcp\n    timeout connect 5s\n    timeout client 60s\n    \
              timeout server 60s\nlisten balancer\n    bind {VIRTUAL}:{SERVICE_PORT}\n    balance roundrobin\n{servers}"
         );
         std::fs::write(file, text).map_err(failed)?;
@@ -81,12 +83,19 @@ impl Proxy {
             .arg(haproxy)
             .args(["-db", "-f"])
             .arg(file);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(log).map_err(failed)?);
         let mut proxy = Self(spawn(&mut command).map_err(failed)?);
         let address = (VIRTUAL, SERVICE_PORT);
         let ready = interrupt.wait(LIMIT, || {
             if let Some(status) = proxy.0.try_wait().map_err(failed)? {
-                return Err(failed(io::Error::other(format!("it ended at once ({status})"))));
+                let said = std::fs::read_to_string(log).unwrap_or_default();
+                return Err(failed(io::Error::other(format!(
+                    "it ended at once ({status}): {}",
+                    said.trim()
+                ))));
             }
             Ok(director.run(|| std::net::TcpStream::connect(address).is_ok())?.then_some(()))
         })?;

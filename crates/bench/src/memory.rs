@@ -4,15 +4,20 @@ use std::collections::BTreeMap;
 
 use crate::Error;
 use crate::path::Path;
-use crate::peer::Peer;
+use crate::peer::{Peer, Site};
+
+/// Connections that are next to nothing.
+const FEW: u32 = 1024;
 
 /// Bytes, and what they are of.
-pub(crate) fn per_connection(peer: &Peer) -> Result<(f64, String), Error> {
+pub(crate) fn per_connection(peer: &Peer, site: &Site<'_>) -> Result<(f64, String), Error> {
     match (&peer.daemon, peer.path) {
         (Some(daemon), _) => {
-            let bytes = of_process(daemon.id())?;
-            let what = format!("the whole daemon and its maps, for room for {} connections", peer.capacity);
-            Ok((bytes as f64 / f64::from(peer.capacity), what))
+            let whole = of_process(daemon.id())?;
+            let fixed = without_connections(peer.path, site)?;
+            let each = whole.saturating_sub(fixed) as f64 / f64::from(peer.capacity - FEW);
+            let (room, fixed) = (peer.capacity, fixed as f64 / 1e6);
+            Ok((each, format!("of room for {room}; the daemon and its maps take {fixed:.1} MB beside")))
         }
         (None, Path::Nft) => {
             let failed = |why: String| Error::setup("read how large a tracked connection is", why);
@@ -24,6 +29,14 @@ pub(crate) fn per_connection(peer: &Peer) -> Result<(f64, String), Error> {
         }
         _ => Err(Error::setup("measure memory", "nothing is kept per connection")),
     }
+}
+
+/// Memory of a daemon that has room for few.
+fn without_connections(path: Path, site: &Site<'_>) -> Result<u64, Error> {
+    let small = Site { label: "-small", capacity: FEW, ..*site };
+    let peer = Peer::build(&small, path)?
+        .map_err(|unavailable| Error::setup("start a small daemon", unavailable.why))?;
+    peer.daemon.as_ref().map_or(Ok(0), |daemon| of_process(daemon.id()))
 }
 
 /// Memory of a process's own, and of the BPF maps that it has open.

@@ -19,11 +19,19 @@ use crate::traffic::{Load, Offered, Traffic, Way};
 /// What building a peer needs.
 pub(crate) struct Site<'a> {
     pub(crate) directory: &'a RunDirectory,
+    /// What tells names apart from those of other sites.
+    pub(crate) label: &'a str,
     pub(crate) ipvsd: &'a File,
     /// Value for the daemons' `--capacity`.
     pub(crate) capacity: u32,
     pub(crate) processors: &'a Processors,
     pub(crate) interrupt: &'a Interrupt,
+}
+
+impl Site<'_> {
+    fn file(&self, path: Path, kind: &str) -> PathBuf {
+        self.directory.file(&format!("{}{}.{kind}", path.name(), self.label))
+    }
 }
 
 /// Why there is no such peer.
@@ -83,9 +91,9 @@ impl Peer {
             Ok(program) => program,
             Err(why) => return Ok(Err(missing(why))),
         };
-        let road = Road::build(site.directory.name(), path, site.interrupt)?;
+        let road = Road::build(&format!("{}{}", site.directory.name(), site.label), path, site.interrupt)?;
         let mut traffic = Traffic::load(&road)?;
-        let file = |kind: &str| site.directory.file(&format!("{}.{kind}", path.name()));
+        let file = |kind: &str| site.file(path, kind);
         let (mut daemon, mut proxy) = (None, None);
         match path {
             Path::Noop => traffic.redirect(&road)?,
@@ -95,7 +103,8 @@ impl Peer {
             Path::Forwarding => {}
             Path::Nft => balancer::set_rules(&program, &road.director)?,
             Path::Haproxy => {
-                proxy = Some(Proxy::start(&program, &road.director, &file("cfg"), site.interrupt)?);
+                proxy =
+                    Some(Proxy::start(&program, &road.director, &file("cfg"), &file("log"), site.interrupt)?);
             }
         }
         Ok(Ok(Self {
@@ -184,7 +193,7 @@ fn missing(why: &str) -> Unavailable {
 
 /// Starts a daemon and sets up its services.
 fn start(site: &Site<'_>, road: &Road, path: Path, more: &[&str]) -> Result<Daemon, Error> {
-    let file = |kind: &str| site.directory.file(&format!("{}.{kind}", path.name()));
+    let file = |kind: &str| site.file(path, kind);
     let capacity = site.capacity.to_string();
     // What is pinned would outlive the run; a flood of first segments is what is measured.
     let always = ["--pin", "off", "--syn-filter", "off", "--local-clients", "off", "--capacity", &capacity];

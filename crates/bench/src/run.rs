@@ -59,6 +59,7 @@ pub fn run(options: &Options, progress: &mut dyn Write) -> Result<Report, Error>
     let capacity = u32::try_from(u64::from(FLOWS[2]) * 9 / 8 + born).unwrap_or(u32::MAX);
     let site = Site {
         directory: &directory,
+        label: "",
         ipvsd: &options.ipvsd,
         capacity,
         processors: &processors,
@@ -179,7 +180,7 @@ fn value(
             median(&seen.round_trips)
         }
         Measure::Memory => {
-            let (bytes, what) = memory::per_connection(peer)?;
+            let (bytes, what) = memory::per_connection(peer, site)?;
             row.note(what);
             Ok(bytes)
         }

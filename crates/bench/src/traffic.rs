@@ -31,9 +31,9 @@ const PACE: Duration = Duration::from_micros(250);
 const QUIET: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Bytes of a frame, without the check sequence that a card would add.
-const FRAME: usize = 64;
-const UDP_PACKET: u16 = 50;
+/// Bytes of a frame, without the check sequence that makes 64 of them on a wire.
+const FRAME: usize = 60;
+const UDP_PACKET: u16 = 46;
 const TCP_PACKET: u16 = 40;
 const IP_HEADER: u16 = 20;
 
