@@ -38,7 +38,7 @@ pub use choice::names;
 pub use ipvs_lab::Error;
 pub use options::Options;
 pub use path::Path;
-pub use report::{Ratios, Report};
+pub use report::{Ratios, RatiosAtWork, Report};
 pub use row::{Measure, Outcome, Row};
 pub use run::run;
 pub use statistics::{Percentiles, Spread};

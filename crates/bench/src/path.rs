@@ -53,6 +53,11 @@ impl Path {
         }
     }
 
+    /// Whether all of it happens on the generator's processor.
+    pub(crate) const fn is_on_one_processor(self) -> bool {
+        matches!(self, Self::Noop | Self::Xdp | Self::Tc | Self::Forwarding | Self::Nft)
+    }
+
     /// Whether an XDP program takes the frames at the director: cables must then be like wires.
     pub(crate) const fn is_xdp(self) -> bool {
         matches!(self, Self::Xdp | Self::Slow)

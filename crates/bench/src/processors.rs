@@ -1,9 +1,11 @@
 //! Which processor does what: the generator has one of its own, and processor time of the whole machine.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
 
 /// The processors that this process may use.
 #[derive(Debug, Clone)]
@@ -11,13 +13,15 @@ pub(crate) struct Processors {
     all: CpuSet,
     /// The generator's.
     last: usize,
+    /// What the kernel's thread for packets on that one has worked, if it can be seen.
+    packets_thread: Option<PathBuf>,
 }
 
 impl Processors {
     pub(crate) fn of_this_process() -> Self {
         let all = sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new());
         let last = (0..CpuSet::MAX_CPU).rev().find(|processor| all.is_set(*processor)).unwrap_or(0);
-        Self { all, last }
+        Self { all, last, packets_thread: thread_for_packets(last) }
     }
 
     /// How many there are.
@@ -45,6 +49,17 @@ impl Processors {
         }
     }
 
+    /// Processor time of the calling thread, and of the kernel's thread that handles packets on the generator's processor when there are
+    /// many. What the kernel does for packets in the midst of a thread counts as the thread's (unless it keeps separate accounts,
+    /// CONFIG_IRQ_TIME_ACCOUNTING).
+    pub(crate) fn worked(&self) -> Duration {
+        let own = clock_gettime(ClockId::ThreadCPUTime);
+        let own = Duration::new(own.tv_sec.cast_unsigned(), u32::try_from(own.tv_nsec).unwrap_or(0));
+        let text = self.packets_thread.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+        let first = text.as_deref().and_then(|text| text.split_whitespace().next()?.parse().ok());
+        own + Duration::from_nanos(first.unwrap_or(0))
+    }
+
     fn others(&self) -> CpuSet {
         let mut others = self.all;
         if others.count() > 1 {
@@ -52,6 +67,15 @@ impl Processors {
         }
         others
     }
+}
+
+/// Where the kernel tells how long ksoftirqd of a processor has run; none in a PID namespace without kernel threads.
+fn thread_for_packets(processor: usize) -> Option<PathBuf> {
+    let name = format!("ksoftirqd/{processor}\n");
+    let processes = std::fs::read_dir("/proc").ok()?.flatten().map(|entry| entry.path());
+    let mut threads =
+        processes.filter(|path| std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm == name));
+    threads.next().map(|path| path.join("schedstat"))
 }
 
 /// Time that all processors of the machine worked since it was started; none if the kernel does not tell.

@@ -25,6 +25,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Ours against others.
     pub ratios: Ratios,
+    /// The same of packets by processor time: nearly the same on a quiet machine, and of use on a busy one.
+    pub ratios_at_work: RatiosAtWork,
 }
 
 /// Medians of the ratios of the same round, and new connections a second; none if one of both was not measured.
@@ -48,11 +50,57 @@ pub struct Ratios {
     pub new_conns_engine_per_s: Option<f64>,
 }
 
+/// Medians of the ratios of packets a second of processor time, of the same round.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct RatiosAtWork {
+    /// As in [`Ratios`].
+    pub xdp_nat_1_vs_noop: Option<f64>,
+    /// As in [`Ratios`].
+    pub xdp_nat_64k_vs_noop: Option<f64>,
+    /// As in [`Ratios`].
+    pub xdp_nat_1m_vs_noop: Option<f64>,
+    /// As in [`Ratios`].
+    pub xdp_nat_64k_vs_forwarding: Option<f64>,
+    /// As in [`Ratios`].
+    pub xdp_nat_64k_vs_nft: Option<f64>,
+}
+
+/// A row that was measured.
+fn measured<'a>(rows: &'a [Row], name: &str) -> Option<&'a Row> {
+    rows.iter().find(|row| row.name == name && row.outcome == Outcome::Measured)
+}
+
+impl RatiosAtWork {
+    pub(crate) fn of(rows: &[Row]) -> Self {
+        let ratio = |ours, other| {
+            statistics::ratio(&measured(rows, ours)?.values_at_work, &measured(rows, other)?.values_at_work)
+        };
+        Self {
+            xdp_nat_1_vs_noop: ratio("packets-xdp-1", "packets-noop-1"),
+            xdp_nat_64k_vs_noop: ratio("packets-xdp-64k", "packets-noop-64k"),
+            xdp_nat_1m_vs_noop: ratio("packets-xdp-1m", "packets-noop-1m"),
+            xdp_nat_64k_vs_forwarding: ratio("packets-xdp-64k", "packets-forwarding-64k"),
+            xdp_nat_64k_vs_nft: ratio("packets-xdp-64k", "packets-nft-64k"),
+        }
+    }
+
+    /// In the order of [`Ratios::named`].
+    pub(crate) const fn values(&self) -> [Option<f64>; 5] {
+        [
+            self.xdp_nat_1_vs_noop,
+            self.xdp_nat_64k_vs_noop,
+            self.xdp_nat_1m_vs_noop,
+            self.xdp_nat_64k_vs_forwarding,
+            self.xdp_nat_64k_vs_nft,
+        ]
+    }
+}
+
 impl Ratios {
     pub(crate) fn of(rows: &[Row]) -> Self {
-        let row = |name: &str| rows.iter().find(|row| row.name == name && row.outcome == Outcome::Measured);
-        let ratio = |ours, other| statistics::ratio(&row(ours)?.values, &row(other)?.values);
-        let median = |name| row(name)?.spread.map(|spread| spread.median);
+        let ratio =
+            |ours, other| statistics::ratio(&measured(rows, ours)?.values, &measured(rows, other)?.values);
+        let median = |name| measured(rows, name)?.spread.map(|spread| spread.median);
         Self {
             xdp_nat_1_vs_noop: ratio("packets-xdp-1", "packets-noop-1"),
             xdp_nat_64k_vs_noop: ratio("packets-xdp-64k", "packets-noop-64k"),

@@ -87,6 +87,9 @@ pub struct Row {
     pub spread: Option<Spread>,
     /// One value of each round.
     pub values: Vec<f64>,
+    /// Packets a second of processor time, one value of each round, where one processor does all of it: on a quiet machine `values`, on a
+    /// busy one what they would be.
+    pub values_at_work: Vec<f64>,
     /// Processor time of the whole machine per packet, in nanoseconds: generator and sink included.
     pub cpu_ns_per_packet: Option<f64>,
     /// Share of the sent frames that arrived.
@@ -115,6 +118,7 @@ impl Row {
             unit: measure.unit(),
             spread: None,
             values: Vec::new(),
+            values_at_work: Vec::new(),
             cpu_ns_per_packet: None,
             delivered: None,
             in_program: None,

@@ -14,7 +14,7 @@ use crate::options::Options;
 use crate::path::Path;
 use crate::peer::{Peer, Site, Unavailable};
 use crate::processors::Processors;
-use crate::report::{Ratios, Report};
+use crate::report::{Ratios, RatiosAtWork, Report};
 use crate::row::{Measure, Outcome, Row};
 use crate::statistics::{Percentiles, Spread};
 use crate::traffic::Offered;
@@ -85,6 +85,7 @@ pub fn run(options: &Options, progress: &mut dyn Write) -> Result<Report, Error>
         seconds: options.time.as_secs_f64(),
         elapsed_seconds: start.elapsed().as_secs_f64(),
         ratios: Ratios::of(&rows),
+        ratios_at_work: RatiosAtWork::of(&rows),
         rows,
     })
 }
@@ -160,6 +161,9 @@ fn value(
             let offered = counted(peer, site, sum, |peer| flows::packets(peer, flows, time, site))?;
             if flows == MANY {
                 peer.rate = Some(offered.rate());
+            }
+            if row.path.is_on_one_processor() {
+                row.values_at_work.push(offered.rate_at_work());
             }
             Ok(offered.rate())
         }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::report::Report;
 use crate::row::{Outcome, Row};
+use crate::statistics::Spread;
 
 impl Report {
     /// A table, the ratios, and the notes.
@@ -23,16 +24,18 @@ impl Report {
             self.seconds
         ));
         line(format!(
-            "{:<26} {:<20} {:>11}  {:<21} {:<14} {:>9} {:>8} {:>10}",
-            "row", "path", "median", "spread", "unit", "CPU ns/pk", "arrived", "in program"
+            "{:<26} {:<20} {:>11}  {:<21} {:<14} {:>8} {:>9} {:>8} {:>10}",
+            "row", "path", "median", "spread", "unit", "of CPU", "CPU ns/pk", "arrived", "in program"
         ));
         self.rows.iter().for_each(|row| line(one(row)));
         if self.ratios.named().iter().any(|(_, value)| value.is_some()) {
             line(String::new());
-            line("ratios".into());
-            for (name, value) in self.ratios.named() {
-                let shown = value.map_or_else(|| "-".into(), |value| number(value).trim_end().to_owned());
-                line(format!("{name:<26} {shown:>11}"));
+            line(format!("{:<26} {:>11}  {:>21}", "ratios", "by time", "by processor time"));
+            let shown = |value: Option<f64>| value.map_or_else(|| "-".into(), number);
+            let at_work =
+                self.ratios_at_work.values().map(shown).into_iter().chain(std::iter::repeat(String::new()));
+            for ((name, value), at_work) in self.ratios.named().into_iter().zip(at_work) {
+                line(format!("{name:<26} {:>11}  {at_work:>21}", shown(value)));
             }
         }
         let mut notes = self.rows.iter().filter(|row| !row.notes.is_empty()).peekable();
@@ -56,9 +59,10 @@ fn one(row: &Row) -> String {
     let share =
         |share: Option<f64>| share.map_or_else(String::new, |share| format!("{:.1} %", share * 100.0));
     let cpu = row.cpu_ns_per_packet.map_or_else(String::new, |ns| format!("{ns:.0}"));
+    let at_work = Spread::of(&row.values_at_work).map_or_else(String::new, |spread| number(spread.median));
     let _ = write!(
         text,
-        "{:>11}  {:<21} {:<14} {cpu:>9} {:>8} {:>10}",
+        "{:>11}  {:<21} {:<14} {at_work:>8} {cpu:>9} {:>8} {:>10}",
         number(spread.median),
         format!("({} to {})", number(spread.least), number(spread.greatest)),
         row.unit,

@@ -78,14 +78,20 @@ pub(crate) struct Offered {
     /// Frames that arrived at all: as they should, and otherwise.
     pub(crate) right: u64,
     pub(crate) wrong: u64,
-    /// Processor time of the machine in `elapsed`.
+    /// Processor time of the machine in `elapsed`, and that of the generator's thread, see [`Processors::worked`].
     pub(crate) busy: Duration,
+    pub(crate) worked: Duration,
 }
 
 impl Offered {
     /// Frames a second.
     pub(crate) fn rate(&self) -> f64 {
         self.in_time as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// Frames a second of processor time.
+    pub(crate) fn rate_at_work(&self) -> f64 {
+        self.in_time as f64 / self.worked.as_secs_f64()
     }
 
     /// Adds another run.
@@ -96,6 +102,7 @@ impl Offered {
         self.right += other.right;
         self.wrong += other.wrong;
         self.busy += other.busy;
+        self.worked += other.worked;
     }
 }
 
@@ -164,7 +171,7 @@ impl Traffic {
         let before = self.frames()?;
         let mut offered = road.client.run(|| {
             processors.take_last();
-            self.send(load, before, interrupt)
+            self.send(load, before, processors, interrupt)
         })??;
         if let Kind::InOrder(_) = load.kind {
             self.next = self.next.wrapping_add(u32::try_from(offered.sent).unwrap_or(u32::MAX));
@@ -184,14 +191,21 @@ impl Traffic {
         Ok(offered)
     }
 
-    fn send(&mut self, load: Load, before: [u64; 3], interrupt: &Interrupt) -> Result<Offered, Error> {
+    fn send(
+        &mut self,
+        load: Load,
+        before: [u64; 3],
+        processors: &Processors,
+        interrupt: &Interrupt,
+    ) -> Result<Offered, Error> {
         let frame = frame(load.kind);
         let mut run = match load.rate {
             Some(rate) => (rate * PACE.as_secs_f64()) as u32,
             None => FIRST_RUN,
         }
         .clamp(1, LONGEST_RUN);
-        let (start, busy_before, mut sent) = (Instant::now(), busy(), 0);
+        let (busy_before, worked_before) = (busy(), processors.worked());
+        let (start, mut sent) = (Instant::now(), 0);
         while start.elapsed() < load.time && sent < load.most {
             interrupt.check()?;
             let frames = u64::from(run).min(load.most - sent) as u32;
@@ -218,9 +232,10 @@ impl Traffic {
         }
         let after = self.frames()?;
         let elapsed = start.elapsed();
+        let worked = processors.worked() - worked_before;
         let busy = busy().zip(busy_before).map_or(Duration::ZERO, |(after, before)| after - before);
         let (sent, in_time) = (after[0] - before[0], after[1] - before[1]);
-        Ok(Offered { sent, in_time, elapsed, busy, ..Offered::default() })
+        Ok(Offered { sent, in_time, elapsed, busy, worked, ..Offered::default() })
     }
 
     /// Writes the plan for the programs: `Plan` in their source.
