@@ -16,6 +16,9 @@ use crate::traffic::{Kind, Load};
 const LOST: Duration = Duration::from_millis(200);
 /// Between two questions: so they are no load by themselves.
 const PAUSE: Duration = Duration::from_micros(100);
+/// Where the load ends before so many were answered (a short one, on a busy machine), it is asked on, for some time.
+const LEAST: usize = 20;
+const PATIENCE: Duration = Duration::from_secs(5);
 /// A server that waits looks this often whether all is over.
 const LOOK: Duration = Duration::from_millis(50);
 /// Time in which half the load is found, if it is not known.
@@ -54,10 +57,10 @@ pub(crate) fn at_half_load(peer: &mut Peer, time: Duration, site: &Site<'_>) -> 
         .map_err(failed)?;
     let client = peer.road.client.run(|| open(CLIENT, 0))?.map_err(failed)?;
     client.connect(peer.target()).and_then(|()| client.set_read_timeout(Some(LOST))).map_err(failed)?;
-    let stop = AtomicBool::new(false);
+    let (stop, over) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {
         for server in &servers {
-            scope.spawn(|| echo(server, &stop));
+            scope.spawn(|| echo(server, &over));
         }
         let asking = scope.spawn(|| {
             site.processors.leave_last();
@@ -66,7 +69,9 @@ pub(crate) fn at_half_load(peer: &mut Peer, time: Duration, site: &Site<'_>) -> 
         let load = Load { kind: Kind::Flows(MANY), time, most: u64::MAX, rate: Some(rate / 2.0) };
         let offered = peer.offer(load, site);
         stop.store(true, Ordering::Relaxed);
-        let mut seen = asking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let seen = asking.join();
+        over.store(true, Ordering::Relaxed);
+        let mut seen = seen.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let offered = offered?;
         (seen.sent, seen.arrived) = (offered.sent, offered.right);
         if seen.round_trips.is_empty() {
@@ -76,9 +81,9 @@ pub(crate) fn at_half_load(peer: &mut Peer, time: Duration, site: &Site<'_>) -> 
     })
 }
 
-fn echo(socket: &UdpSocket, stop: &AtomicBool) {
+fn echo(socket: &UdpSocket, over: &AtomicBool) {
     let mut bytes = [0; 64];
-    while !stop.load(Ordering::Relaxed) {
+    while !over.load(Ordering::Relaxed) {
         if let Ok((size, from)) = socket.recv_from(&mut bytes) {
             let _ = socket.send_to(bytes.get(..size).unwrap_or_default(), from);
         }
@@ -87,8 +92,8 @@ fn echo(socket: &UdpSocket, stop: &AtomicBool) {
 
 fn ask(socket: &UdpSocket, stop: &AtomicBool) -> Seen {
     let mut seen = Seen::default();
-    let mut number = 0_u64;
-    while !stop.load(Ordering::Relaxed) {
+    let (begin, mut number) = (Instant::now(), 0_u64);
+    while !stop.load(Ordering::Relaxed) || seen.round_trips.len() < LEAST && begin.elapsed() < PATIENCE {
         number += 1;
         let start = Instant::now();
         let answered = socket.send(&number.to_ne_bytes()).is_ok()

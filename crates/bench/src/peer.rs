@@ -82,6 +82,9 @@ impl Peer {
     fn try_build(site: &Site<'_>, path: Path) -> Result<Result<Self, Unavailable>, Error> {
         let program = match path {
             Path::Nft => balancer::find("nft").ok_or("no program nft: install the package nftables"),
+            Path::Haproxy if balancer::find("nsenter").is_none() => {
+                Err("no program nsenter: install the package util-linux")
+            }
             Path::Haproxy => {
                 balancer::find("haproxy").ok_or("no program haproxy: install the package haproxy")
             }

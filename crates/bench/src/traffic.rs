@@ -216,9 +216,9 @@ impl Traffic {
                 attrs: TestRunAttrs::new().xdp_live_frames(BATCH.min(frames)),
                 ..TestRunOptions::new()
             };
-            program(&mut self.ebpf, "generate")?
-                .test_run(options)
-                .map_err(|error| Error::setup("send frames", chain(&error)))?;
+            program(&mut self.ebpf, "generate")?.test_run(options).map_err(|error| {
+                Error::setup("send live frames (Linux 5.18 and later can)", chain(&error))
+            })?;
             sent += u64::from(frames);
             match load.rate {
                 Some(rate) => {

@@ -16,7 +16,8 @@ use ipvs_bench::{Error, Options};
 ///
 /// Packets are made and counted by XDP programs; these and the director share one processor. With other work on the machine figures are
 /// worse and ratios less certain: the load average is printed, too. While nftables is measured, the machine's limit of tracked
-/// connections (nf_conntrack_max, nf_conntrack_buckets) may be raised; it is put back at the end.
+/// connections (nf_conntrack_max, nf_conntrack_buckets) may be raised; it is put back at the end (not after kill -9).
+/// `ipvsd lab --clean` removes what a killed run left behind.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 PATHS
