@@ -160,14 +160,16 @@ fn value(
             }
             let offered = counted(peer, site, sum, |peer| flows::packets(peer, flows, time, site))?;
             if flows == MANY {
-                peer.rate = Some(offered.rate());
+                peer.rate = Some(offered.rate(peer.path));
             }
             if row.path.is_on_one_processor() {
                 row.values_at_work.push(offered.rate_at_work());
             }
-            Ok(offered.rate())
+            Ok(offered.rate(peer.path))
         }
-        Measure::Syns => Ok(counted(peer, site, sum, |peer| connections::syns(peer, time, site))?.rate()),
+        Measure::Syns => {
+            Ok(counted(peer, site, sum, |peer| connections::syns(peer, time, site))?.rate(peer.path))
+        }
         Measure::Connections => {
             let completed = connections::complete(peer, time, site)?;
             if completed.failed > 0 {
@@ -219,7 +221,7 @@ fn storm_of(peer: &mut Peer, time: Duration, site: &Site<'_>, row: &mut Row) -> 
         calm.sent,
         lost(&calm)
     ));
-    Ok(stormy.rate() / calm.rate())
+    Ok(stormy.rate(peer.path) / calm.rate(peer.path))
 }
 
 /// Adds up what was offered, and what the program forwarded of it.

@@ -12,6 +12,7 @@ use ipvs_lab::parts::{Interrupt, Namespace};
 
 use crate::Error;
 use crate::address::{CLIENT_END, FRONT_END};
+use crate::path::Path;
 use crate::processors::{Processors, busy};
 use crate::road::{D0, Road, S0};
 
@@ -20,13 +21,12 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("bpf/generator.o");
 
 /// Frames that the kernel makes before it lets them go.
 const BATCH: u32 = 64;
-/// Frames of the first run, and about how long later ones should take: setting a run up takes tens of microseconds.
-const FIRST_RUN: u32 = 4096;
-const RUN: Duration = Duration::from_millis(20);
-/// Frames of one run, at most.
-const LONGEST_RUN: u32 = 1 << 17;
-/// With a rate, the frames of so much time are sent at once.
-const PACE: Duration = Duration::from_micros(250);
+/// Frames of the first run; later ones take what is left of the time. Between runs the kernel waits for tens of milliseconds, so there should be
+/// few.
+const FIRST_RUN: u32 = 1 << 14;
+/// Frames of one run, at least and at most: a run ends before it is looked whether the measurement was interrupted.
+const SHORTEST_RUN: u32 = 1 << 12;
+const LONGEST_RUN: u32 = 1 << 20;
 /// So long must nothing more arrive, and so long is that waited for.
 const QUIET: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -64,7 +64,7 @@ pub(crate) struct Load {
     pub(crate) time: Duration,
     /// At most so many frames.
     pub(crate) most: u64,
-    /// So many a second, in small bursts; none: as fast as can be.
+    /// So many a second; none: as fast as can be.
     pub(crate) rate: Option<f64>,
 }
 
@@ -75,6 +75,8 @@ pub(crate) struct Offered {
     /// Frames that had arrived as they should when the last one was sent, and the time until then.
     pub(crate) in_time: u64,
     pub(crate) elapsed: Duration,
+    /// The same without the kernel's waiting before and after a run.
+    pub(crate) active: Duration,
     /// Frames that arrived at all: as they should, and otherwise.
     pub(crate) right: u64,
     pub(crate) wrong: u64,
@@ -84,9 +86,10 @@ pub(crate) struct Offered {
 }
 
 impl Offered {
-    /// Frames a second.
-    pub(crate) fn rate(&self) -> f64 {
-        self.in_time as f64 / self.elapsed.as_secs_f64()
+    /// Frames a second of `path`. Where one processor does all, nothing happens while the kernel waits; else the daemon goes on.
+    pub(crate) fn rate(&self, path: Path) -> f64 {
+        let time = if path.is_on_one_processor() { self.active } else { self.elapsed };
+        self.in_time as f64 / time.as_secs_f64()
     }
 
     /// Frames a second of processor time.
@@ -99,6 +102,7 @@ impl Offered {
         self.sent += other.sent;
         self.in_time += other.in_time;
         self.elapsed += other.elapsed;
+        self.active += other.active;
         self.right += other.right;
         self.wrong += other.wrong;
         self.busy += other.busy;
@@ -167,7 +171,7 @@ impl Traffic {
         processors: &Processors,
         interrupt: &Interrupt,
     ) -> Result<Offered, Error> {
-        self.plan(way, load.kind)?;
+        self.plan(way, load)?;
         let before = self.frames()?;
         let mut offered = road.client.run(|| {
             processors.take_last();
@@ -199,35 +203,28 @@ impl Traffic {
         interrupt: &Interrupt,
     ) -> Result<Offered, Error> {
         let frame = frame(load.kind);
-        let mut run = match load.rate {
-            Some(rate) => (rate * PACE.as_secs_f64()) as u32,
-            None => FIRST_RUN,
-        }
-        .clamp(1, LONGEST_RUN);
+        // With a rate, most are dropped again, as they are not yet due.
+        let mut run = if load.rate.is_some() { LONGEST_RUN } else { FIRST_RUN };
         let (busy_before, worked_before) = (busy(), processors.worked());
-        let (start, mut sent) = (Instant::now(), 0);
-        while start.elapsed() < load.time && sent < load.most {
+        let (start, mut sent, mut active) = (Instant::now(), 0, Duration::ZERO);
+        while sent < load.most && if load.rate.is_some() { start.elapsed() } else { active } < load.time {
             interrupt.check()?;
             let frames = u64::from(run).min(load.most - sent) as u32;
-            let begin = Instant::now();
             let options = TestRunOptions {
                 data_in: Some(&frame),
                 repeat: frames,
                 attrs: TestRunAttrs::new().xdp_live_frames(BATCH.min(frames)),
                 ..TestRunOptions::new()
             };
-            program(&mut self.ebpf, "generate")?.test_run(options).map_err(|error| {
+            let result = program(&mut self.ebpf, "generate")?.test_run(options).map_err(|error| {
                 Error::setup("send live frames (Linux 5.18 and later can)", chain(&error))
             })?;
             sent += u64::from(frames);
-            match load.rate {
-                Some(rate) => {
-                    let due = Duration::from_secs_f64(sent as f64 / rate);
-                    std::thread::sleep(due.saturating_sub(start.elapsed()));
-                }
-                None if begin.elapsed() < RUN / 2 => run = (run * 2).min(LONGEST_RUN),
-                None if begin.elapsed() > RUN * 2 => run = (run / 2).max(BATCH),
-                None => {}
+            // What the kernel tells is a mean of the frames, and without its waiting.
+            active += result.duration * frames;
+            if load.rate.is_none() {
+                let left = load.time.saturating_sub(active).as_secs_f64() / active.as_secs_f64().max(1e-9);
+                run = ((sent as f64 * left) as u32).clamp(SHORTEST_RUN, LONGEST_RUN);
             }
         }
         let after = self.frames()?;
@@ -235,12 +232,12 @@ impl Traffic {
         let worked = processors.worked() - worked_before;
         let busy = busy().zip(busy_before).map_or(Duration::ZERO, |(after, before)| after - before);
         let (sent, in_time) = (after[0] - before[0], after[1] - before[1]);
-        Ok(Offered { sent, in_time, elapsed, busy, worked, ..Offered::default() })
+        Ok(Offered { sent, in_time, elapsed, active, busy, worked, ..Offered::default() })
     }
 
     /// Writes the plan for the programs: `Plan` in their source.
-    fn plan(&mut self, way: Way, kind: Kind) -> Result<(), Error> {
-        let (number, flows, protocol, packet, rest) = match kind {
+    fn plan(&mut self, way: Way, load: Load) -> Result<(), Error> {
+        let (number, flows, protocol, packet, rest) = match load.kind {
             Kind::Flows(flows) => (0, flows, 17, UDP_PACKET, u32::from(word(UDP_PACKET - IP_HEADER))),
             Kind::InOrder(flows) => (1, flows, 17, UDP_PACKET, u32::from(word(UDP_PACKET - IP_HEADER))),
             // Its offset and flags, its window.
@@ -253,7 +250,8 @@ impl Traffic {
         let [h0, h1, h2] = hardware.map(u32::from_ne_bytes);
         let address = |address: Ipv4Addr| u32::from_ne_bytes(address.octets());
         let (server, mask, server_port) = way.arrive;
-        let plan: [u32; 15] = [
+        let interval = load.rate.map_or(0, |rate| (1e9 / rate.max(1.0)) as u32);
+        let plan: [u32; 18] = [
             self.random,
             self.next,
             flows - 1,
@@ -269,10 +267,14 @@ impl Traffic {
             address(server),
             address(mask),
             server_port.into(),
+            interval,
+            // Due at once.
+            0,
+            0,
         ];
         let failed = |error: aya::maps::MapError| Error::setup("tell the generator what to send", error);
         let map = self.ebpf.map_mut("plan").ok_or_else(|| Error::setup("find the map plan", "none"))?;
-        let mut plans: Array<_, [u32; 15]> = map.try_into().map_err(failed)?;
+        let mut plans: Array<_, [u32; 18]> = map.try_into().map_err(failed)?;
         plans.set(0, plan, 0).map_err(failed)
     }
 

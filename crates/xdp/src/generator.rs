@@ -10,7 +10,7 @@ mod packet;
 
 use aya_ebpf::{
     bindings::xdp_action,
-    helpers::generated::bpf_redirect,
+    helpers::{bpf_ktime_get_ns, generated::bpf_redirect},
     macros::{map, xdp},
     maps::{Array, PerCpuArray},
     programs::XdpContext,
@@ -45,7 +45,13 @@ struct Plan {
     server: u32,
     server_mask: u32,
     server_port: u32,
+    /// Nanoseconds from one frame to the next, and when that is due; 0: as fast as can be.
+    interval: u32,
+    due: u64,
 }
+
+/// So many nanoseconds of frames that were due while nothing ran are sent afterwards.
+const CATCH_UP: u64 = 1_000_000;
 
 /// Kinds of frames: UDP of flows drawn at random, of flows in order; TCP of random clients.
 const IN_ORDER: u32 = 1;
@@ -91,6 +97,14 @@ pub fn generate(context: XdpContext) -> u32 {
     }
     // SAFETY: the map's one value, which nobody else uses meanwhile; 60 bytes of frame are there.
     let out = unsafe {
+        if (*plan).interval != 0 {
+            let now = bpf_ktime_get_ns();
+            if now < (*plan).due {
+                return xdp_action::XDP_DROP;
+            }
+            let next = (*plan).due + u64::from((*plan).interval);
+            (*plan).due = if next + CATCH_UP < now { now } else { next };
+        }
         let mut random = (*plan).random;
         random ^= random << 13;
         random ^= random >> 17;
