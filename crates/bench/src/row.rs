@@ -90,7 +90,8 @@ pub struct Row {
     /// Packets a second of processor time, one value of each round, where one processor does all of it: on a quiet machine `values`, on a
     /// busy one what they would be.
     pub values_at_work: Vec<f64>,
-    /// Processor time of the whole machine per packet, in nanoseconds: generator and sink included.
+    /// Processor time per packet in nanoseconds, generator and sink included: of the one processor that does all, or else of the whole
+    /// machine.
     pub cpu_ns_per_packet: Option<f64>,
     /// Share of the sent frames that arrived.
     pub delivered: Option<f64>,

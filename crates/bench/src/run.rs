@@ -277,8 +277,8 @@ fn conclude(row: &mut Row, sum: &Sum) {
     let share = |part: u64| part as f64 / offered.sent as f64;
     row.delivered = Some(share(offered.right));
     row.in_program = sum.in_program.map(share);
-    row.cpu_ns_per_packet =
-        (offered.in_time > 0).then(|| offered.busy.as_nanos() as f64 / offered.in_time as f64);
+    let cpu = if row.path.is_on_one_processor() { offered.worked } else { offered.busy };
+    row.cpu_ns_per_packet = (offered.in_time > 0).then(|| cpu.as_nanos() as f64 / offered.in_time as f64);
     if offered.wrong > 0 {
         row.note(format!("{} frames arrived that were not rewritten as they should be", offered.wrong));
     }
