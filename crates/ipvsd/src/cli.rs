@@ -9,7 +9,7 @@ use ipvs_datapath::AttachRule;
 use ipvsd::logging::LogFormat;
 use ipvsd::run;
 
-use crate::{exec, explain, lab, mark, pool, show, stop, sysctl};
+use crate::{bench, exec, explain, lab, mark, pool, show, stop, sysctl};
 
 /// IPVS, the Linux Virtual Server's transport-layer load balancer, outside the kernel.
 #[derive(Debug, Parser)]
@@ -28,6 +28,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Run),
+    Bench(bench::Arguments),
     Exec(exec::Arguments),
     Explain(explain::Arguments),
     Lab(Box<lab::Arguments>),

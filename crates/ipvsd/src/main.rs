@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cli;
 mod exec;
 mod explain;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
                 }
             }
         }
+        cli::Command::Bench(arguments) => bench::bench(&arguments),
         cli::Command::Exec(arguments) => exec::exec(arguments),
         cli::Command::Explain(arguments) => explain::explain(&arguments),
         cli::Command::Lab(arguments) => lab::lab(&arguments),

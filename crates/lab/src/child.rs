@@ -11,7 +11,10 @@ use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_sig
 /// Starts `command`.
 ///
 /// Must be called from a thread that outlives the child: the kernel ends the child with that thread.
-pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
+///
+/// # Errors
+/// The system's, if it cannot be started.
+pub fn spawn(command: &mut Command) -> io::Result<Child> {
     // A group of its own: Ctrl-C reaches the lab alone, which then stops its children in order.
     command.process_group(0);
     let lab = getpid();

@@ -17,7 +17,7 @@ const PARENT: &str = "/run";
 
 /// A lab's directory for socket, log and lock; removed when dropped.
 #[derive(Debug)]
-pub(crate) struct RunDirectory {
+pub struct RunDirectory {
     path: PathBuf,
     name: String,
     _lock: File,
@@ -25,7 +25,10 @@ pub(crate) struct RunDirectory {
 
 impl RunDirectory {
     /// Makes `/run/ipvsd-lab-PID`.
-    pub(crate) fn create() -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// [`Error`], if `/run` refuses.
+    pub fn create() -> Result<Self, Error> {
         let name = format!("{PREFIX}{}", std::process::id());
         let path = Path::new(PARENT).join(&name);
         let failed = |error: std::io::Error| match error.kind() {
@@ -41,12 +44,12 @@ impl RunDirectory {
     }
 
     /// `ipvsd-lab-PID`, also the beginning of the namespaces' names.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// A file in the directory.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 }

@@ -30,7 +30,7 @@ fn packets_in(line: &str) -> Option<u64> {
 
 /// A running daemon, stopped when dropped.
 #[derive(Debug)]
-pub(crate) struct Daemon {
+pub struct Daemon {
     child: Child,
     command: String,
     log: PathBuf,
@@ -38,9 +38,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts the daemon and waits until its control socket takes connections.
-    ///
-    /// Must be called from a thread that outlives the daemon: the kernel ends the daemon with that thread.
+    /// Starts the lab's daemon, see [`launch`](Self::launch).
     pub(crate) fn start(
         options: &Options,
         ipvsd: &Path,
@@ -49,8 +47,7 @@ impl Daemon {
         log: PathBuf,
         interrupt: &Interrupt,
     ) -> Result<Self, Error> {
-        let mut arguments = vec!["run".to_owned(), "--netns".into(), namespace.into()];
-        arguments.extend(["--socket".into(), socket.display().to_string()]);
+        let mut arguments = Vec::new();
         if let Some(rule) = &options.attach {
             arguments.extend(["--attach".into(), rule.clone()]);
         }
@@ -71,6 +68,27 @@ impl Daemon {
         {
             arguments.extend(value.into_iter().flat_map(|value| [option.to_owned(), value.to_string()]));
         }
+        Self::launch(ipvsd, &arguments, namespace, socket, log, interrupt)
+    }
+
+    /// Starts the daemon and waits until its control socket takes connections. `more` are arguments beside namespace and
+    /// socket.
+    ///
+    /// Must be called from a thread that outlives the daemon: the kernel ends the daemon with that thread.
+    ///
+    /// # Errors
+    /// [`Error::Daemon`] with the end of its log, if it does not start.
+    pub fn launch(
+        ipvsd: &Path,
+        more: &[String],
+        namespace: &str,
+        socket: PathBuf,
+        log: PathBuf,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Error> {
+        let mut arguments = vec!["run".to_owned(), "--netns".into(), namespace.into()];
+        arguments.extend(["--socket".into(), socket.display().to_string()]);
+        arguments.extend_from_slice(more);
         let line = format!("{} {}", ipvsd.display(), arguments.join(" "));
         let failed = |error: io::Error| Error::setup(format!("start {line}"), error);
         let output = File::options().create(true).append(true).open(&log).map_err(failed)?;
@@ -97,8 +115,13 @@ impl Daemon {
     }
 
     /// The command line.
-    pub(crate) fn command(&self) -> &str {
+    pub fn command(&self) -> &str {
         &self.command
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The most memory that it has had so far, in bytes; 0 if the kernel does not tell.
@@ -123,12 +146,15 @@ impl Daemon {
     }
 
     /// Its log file.
-    pub(crate) fn log(&self) -> &Path {
+    pub fn log(&self) -> &Path {
         &self.log
     }
 
     /// Fails if the daemon has ended.
-    pub(crate) fn check(&mut self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Daemon`] with the end of its log.
+    pub fn check(&mut self) -> Result<(), Error> {
         match self.child.try_wait() {
             Ok(Some(status)) => Err(self.error(format!("the daemon ended during the run ({status})"))),
             _ => Ok(()),
@@ -136,7 +162,10 @@ impl Daemon {
     }
 
     /// Stops the daemon by SIGTERM; an error if it does not end by itself and in order.
-    pub(crate) fn stop(mut self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Daemon`] with the end of its log.
+    pub fn stop(mut self) -> Result<(), Error> {
         self.end()
     }
 

@@ -46,7 +46,7 @@ pub enum Error {
 
 impl Error {
     /// A failed set-up step: "cannot `doing`: `reason`".
-    pub(crate) fn setup(doing: impl Into<String>, reason: impl Display) -> Self {
+    pub fn setup(doing: impl Into<String>, reason: impl Display) -> Self {
         Self::Setup { doing: doing.into(), reason: reason.to_string() }
     }
 }

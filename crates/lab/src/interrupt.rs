@@ -14,12 +14,15 @@ const LONGEST_STEP: Duration = Duration::from_millis(200);
 
 /// Whether the lab has been asked to stop.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// Catches SIGINT, SIGTERM and SIGHUP from now on. A second signal ends the process at once; even then the kernel
     /// removes the namespaces and the daemon.
-    pub(crate) fn install() -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// [`Error`], if the system refuses.
+    pub fn install() -> Result<Self, Error> {
         let flag = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&flag))
@@ -29,17 +32,24 @@ impl Interrupt {
         Ok(Self(flag))
     }
 
-    pub(crate) fn is_set(&self) -> bool {
+    /// Whether it has been asked to stop.
+    pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
     /// Fails if the lab has been asked to stop.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub fn check(&self) -> Result<(), Error> {
         if self.is_set() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     /// Waits until `condition` gives a value, for at most `limit`; none when the time is over.
-    pub(crate) fn wait<T>(
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], and those of `condition`.
+    pub fn wait<T>(
         &self,
         limit: Duration,
         mut condition: impl FnMut() -> Result<Option<T>, Error>,

@@ -39,6 +39,18 @@ mod server;
 mod sysctl;
 mod topology;
 
+/// What labs are made of, for those of other crates.
+pub mod parts {
+    pub use crate::child::spawn;
+    pub use crate::cleanup::RunDirectory;
+    pub use crate::daemon::Daemon;
+    pub use crate::interrupt::Interrupt;
+    pub use crate::link::{End, Links};
+    pub use crate::namespace::Namespace;
+    pub use crate::offload::receive_offload;
+    pub use crate::sysctl::{has_ipv6, set as set_sysctl};
+}
+
 pub use cleanup::clean;
 pub use error::Error;
 pub use offload::like_a_wire;

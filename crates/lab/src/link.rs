@@ -17,15 +17,29 @@ use crate::namespace::Namespace;
 /// A netlink request that is not answered in this time never will be.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// One end of a cable that joins two namespaces.
+#[derive(Debug, Clone, Copy)]
+pub struct End<'a> {
+    /// Where it is.
+    pub namespace: &'a Namespace,
+    /// Its name there.
+    pub name: &'a str,
+    /// Its hardware address.
+    pub hardware: [u8; 6],
+}
+
 /// The links of one namespace. It works in the namespace of the thread that opened it and must stay on that thread.
-pub(crate) struct Links {
+pub struct Links {
     runtime: tokio::runtime::Runtime,
     handle: Handle,
 }
 
 impl Links {
     /// Opens a netlink socket in the calling thread's namespace.
-    pub(crate) fn open() -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// [`Error`], if the system refuses.
+    pub fn open() -> Result<Self, Error> {
         let doing = "open an rtnetlink socket";
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -72,15 +86,50 @@ impl Links {
         self.execute(doing, self.handle.link().add(message).execute())
     }
 
+    /// Adds a virtual Ethernet cable between two namespaces, whichever this one is.
+    ///
+    /// # Errors
+    /// [`Error`], if the system refuses.
+    pub fn join(&self, one: End<'_>, other: End<'_>) -> Result<(), Error> {
+        let peer = LinkMessageBuilder::<LinkUnspec>::new()
+            .name(other.name)
+            .address(other.hardware.to_vec())
+            .setns_by_fd(other.namespace.descriptor())
+            .build();
+        let message = LinkVeth::new(one.name, other.name)
+            .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
+            .address(one.hardware.to_vec())
+            .setns_by_fd(one.namespace.descriptor())
+            .build();
+        let doing = format!("connect {} of {} to {}", one.name, one.namespace.name(), other.namespace.name());
+        self.execute(doing, self.handle.link().add(message).execute())
+    }
+
+    /// Tells once and for all at which hardware address a neighbour is.
+    ///
+    /// # Errors
+    /// [`Error`], if the system refuses.
+    pub fn add_neighbour(&self, name: &str, address: IpAddr, hardware: [u8; 6]) -> Result<(), Error> {
+        let request = self.handle.neighbours().add(self.index(name)?, address);
+        let request = request.link_layer_address(&hardware).replace();
+        self.execute(format!("add neighbour {address} to {name}"), request.execute())
+    }
+
     /// Brings an interface up.
-    pub(crate) fn up(&self, name: &str) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error`], if there is none or the system refuses.
+    pub fn up(&self, name: &str) -> Result<(), Error> {
         let message = LinkUnspec::new_with_index(self.index(name)?).up().build();
         self.execute(format!("bring up {name}"), self.handle.link().set(message).execute())
     }
 
     /// Whether every interface here is operational: the kernel lets traffic through some time after a cable's second
     /// end has come up, and drops it until then.
-    pub(crate) fn all_operational(&self) -> Result<bool, Error> {
+    ///
+    /// # Errors
+    /// [`Error`], if the system refuses.
+    pub fn all_operational(&self) -> Result<bool, Error> {
         let mut all = true;
         self.execute("list the interfaces".into(), async {
             let mut links = self.handle.link().get().execute();
@@ -94,7 +143,10 @@ impl Links {
     }
 
     /// Adds an address, usable at once.
-    pub(crate) fn add_address(&self, name: &str, address: IpAddr, prefix: u8) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error`], if the system refuses.
+    pub fn add_address(&self, name: &str, address: IpAddr, prefix: u8) -> Result<(), Error> {
         let mut request = self.handle.address().add(self.index(name)?, address, prefix);
         let header = &mut request.message_mut().header;
         if header.family == AddressFamily::Inet6 {
@@ -104,21 +156,36 @@ impl Links {
     }
 
     /// Adds a default route.
-    pub(crate) fn add_default_route(&self, gateway: IpAddr) -> Result<(), Error> {
-        let doing = format!("add a default route by {gateway}");
+    ///
+    /// # Errors
+    /// [`Error`], if the system refuses.
+    pub fn add_default_route(&self, gateway: IpAddr) -> Result<(), Error> {
         let anywhere = match gateway {
             IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
             IpAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
         };
+        self.add_route(anywhere, 0, gateway)
+    }
+
+    /// Adds a route to a network.
+    ///
+    /// # Errors
+    /// [`Error`], if the system refuses.
+    pub fn add_route(&self, network: IpAddr, prefix: u8, gateway: IpAddr) -> Result<(), Error> {
+        let doing = format!("add a route to {network}/{prefix} by {gateway}");
         let message = RouteMessageBuilder::<IpAddr>::new()
-            .destination_prefix(anywhere, 0)
+            .destination_prefix(network, prefix)
             .and_then(|route| route.gateway(gateway))
             .map_err(|error| Error::setup(doing.as_str(), error))?
             .build();
         self.execute(doing, self.handle.route().add(message).execute())
     }
 
-    fn index(&self, name: &str) -> Result<u32, Error> {
+    /// The number of an interface.
+    ///
+    /// # Errors
+    /// [`Error`], if there is none.
+    pub fn index(&self, name: &str) -> Result<u32, Error> {
         rustix::net::socket(SocketFamily::INET, SocketType::DGRAM, None)
             .and_then(|socket| rustix::net::netdevice::name_to_index(socket, name))
             .map_err(|error| Error::setup(format!("find interface {name}"), error))

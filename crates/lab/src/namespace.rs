@@ -20,7 +20,7 @@ pub(crate) const DIRECTORY: &str = "/run/netns";
 
 /// A network namespace, removed when dropped (once no thread or process is in it).
 #[derive(Debug)]
-pub(crate) struct Namespace {
+pub struct Namespace {
     name: String,
     file: File,
     link: PathBuf,
@@ -28,7 +28,10 @@ pub(crate) struct Namespace {
 
 impl Namespace {
     /// Makes an empty namespace that `ip netns exec NAME` can enter.
-    pub(crate) fn create(name: String) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::NotPermitted`] without root's rights.
+    pub fn create(name: String) -> Result<Self, Error> {
         let file = on_thread(|| {
             // SAFETY: NEWNET alone is given: no file descriptor table or other resource that safe code relies on is
             // unshared; the thread ends right after.
@@ -49,18 +52,21 @@ impl Namespace {
     }
 
     /// Its name under `/run/netns`.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// For netlink's IFLA_NET_NS_FD.
-    pub(crate) fn descriptor(&self) -> RawFd {
+    pub fn descriptor(&self) -> RawFd {
         self.file.as_raw_fd()
     }
 
     /// Runs `work` on a thread inside the namespace and waits for it. Threads and sockets that `work` makes belong to
     /// the namespace.
-    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    ///
+    /// # Errors
+    /// [`Error`], if it cannot be entered.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
         let enter = || move_into_link_name_space(self.file.as_fd(), Some(LinkNameSpaceType::Network));
         on_thread(|| enter().map(|()| work()))
             .and_then(|result| Ok(result?))

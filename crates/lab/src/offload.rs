@@ -38,6 +38,14 @@ pub fn like_a_wire(interface: &str) -> Result<(), Error> {
     set(interface, SET_TRANSMIT_CHECKSUM, false)
 }
 
+/// Whether the end of a virtual cable merges what it receives, without which it takes nothing that an XDP program sends.
+///
+/// # Errors
+/// As [`like_a_wire`].
+pub fn receive_offload(interface: &str, on: bool) -> Result<(), Error> {
+    set(interface, SET_GRO, on)
+}
+
 fn set(interface: &str, command: u32, on: bool) -> Result<(), Error> {
     let mut value = Value { command, data: u32::from(on) };
     let mut request = Request { name: [0; 16], value: (&raw mut value).cast(), rest: [0; 16] };

@@ -3,12 +3,15 @@
 use crate::Error;
 
 /// Writes `value` to `/proc/sys/net/NAME`, which the kernel resolves in the calling thread's network namespace.
-pub(crate) fn set(name: &str, value: &str) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error`], if there is no such setting or it refuses.
+pub fn set(name: &str, value: &str) -> Result<(), Error> {
     let path = format!("/proc/sys/net/{name}");
     std::fs::write(&path, value).map_err(|error| Error::setup(format!("set {path} to {value}"), error))
 }
 
 /// Whether the kernel has IPv6.
-pub(crate) fn has_ipv6() -> bool {
+pub fn has_ipv6() -> bool {
     std::path::Path::new("/proc/sys/net/ipv6").exists()
 }

@@ -9,8 +9,7 @@ use aya_ebpf::{
     },
 };
 
-/// An address: 16 bytes in network order, IPv4 as `::ffff:a.b.c.d`; read as words for speed.
-pub type Address = [u32; 4];
+pub use crate::packet::Address;
 
 /// One end of a flow: protocol in host order, port in network order (0: any port).
 #[repr(C)]

@@ -1,7 +1,9 @@
 //! Reading packet memory in the way the verifier can follow.
 
 use crate::context::Context;
-use crate::maps::Address;
+
+/// An address: 16 bytes in network order, IPv4 as `::ffff:a.b.c.d`; read as words for speed.
+pub type Address = [u32; 4];
 
 /// The bytes of a frame's first buffer, or as many as can be read of a packet of the host's stack.
 #[derive(Clone, Copy)]

@@ -1,4 +1,4 @@
-//! `cargo xtask build-xdp`: builds the XDP object from `crates/xdp`, or checks that the committed one is what its source
+//! `cargo xtask build-xdp`: builds the XDP objects from `crates/xdp`, or checks that the committed ones are what their source
 //! builds to.
 //!
 //! The eBPF target is not among those that rustup ships, so Debian's compiler builds it: `rustc-web` comes with a
@@ -27,10 +27,11 @@ const LINKER: &str = "0.13.0";
 const LINKER_LLVM: &str = "llvm-22";
 const LLVM: &str = "libLLVM.so.22.1";
 
-/// Where the built object is committed.
-const OBJECT: &str = "crates/datapath/src/bpf/ipvsd.o";
+/// The programs of users, and where each built object is committed.
+const OBJECTS: [(&str, &str); 2] =
+    [("ipvsd", "crates/datapath/src/bpf/ipvsd.o"), ("generator", "crates/bench/src/bpf/generator.o")];
 
-/// What it was built from and by what.
+/// What they were built from and by what.
 const PROVENANCE: &str = "crates/datapath/src/bpf/ipvsd.o.txt";
 
 /// Arguments of `build-xdp`.
@@ -51,14 +52,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         let recorded = Provenance::read(&record)?;
         if recorded.sources != provenance.sources {
             println!(
-                "crates/xdp, flow or wire changed since {OBJECT} was built: run `cargo xtask build-xdp` and commit it"
+                "crates/xdp, flow or wire changed since the objects were built: run `cargo xtask build-xdp` and commit them"
             );
             return Ok(false);
         }
         if recorded != provenance {
             // Debian moves to newer compilers, which build other bytes.
             println!(
-                "{OBJECT} was built from these sources by {} and {};",
+                "the objects were built from these sources by {} and {};",
                 recorded.compiler, recorded.linker
             );
             println!("this machine has {}: the bytes are NOT compared", provenance.compiler);
@@ -67,24 +68,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     }
     let linker = install_linker()?;
     let built = build(&linker)?;
-    let new = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
-    let committed = workspace::root().join(OBJECT);
+    let mut good = true;
+    for (program, object) in OBJECTS {
+        good &= compare(&built.join(program), object, arguments.check)?;
+    }
+    if good && !arguments.check {
+        provenance.write(&record)?;
+    }
+    Ok(good)
+}
+
+/// Compares a built object with the committed one, or puts it in its place.
+fn compare(built: &Path, object: &str, check: bool) -> Result<bool> {
+    let new = fs::read(built).with_context(|| format!("cannot read {}", built.display()))?;
+    let committed = workspace::root().join(object);
     let old = fs::read(&committed).unwrap_or_default();
     if old == new {
-        println!("{OBJECT} is what crates/xdp builds to ({} bytes)", new.len());
-    } else if arguments.check {
+        println!("{object} is what crates/xdp builds to ({} bytes)", new.len());
+    } else if check {
         println!(
-            "{OBJECT} ({} bytes) is not what crates/xdp builds to ({} bytes): run `cargo xtask build-xdp` and commit it",
+            "{object} ({} bytes) is not what crates/xdp builds to ({} bytes): run `cargo xtask build-xdp` and commit it",
             old.len(),
             new.len()
         );
         return Ok(false);
     } else {
         fs::write(&committed, &new).with_context(|| format!("cannot write {}", committed.display()))?;
-        println!("{OBJECT}: {} bytes, before {}", new.len(), old.len());
-    }
-    if !arguments.check {
-        provenance.write(&record)?;
+        println!("{object}: {} bytes, before {}", new.len(), old.len());
     }
     Ok(true)
 }
@@ -142,7 +152,7 @@ fn find_llvm() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Builds the program; where the object is.
+/// Builds the programs; the folder of their objects.
 fn build(linker: &Path) -> Result<PathBuf> {
     let source = workspace::root().join("crates/xdp");
     let target = workspace::root().join("target/xdp");
@@ -162,7 +172,7 @@ fn build(linker: &Path) -> Result<PathBuf> {
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS"),
     )?;
-    Ok(target.join(TARGET).join("release/ipvsd"))
+    Ok(target.join(TARGET).join("release"))
 }
 
 fn cargo() -> Command {

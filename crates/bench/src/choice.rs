@@ -1,0 +1,109 @@
+//! Which rows there are, and which of them are wanted.
+
+use crate::Error;
+use crate::path::Path;
+use crate::row::{Measure, Row};
+
+/// Numbers of flows.
+pub(crate) const FLOWS: [u32; 3] = [1, 1 << 16, 1 << 20];
+/// The one in the midst.
+pub(crate) const MANY: u32 = FLOWS[1];
+
+/// All rows, in the order of the table.
+fn all() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut add = |measure, paths: &[Path]| rows.extend(paths.iter().map(|path| Row::new(measure, *path)));
+    use Path::{Forwarding, Haproxy, Nft, Noop, Slow, Tc, Xdp};
+    for flows in FLOWS {
+        add(Measure::Packets(flows), &[Noop, Xdp, Tc, Slow, Forwarding, Nft]);
+    }
+    add(Measure::Syns, &[Xdp, Slow, Nft]);
+    add(Measure::Connections, &[Xdp, Tc, Slow, Forwarding, Nft, Haproxy]);
+    add(Measure::Bulk, &[Xdp, Tc, Slow, Forwarding, Nft, Haproxy]);
+    add(Measure::Latency, &[Xdp, Tc, Slow, Forwarding, Nft]);
+    add(Measure::Memory, &[Xdp, Nft]);
+    add(Measure::Storm, &[Xdp]);
+    add(Measure::StormLatency, &[Xdp]);
+    rows
+}
+
+/// Rows that the ratios need.
+const QUICK: [&str; 12] = [
+    "packets-noop-1",
+    "packets-xdp-1",
+    "packets-noop-64k",
+    "packets-xdp-64k",
+    "packets-forwarding-64k",
+    "packets-nft-64k",
+    "packets-noop-1m",
+    "packets-xdp-1m",
+    "syns-xdp",
+    "syns-slow",
+    "bulk-tc",
+    "bulk-forwarding",
+];
+
+/// Names of all rows, in the order of the table.
+pub fn names() -> Vec<String> {
+    all().into_iter().map(|row| row.name).collect()
+}
+
+/// The rows that are wanted: with `only` those whose names are given or begin with it, with `quick` those that the ratios
+/// need; else all, storms only if there are to be some.
+pub(crate) fn chosen(only: &[String], quick: bool, storm: bool) -> Result<Vec<Row>, Error> {
+    let rows = all();
+    let is_of = |row: &Row, word: &str| {
+        row.name.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    if let Some(word) = only.iter().find(|word| !rows.iter().any(|row| is_of(row, word))) {
+        return Err(Error::Options(format!(
+            "there is no row {word}: name one, or the beginning of some, of\n{}",
+            names().join("\n")
+        )));
+    }
+    let is_storm = |row: &Row| matches!(row.measure, Measure::Storm | Measure::StormLatency);
+    let wanted = |row: &Row| match (only, quick) {
+        ([], true) => QUICK.contains(&&*row.name) || storm && is_storm(row),
+        ([], false) => storm || !is_storm(row),
+        (only, _) => only.iter().any(|word| is_of(row, word)) || storm && is_storm(row),
+    };
+    Ok(rows.into_iter().filter(wanted).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen_names(only: &[&str], quick: bool, storm: bool) -> Vec<String> {
+        let only: Vec<String> = only.iter().map(|&word| word.to_owned()).collect();
+        chosen(&only, quick, storm).unwrap().into_iter().map(|row| row.name).collect()
+    }
+
+    #[test]
+    fn rows_have_names_of_their_own() {
+        let mut names = names();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn the_quick_ones_are_there() {
+        assert_eq!(chosen_names(&[], true, false).len(), QUICK.len());
+    }
+
+    #[test]
+    fn beginnings_choose() {
+        assert_eq!(
+            chosen_names(&["packets-xdp"], false, false),
+            ["packets-xdp-1", "packets-xdp-64k", "packets-xdp-1m"]
+        );
+        // Not all that begin with the letters.
+        assert_eq!(chosen_names(&["packets-xdp-1"], false, false), ["packets-xdp-1"]);
+        assert_eq!(chosen_names(&["storm"], false, false), ["storm-xdp", "storm-latency-xdp"]);
+        assert_eq!(chosen_names(&["bulk-tc"], true, true), ["bulk-tc", "storm-xdp", "storm-latency-xdp"]);
+        assert!(!chosen_names(&[], false, false).iter().any(|name| name.starts_with("storm")));
+        assert!(chosen(&["packet".to_owned()], false, false).is_err());
+    }
+}

@@ -1,0 +1,61 @@
+//! Packets of so many flows: each flow is made known first.
+
+use std::time::{Duration, Instant};
+
+use crate::Error;
+use crate::path::Path;
+use crate::peer::{Peer, Site};
+use crate::traffic::{Kind, Load, Offered};
+
+/// So many flows are begun at once, before it is waited for them: as many entries as ipvsd sets aside for its program.
+const AT_ONCE: u64 = 4096;
+/// A flow that is still unknown after so long stays so.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A frame that starts a run finds caches cold and threads asleep.
+const WARM_UP: Duration = Duration::from_millis(30);
+
+/// Makes flows known by a packet each, until each packet arrives, and where ipvsd forwards in a program, by that. What was missing in
+/// the end, if anything was.
+pub(crate) fn make_known(peer: &mut Peer, flows: u32, site: &Site<'_>) -> Result<Option<String>, Error> {
+    if peer.flows >= flows || matches!(peer.path, Path::Noop | Path::Forwarding) {
+        return Ok(None);
+    }
+    let start = Instant::now();
+    loop {
+        let before = peer.in_program(site.interrupt)?;
+        let (mut sent, mut right) = (0, 0);
+        while sent < u64::from(flows) {
+            let most = AT_ONCE.min(u64::from(flows) - sent);
+            let load = Load { kind: Kind::InOrder(flows), time: PATIENCE, most, rate: None };
+            let offered = peer.offer(load, site)?;
+            sent += offered.sent;
+            right += offered.right;
+        }
+        let by_program = peer.in_program(site.interrupt)?.zip(before).map(|(after, before)| after - before);
+        // A few packets look as if their checksum were left to hardware, and are the daemon's each time.
+        let enough = sent - sent / 1000;
+        if right >= enough && by_program.is_none_or(|by_program| by_program >= enough) {
+            peer.flows = flows;
+            return Ok(None);
+        }
+        if start.elapsed() > PATIENCE {
+            peer.flows = flows;
+            return Ok(Some(format!(
+                "of {sent} flows {right} were forwarded, {} in the program",
+                by_program.map_or_else(|| "none".into(), |count| count.to_string())
+            )));
+        }
+    }
+}
+
+/// Sends packets of flows drawn at random.
+pub(crate) fn packets(
+    peer: &mut Peer,
+    flows: u32,
+    time: Duration,
+    site: &Site<'_>,
+) -> Result<Offered, Error> {
+    let kind = Kind::Flows(flows);
+    peer.offer(Load { kind, time: WARM_UP, most: u64::MAX, rate: None }, site)?;
+    peer.offer(Load { kind, time, most: u64::MAX, rate: None }, site)
+}
