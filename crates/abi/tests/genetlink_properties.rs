@@ -52,14 +52,17 @@ fn destination_id() -> impl Strategy<Value = DestinationId> {
 }
 
 fn destination_config() -> impl Strategy<Value = DestinationConfig> {
-    (0..8u8, any::<i32>(), any::<[u32; 2]>(), any::<u8>(), any::<[u16; 2]>()).prop_map(
-        |(method, weight, [upper_threshold, lower_threshold], kind, [port, flags])| DestinationConfig {
-            forwarding: ForwardingMethod(method),
-            flags: ConnectionFlags::default(),
-            weight,
-            upper_threshold,
-            lower_threshold,
-            tunnel: Tunnel { kind, port, flags },
+    (0..8u8, any::<i32>(), any::<[u32; 2]>(), any::<u8>(), any::<[u16; 2]>(), any::<Option<bool>>()).prop_map(
+        |(method, weight, [upper_threshold, lower_threshold], kind, [port, flags], proxy)| {
+            DestinationConfig {
+                forwarding: ForwardingMethod(method),
+                flags: ConnectionFlags::default(),
+                weight,
+                upper_threshold,
+                lower_threshold,
+                tunnel: Tunnel { kind, port, flags },
+                proxy,
+            }
         },
     )
 }

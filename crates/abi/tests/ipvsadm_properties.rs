@@ -201,6 +201,7 @@ prop_compose! {
         kind in 0_u8..3,
         tunnel_port in 1_u16..,
         flags in 0_u16..3,
+        told in any::<bool>(),
     ) -> (DestinationId, DestinationConfig) {
         // Only tunneling reaches the other family, only masquerading another port.
         let forwarding = ForwardingMethod(if address.is_ipv6() == service.is_ipv6() { method } else { 2 });
@@ -208,6 +209,7 @@ prop_compose! {
             ServiceId::Address { port, .. } if forwarding != ForwardingMethod::MASQUERADE => port,
             _ => port,
         };
+        let tcp = !matches!(service, ServiceId::Address { protocol, .. } if protocol != 6);
         let tunnel = match (forwarding, kind) {
             (ForwardingMethod::TUNNEL, 1) => Tunnel { kind, port: tunnel_port, flags },
             (ForwardingMethod::TUNNEL, 2) => Tunnel { kind, port: 0, flags: flags & 1 },
@@ -220,6 +222,7 @@ prop_compose! {
             upper_threshold: 0,
             lower_threshold: 0,
             tunnel,
+            proxy: (told && forwarding == ForwardingMethod::MASQUERADE && tcp).then_some(true),
         };
         (DestinationId { address, port }, config)
     }

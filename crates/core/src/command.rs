@@ -145,6 +145,11 @@ impl ForwardingMethod {
     pub const DIRECT: Self = Self(3);
     /// Bypass: to the packet's own destination.
     pub const BYPASS: Self = Self(4);
+
+    /// Whether the server's answers pass the director, so that what both ends say can be changed.
+    pub const fn answers_pass(self) -> bool {
+        matches!(self, Self::MASQUERADE)
+    }
 }
 
 /// Flags for a destination's connections besides the method, the kernel's bits (IP_VS_CONN_F_*). Only socket options can
@@ -200,6 +205,9 @@ pub struct DestinationConfig {
     pub lower_threshold: u32,
     /// Encapsulation for tunneling.
     pub tunnel: Tunnel,
+    /// Ours: whether the server is told each client's address by a PROXY protocol header (version 2) ahead of what the client
+    /// sends over TCP; `None`: as it was, at first not. Shown as `Some(true)` or `None`. Connections keep what they began with.
+    pub proxy: Option<bool>,
 }
 
 impl DestinationConfig {
@@ -212,6 +220,7 @@ impl DestinationConfig {
             upper_threshold: 0,
             lower_threshold: 0,
             tunnel: Tunnel::default(),
+            proxy: None,
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::half_open::HalfOpen;
 use crate::helper::Sessions;
 use crate::memory::{ConnectionTable, Lines, TableMemory};
 use crate::persistence::is_assured;
+use crate::proxy::Beginnings;
 use crate::template_data::TemplateData;
 use crate::time::Instant;
 
@@ -24,6 +25,7 @@ pub(crate) struct Connections {
     control: Control,
     pub(crate) template_data: TemplateData,
     pub(crate) sessions: Sessions,
+    pub(crate) beginnings: Beginnings,
     /// When [`Connections::expire`] was last called.
     visited: Instant,
 }
@@ -39,8 +41,8 @@ impl Connections {
         let wheel = Wheel::new(table.capacity(), tick(now));
         let half_open = HalfOpen::new(half_open_quota, table.capacity());
         let (control, template_data) = (Control::default(), TemplateData::default());
-        let sessions = Sessions::default();
-        Self { table, half_open, wheel, control, template_data, sessions, visited: now }
+        let (sessions, beginnings) = (Sessions::default(), Beginnings::default());
+        Self { table, half_open, wheel, control, template_data, sessions, beginnings, visited: now }
     }
 
     /// Enters a connection and starts its timer.
@@ -106,8 +108,9 @@ impl Connections {
     /// Ends one connection now.
     pub(crate) fn remove(&mut self, destinations: &mut Destinations, index: EntryIndex) {
         self.wheel.cancel(index);
-        let Self { table, half_open, control, template_data, sessions, .. } = self;
-        release(table, control, template_data, half_open, sessions, destinations, index);
+        let Self { table, half_open, control, template_data, sessions, beginnings, .. } = self;
+        let apart = (template_data, sessions, beginnings);
+        release(table, control, half_open, apart, destinations, index);
     }
 
     /// From now on all changes are to copies, and no timer runs; returns the timers. `hash_key` is the table's.
@@ -120,6 +123,7 @@ impl Connections {
         self.half_open.begin_trial();
         self.template_data.begin_trial();
         self.sessions.begin_trial();
+        self.beginnings.begin_trial();
         std::mem::replace(&mut self.wheel, Wheel::new(0, now))
     }
 
@@ -132,6 +136,7 @@ impl Connections {
         self.half_open.end_trial();
         self.template_data.end_trial();
         self.sessions.end_trial();
+        self.beginnings.end_trial();
         self.wheel = wheel;
     }
 
@@ -164,7 +169,7 @@ impl Connections {
     /// Ends those whose time has come, at most [`EXPIRY_BUDGET`] of them.
     pub(crate) fn expire(&mut self, destinations: &mut Destinations, now: Instant) {
         self.visited = now;
-        let Self { table, half_open, wheel, control, template_data, sessions, .. } = self;
+        let Self { table, half_open, wheel, control, template_data, sessions, beginnings, .. } = self;
         let now = tick(now);
         wheel.advance(now, EXPIRY_BUDGET, |index| {
             let entry = table.entry(index)?;
@@ -177,7 +182,8 @@ impl Connections {
                 entry.touch(now);
                 return Some(entry.deadline());
             }
-            release(table, control, template_data, half_open, sessions, destinations, index);
+            let apart = (&mut *template_data, &mut *sessions, &mut *beginnings);
+            release(table, control, half_open, apart, destinations, index);
             None
         });
     }
@@ -247,9 +253,8 @@ impl Connections {
 fn release(
     table: &ConnectionTable,
     control: &Control,
-    template_data: &mut TemplateData,
     half_open: &mut HalfOpen,
-    sessions: &mut Sessions,
+    (template_data, sessions, beginnings): (&mut TemplateData, &mut Sessions, &mut Beginnings),
     destinations: &mut Destinations,
     index: EntryIndex,
 ) {
@@ -276,6 +281,9 @@ fn release(
         }
         if flags & flag::HELPED != 0 {
             sessions.close(index).into_iter().for_each(|data| control.forget(table, data));
+        }
+        if flags & flag::PROXY != 0 {
+            beginnings.forget(index);
         }
         if flags & flag::WAITS != 0 {
             sessions.waiting = sessions.waiting.saturating_sub(1);

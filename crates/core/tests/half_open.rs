@@ -110,6 +110,7 @@ fn thresholds_see_evictions() {
             upper_threshold: 2,
             lower_threshold: 0,
             tunnel: Tunnel::default(),
+            proxy: None,
         };
         rig.execute(Command::EditDestination(service(80), id, config));
     }

@@ -31,6 +31,7 @@ fn rig(family: Family, server: Family, tunnel: Tunnel) -> (Rig, ServiceId) {
             upper_threshold: 0,
             lower_threshold: 0,
             tunnel,
+            proxy: None,
         },
     ));
     (rig, service)

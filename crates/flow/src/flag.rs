@@ -10,11 +10,17 @@ pub const INACTIVE: u16 = 0x0100;
 pub const HELPED: u16 = 0x0008;
 /// Ours: expected from its server, from whichever port.
 pub const ANY_SERVER_PORT: u16 = 0x0010;
+/// Ours: its server is told the client's address by a PROXY header ahead of what the client sends.
+pub const PROXY: u16 = 0x0400;
+/// Ours: that header has arrived.
+pub const PROXY_ARRIVED: u16 = 0x0200;
 /// Expected from its client, from whichever port: in the key that is 0.
 pub const NO_CLIENT_PORT: u16 = 0x0800;
 /// Its first packet will tell a port.
 pub const WAITS: u16 = NO_CLIENT_PORT | ANY_SERVER_PORT;
 /// Any of those of helpers.
 pub const CONCERN_HELPERS: u16 = HELPED | WAITS;
+/// Any of those whose packets the director reads or changes beyond addresses and ports.
+pub const READ_ALONG: u16 = CONCERN_HELPERS | PROXY;
 /// Ours: of a template, that a persistence engine has part in it.
 pub const OF_ENGINE: u16 = 0x8000;

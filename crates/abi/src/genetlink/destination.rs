@@ -6,7 +6,7 @@ use ipvs_core::{
 
 use crate::errno::Errno;
 
-use super::attribute::{Policy, Table, Writer, family_of};
+use super::attribute::{Attributes, Policy, Table, Writer, family_of};
 use super::number::{destination as number, family};
 use super::stats::{read_stats64, write_stats32, write_stats64};
 
@@ -24,9 +24,13 @@ fn policy(kind: u16) -> Policy {
     }
 }
 
-type Given<'a> = Table<'a, 16>;
+/// The nest as it came.
+struct Given<'a> {
+    table: Table<'a, 16>,
+    proxy: Option<bool>,
+}
 
-fn config(table: &Given<'_>) -> Option<DestinationConfig> {
+fn config(Given { table, proxy }: &Given<'_>) -> Option<DestinationConfig> {
     Some(DestinationConfig {
         forwarding: ForwardingMethod((table.u32(number::FWD_METHOD)? & METHOD_MASK) as u8),
         flags: ConnectionFlags::default(),
@@ -38,6 +42,7 @@ fn config(table: &Given<'_>) -> Option<DestinationConfig> {
             port: table.be16(number::TUN_PORT).unwrap_or(0),
             flags: table.u16(number::TUN_FLAGS).unwrap_or(0),
         },
+        proxy: *proxy,
     })
 }
 
@@ -45,7 +50,7 @@ fn config(table: &Given<'_>) -> Option<DestinationConfig> {
 ///
 /// # Errors
 /// EINVAL if it is incomplete, then `missing` (a setting), then EAFNOSUPPORT: the kernel's order.
-fn id(table: &Given<'_>, service_ipv6: bool, missing: bool) -> Result<DestinationId, Errno> {
+fn id(Given { table, .. }: &Given<'_>, service_ipv6: bool, missing: bool) -> Result<DestinationId, Errno> {
     let ipv6 = match table.u16(number::ADDR_FAMILY).unwrap_or(0) {
         0 => Ok(service_ipv6),
         family::INET => Ok(false),
@@ -61,7 +66,11 @@ fn id(table: &Given<'_>, service_ipv6: bool, missing: bool) -> Result<Destinatio
 }
 
 fn parse(nest: Option<&[u8]>) -> Result<Given<'_>, Errno> {
-    Table::parse(nest.ok_or(Errno::EINVAL)?, policy).map_err(|_| Errno::EINVAL)
+    let nest = nest.ok_or(Errno::EINVAL)?;
+    let table = Table::parse(nest, policy).map_err(|_| Errno::EINVAL)?;
+    let proxy = Attributes(nest).filter(|(kind, _)| *kind == number::PROXY).last();
+    let proxy = proxy.and_then(|(_, value)| value.first()).map(|value| *value != 0);
+    Ok(Given { table, proxy })
 }
 
 /// Reads an identity.
@@ -80,9 +89,9 @@ pub(super) fn read_destination(
     nest: Option<&[u8]>,
     service_ipv6: bool,
 ) -> Result<(DestinationId, DestinationConfig), Errno> {
-    let table = parse(nest)?;
-    let config = config(&table);
-    let id = id(&table, service_ipv6, config.is_none())?;
+    let given = parse(nest)?;
+    let config = config(&given);
+    let id = id(&given, service_ipv6, config.is_none())?;
     Ok((id, config.ok_or(Errno::EINVAL)?))
 }
 
@@ -109,6 +118,9 @@ fn write_settings(writer: &mut Writer<'_>, config: &DestinationConfig) {
     writer.u16(number::TUN_FLAGS, config.tunnel.flags);
     writer.u32(number::U_THRESH, config.upper_threshold);
     writer.u32(number::L_THRESH, config.lower_threshold);
+    if let Some(proxy) = config.proxy {
+        writer.u8(number::PROXY, u8::from(proxy));
+    }
 }
 
 /// Appends an answer's DEST content.
@@ -126,11 +138,12 @@ pub(super) fn write_destination_info(writer: &mut Writer<'_>, info: &Destination
 
 /// Reads an answer's DEST content.
 pub(super) fn read_destination_info(nest: &[u8], service_ipv6: bool) -> Result<DestinationInfo, Errno> {
-    let table = parse(Some(nest))?;
+    let given = parse(Some(nest))?;
+    let table = &given.table;
     let count = |kind| table.u32(kind).unwrap_or(0);
     Ok(DestinationInfo {
-        id: id(&table, service_ipv6, false)?,
-        config: config(&table).ok_or(Errno::EINVAL)?,
+        id: id(&given, service_ipv6, false)?,
+        config: config(&given).ok_or(Errno::EINVAL)?,
         active: count(number::ACTIVE_CONNS),
         inactive: count(number::INACT_CONNS),
         persistent: count(number::PERSIST_CONNS),

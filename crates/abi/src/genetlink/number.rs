@@ -164,6 +164,9 @@ pub mod destination {
     pub const TUN_TYPE: u16 = 13;
     pub const TUN_PORT: u16 = 14;
     pub const TUN_FLAGS: u16 = 15;
+    /// Ours: whether it is told clients' addresses by the PROXY protocol, u8: 0 or 1; not there: as it was. Read by itself, as a
+    /// service's HELPER.
+    pub const PROXY: u16 = 128;
 }
 
 /// Attributes inside DAEMON (sync daemons).

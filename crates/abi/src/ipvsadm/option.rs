@@ -223,6 +223,8 @@ pub(super) enum Meaning {
     Json,
     /// Ours alone: the helper of a service.
     Helper,
+    /// Ours alone: whether a server is told clients' addresses.
+    Proxy(bool),
     /// Ours: list dropped packets.
     Drops,
     /// Ours alone: the control socket.
@@ -266,7 +268,7 @@ const fn row(long: &'static str, short: char, argument: Argument, meaning: Meani
 pub(super) const TABLE: &[OptionRow] = {
     use Argument::{None, Optional, Required};
     use CommandName as C;
-    use Meaning::{Command, Drops, Forwarding, Helper, Ipv6, Json, Option, Service, Socket, Sort};
+    use Meaning::{Command, Drops, Forwarding, Helper, Ipv6, Json, Option, Proxy, Service, Socket, Sort};
     use OptionName as O;
     use ServiceKind as S;
     use ipvs_core::ForwardingMethod as F;
@@ -332,6 +334,8 @@ pub(super) const TABLE: &[OptionRow] = {
         row("tun-csum", NO, None, Option(O::TunCsum)),
         row("tun-remcsum", NO, None, Option(O::TunRemcsum)),
         row("helper", NO, Required, Helper),
+        row("proxy-protocol", NO, None, Proxy(true)),
+        row("no-proxy-protocol", NO, None, Proxy(false)),
         row("json", NO, None, Json),
         row("drops", NO, None, Drops),
         row("socket", NO, Required, Socket),

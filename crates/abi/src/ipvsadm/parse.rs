@@ -103,6 +103,7 @@ impl<'a> Parser<'a> {
                 self.socket = given.argument;
             }
             Meaning::Helper => self.service.set_helper(text)?,
+            Meaning::Proxy(told) => self.server.set_proxy(told)?,
             Meaning::Sort => {}
             Meaning::Ipv6 => self.service.set_ipv6()?,
             Meaning::Service(kind) => {
@@ -171,6 +172,11 @@ impl<'a> Parser<'a> {
         if self.service.has_helper() && !matches!(command, CommandName::AddService | CommandName::EditService)
         {
             return Err(format!("Illegal 'helper' option with the '{}' command", command.name()).into());
+        }
+        if self.server.names_proxy() && !matches!(command, CommandName::AddServer | CommandName::EditServer) {
+            return Err(
+                format!("Illegal 'proxy-protocol' option with the '{}' command", command.name()).into()
+            );
         }
         // The rules saw to it that it is there where it must be.
         let service = || self.service.id().ok_or(UsageError::missing(OptionName::ServiceAddress, command));

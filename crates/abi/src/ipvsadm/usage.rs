@@ -17,6 +17,11 @@ ipvsadm for ipvsd: as ipvsadm 1.31 (see ipvsadm -h), and besides
   --helper name       with -A and -E: who reads the service's connections for others that they tell of, through
                       masquerading servers: ftp (TCP; of itself at port 21), tftp (UDP; of itself at port 69),
                       or none. It is listed and saved if it was given.
+  --proxy-protocol    with -a and -e, and -m: the server is told each client's address by a PROXY protocol header
+                      (version 2) ahead of what the client sends over TCP. The server must expect it, as nginx with
+                      `listen ... proxy_protocol'. New connections have it from then on; it stays when the server
+                      is edited without it. It is shown by -L --json and saved.
+  --no-proxy-protocol with -a and -e: no such header, for new connections
   --json              with -L: services with their destinations, timeouts or connections as JSON
   --drops             with -L: how many packets were dropped since the daemon started, by reason; with --json
                       all reasons, those too for which none was

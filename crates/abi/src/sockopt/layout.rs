@@ -140,6 +140,7 @@ pub(super) fn read_destination(bytes: &[u8]) -> (DestinationId, DestinationConfi
         upper_threshold: fields.u32(16),
         lower_threshold: fields.u32(20),
         tunnel: Tunnel::default(),
+        proxy: None,
     };
     (id, config)
 }

@@ -193,6 +193,7 @@ impl Run {
             upper_threshold,
             lower_threshold: 0,
             tunnel: Tunnel { kind: self.pick(&[0, 1, 2]), port: 6080, flags: self.pick(&[0, 1]) },
+            proxy: None,
         };
         let command = match self.below(12) {
             0 | 1 => {

@@ -180,6 +180,7 @@ impl Generator {
             upper_threshold: self.random.weighted(&[(10, 0), (2, 2), (2, 3), (2, 5), (2, 9)]),
             lower_threshold: self.random.weighted(&[(10, 0), (1, 1), (1, 2), (1, 3)]),
             tunnel: Tunnel::default(),
+            proxy: None,
         }
     }
 

@@ -157,6 +157,20 @@ impl Network {
         }
     }
 
+    /// An address of the client's, by its number on the segment; it has that from now on.
+    pub(crate) fn client_of(&self, host: u8) -> String {
+        let address = self.family.front(host);
+        if address != self.client_address() {
+            self.client.ip(&format!("addr add {address}/{} dev front", self.family.prefix()));
+        }
+        address
+    }
+
+    /// Address and port of a server, as programs write them.
+    pub(crate) fn server(&self, number: u8, port: u16) -> String {
+        self.family.with_port(&self.server_address(number), port)
+    }
+
     /// Virtual address and port.
     pub(crate) fn virtual_service(&self, port: u16) -> String {
         self.family.with_port(&self.address(), port)
@@ -174,8 +188,7 @@ impl Network {
         ipvsadm(&[&["-A", protocol, &service], &*options].concat());
         let method = if self.method == Method::Masquerading { "-m" } else { "-g" };
         for number in [0, 1] {
-            let server = self.family.with_port(&self.server_address(number), server_port);
-            ipvsadm(&["-a", protocol, &service, "-r", &server, method]);
+            ipvsadm(&["-a", protocol, &service, "-r", &self.server(number, server_port), method]);
         }
     }
 }

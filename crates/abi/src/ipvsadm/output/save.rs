@@ -63,6 +63,9 @@ pub(in crate::ipvsadm) fn destination_command(
             _ => write!(line, " --tun-type ipip"),
         };
     }
+    if config.proxy == Some(true) {
+        line.push_str(" --proxy-protocol");
+    }
     line.push('\n');
     line
 }

@@ -59,6 +59,7 @@ fn destination_config() -> impl Strategy<Value = DestinationConfig> {
             upper_threshold,
             lower_threshold,
             tunnel: Tunnel::default(),
+            proxy: None,
         }
     })
 }

@@ -12,6 +12,9 @@ use ipvs_core::{
 };
 use ipvs_wire::crc32c;
 
+/// What ends the line of a destination that is told clients' addresses by the PROXY protocol.
+const PROXY: &str = " proxy";
+
 /// A line, its end included.
 pub(super) fn line(words: &str) -> String {
     format!("{:08x} {words}\n", crc32c::of(words.as_bytes()))
@@ -43,10 +46,12 @@ pub(super) fn encode(saved: &Saved) -> String {
         }
         Saved::NoService(index) => format!("no-service {index}"),
         Saved::Destination(it) => {
-            let DestinationConfig { forwarding, flags, weight, upper_threshold, lower_threshold, tunnel } =
-                it.config;
+            let DestinationConfig { forwarding, flags, weight, tunnel, .. } = it.config;
+            let DestinationConfig { upper_threshold, lower_threshold, proxy, .. } = it.config;
+            // Only where it is set, so that a version without it reads all others.
+            let proxy = if proxy == Some(true) { PROXY } else { "" };
             format!(
-                "destination {} {} {} {} {} {} {} {} {} {} {} {weight} {} {upper_threshold} {lower_threshold} {} {} {}",
+                "destination {} {} {} {} {} {} {} {} {} {} {} {weight} {} {upper_threshold} {lower_threshold} {} {} {}{proxy}",
                 it.index,
                 it.created,
                 u8::from(it.available),
@@ -120,6 +125,11 @@ pub(super) fn decode(words: &str) -> Option<Saved> {
                 upper_threshold: next(&mut words)?,
                 lower_threshold: next(&mut words)?,
                 tunnel: Tunnel { kind: next(&mut words)?, port: next(&mut words)?, flags: next(&mut words)? },
+                proxy: match words.next() {
+                    None => None,
+                    Some(word) if word == PROXY.trim_ascii_start() => Some(true),
+                    Some(_) => return None,
+                },
             };
             Saved::Destination(SavedDestination {
                 index,
@@ -231,6 +241,7 @@ mod tests {
                     upper_threshold: 9,
                     lower_threshold: 5,
                     tunnel: Tunnel { kind: 1, port: 5555, flags: 2 },
+                    proxy: (index == 0).then_some(true),
                 },
                 last_weight: 3,
                 service: id,
