@@ -167,7 +167,8 @@ impl Director {
     fn slot(&self, index: DestinationIndex) -> Slot {
         let Some(destination) = self.destinations.get(index) else { return Slot::NONE };
         let method = destination.config.forwarding;
-        if method != ForwardingMethod::MASQUERADE && method != ForwardingMethod::DIRECT {
+        let passes = matches!(method, ForwardingMethod::MASQUERADE | ForwardingMethod::DIRECT);
+        if !passes || destination.is_told_clients() {
             return Slot::NONE;
         }
         Slot { destination: index.0, port: destination.id.port, flags: self.connection_flags(index) }
