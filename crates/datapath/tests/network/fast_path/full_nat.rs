@@ -74,7 +74,7 @@ fn established_connections_are_forwarded_by_the_program() {
                 }
             }
         }
-        pair.end_all();
+        pair.end_after(100_000);
     });
 }
 
