@@ -53,8 +53,9 @@ fn destination_id() -> impl Strategy<Value = DestinationId> {
 
 fn destination_config() -> impl Strategy<Value = DestinationConfig> {
     let pool = proptest::option::of(pool_name());
-    (0..8u8, pool, any::<i32>(), any::<[u32; 2]>(), any::<u8>(), any::<[u16; 2]>()).prop_map(
-        |(method, local_pool, weight, [upper_threshold, lower_threshold], kind, [port, flags])| {
+    let ours = (pool, any::<Option<bool>>());
+    (0..8u8, ours, any::<i32>(), any::<[u32; 2]>(), any::<u8>(), any::<[u16; 2]>()).prop_map(
+        |(method, (local_pool, proxy), weight, [upper_threshold, lower_threshold], kind, [port, flags])| {
             DestinationConfig {
                 forwarding: if local_pool.is_some() {
                     ForwardingMethod::FULL_NAT
@@ -67,6 +68,7 @@ fn destination_config() -> impl Strategy<Value = DestinationConfig> {
                 lower_threshold,
                 tunnel: Tunnel { kind, port, flags },
                 local_pool,
+                proxy,
             }
         },
     )

@@ -205,6 +205,7 @@ prop_compose! {
         kind in 0_u8..3,
         tunnel_port in 1_u16..,
         flags in 0_u16..3,
+        told in any::<bool>(),
     ) -> (DestinationId, DestinationConfig) {
         // Only tunneling reaches the other family, only masquerading and full NAT another port.
         let forwarding = ForwardingMethod(if address.is_ipv6() == service.is_ipv6() { method } else { 2 });
@@ -212,6 +213,7 @@ prop_compose! {
             ServiceId::Address { port, .. } if !matches!(forwarding, ForwardingMethod::MASQUERADE | ForwardingMethod::FULL_NAT) => port,
             _ => port,
         };
+        let tcp = !matches!(service, ServiceId::Address { protocol, .. } if protocol != 6);
         let tunnel = match (forwarding, kind) {
             (ForwardingMethod::TUNNEL, 1) => Tunnel { kind, port: tunnel_port, flags },
             (ForwardingMethod::TUNNEL, 2) => Tunnel { kind, port: 0, flags: flags & 1 },
@@ -225,6 +227,7 @@ prop_compose! {
             lower_threshold: 0,
             tunnel,
             local_pool: (forwarding == ForwardingMethod::FULL_NAT).then(|| PoolName::new("web-1").expect("a name")),
+            proxy: (told && forwarding.answers_pass() && tcp).then_some(true),
         };
         (DestinationId { address, port }, config)
     }

@@ -179,7 +179,9 @@ impl Peer {
     /// Packets that ipvsd's program has forwarded so far; none of what has no such program.
     pub(crate) fn in_program(&self, interrupt: &Interrupt) -> Result<Option<u64>, Error> {
         match (&self.daemon, self.path) {
-            (Some(daemon), Path::Xdp) => service::forwarded_in_program(daemon, interrupt).map(Some),
+            (Some(daemon), Path::Xdp | Path::Tc) => {
+                service::forwarded_in_program(daemon, interrupt).map(Some)
+            }
             _ => Ok(None),
         }
     }

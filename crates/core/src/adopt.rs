@@ -7,6 +7,7 @@
 use core::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use ipvs_flow::tcp::State;
 use ipvs_flow::{Connection, EntryIndex, Key, MemoryError};
 
 use crate::bypass;
@@ -30,7 +31,8 @@ pub struct Adopted {
     pub templates: u32,
     /// Connections and templates for which there was no room.
     pub no_room: u32,
-    /// Those of destinations that are not there, and templates of persistence engines, whose data were elsewhere.
+    /// Those of destinations that are not there, templates of persistence engines, whose data were elsewhere, and connections
+    /// whose server has not acknowledged its PROXY header: nobody knows where that begins.
     pub unknown: u32,
 }
 
@@ -95,7 +97,7 @@ impl Director {
                     continue;
                 }
             }
-            if connection.flags & flag::OF_ENGINE != 0 {
+            if connection.flags & flag::OF_ENGINE != 0 || is_lost_introduction(&connection) {
                 adopted.unknown += 1;
                 continue;
             }
@@ -199,6 +201,14 @@ impl Director {
         }
         self.lingering.push(index);
     }
+}
+
+/// A connection with a PROXY header on its way. One in its handshake learns from the server's repeated SYN where it begins.
+fn is_lost_introduction(connection: &Connection) -> bool {
+    let handshake = [State::SynSent, State::SynRecv, State::SynAck].map(|state| state as u8);
+    !connection.key.template
+        && connection.flags & (flag::PROXY | flag::PROXY_ARRIVED) == flag::PROXY
+        && !handshake.contains(&connection.state)
 }
 
 /// As [`ipvs_flow::Table::unhook`] leaves a template; one for port 65535 at a server's port 65535 looks the same.

@@ -166,7 +166,7 @@ impl Director {
 
     fn slot(&self, index: DestinationIndex) -> Slot {
         let Some(destination) = self.destinations.get(index) else { return Slot::NONE };
-        if !fast_path::takes(destination.config.forwarding) {
+        if !fast_path::takes(destination.config.forwarding) || destination.is_told_clients() {
             return Slot::NONE;
         }
         Slot { destination: index.0, port: destination.id.port, flags: self.connection_flags(index) }

@@ -149,6 +149,11 @@ impl ForwardingMethod {
     /// Full NAT, an extension of ours: also the client's address is replaced, by one of a pool. The kernel has no method of this
     /// number.
     pub const FULL_NAT: Self = Self(5);
+
+    /// Whether the server's answers pass the director, so that what both ends say can be changed.
+    pub const fn answers_pass(self) -> bool {
+        matches!(self, Self::MASQUERADE | Self::FULL_NAT)
+    }
 }
 
 /// Flags for a destination's connections besides the method, the kernel's bits (IP_VS_CONN_F_*). Only socket options can
@@ -206,6 +211,9 @@ pub struct DestinationConfig {
     pub tunnel: Tunnel,
     /// Where full NAT takes local addresses from; with another method there is none.
     pub local_pool: Option<PoolName>,
+    /// Ours: whether the server is told each client's address by a PROXY protocol header (version 2) ahead of what the client
+    /// sends over TCP; `None`: as it was, at first not. Shown as `Some(true)` or `None`. Connections keep what they began with.
+    pub proxy: Option<bool>,
 }
 
 impl DestinationConfig {
@@ -228,6 +236,7 @@ impl DestinationConfig {
             lower_threshold: 0,
             tunnel: Tunnel::default(),
             local_pool: None,
+            proxy: None,
         }
     }
 }

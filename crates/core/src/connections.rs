@@ -13,6 +13,7 @@ use crate::helper::Sessions;
 use crate::local_pool::Pools;
 use crate::memory::{ConnectionTable, Lines, TableMemory};
 use crate::persistence::is_assured;
+use crate::proxy::Beginnings;
 use crate::template_data::TemplateData;
 use crate::time::Instant;
 use crate::translated::{is_reply, release_reply, reply_of};
@@ -27,6 +28,7 @@ pub(crate) struct Connections {
     pub(crate) template_data: TemplateData,
     pub(crate) sessions: Sessions,
     pub(crate) pools: Pools,
+    pub(crate) beginnings: Beginnings,
     /// When [`Connections::expire`] was last called.
     visited: Instant,
 }
@@ -42,8 +44,8 @@ impl Connections {
         let wheel = Wheel::new(table.capacity(), tick(now));
         let half_open = HalfOpen::new(half_open_quota, table.capacity());
         let (control, template_data) = (Control::default(), TemplateData::default());
-        let (sessions, pools) = (Sessions::default(), Pools::new(seed));
-        Self { table, half_open, wheel, control, template_data, sessions, pools, visited: now }
+        let (sessions, beginnings, pools) = (Sessions::default(), Beginnings::default(), Pools::new(seed));
+        Self { table, half_open, wheel, control, template_data, sessions, pools, beginnings, visited: now }
     }
 
     /// Enters a connection and starts its timer.
@@ -114,8 +116,8 @@ impl Connections {
 
     /// The timers, and all the rest.
     fn split(&mut self) -> (&mut Wheel, Held<'_>) {
-        let Self { table, half_open, wheel, control, template_data, sessions, pools, .. } = self;
-        (wheel, Held { table, control, template_data, half_open, sessions, pools })
+        let Self { table, half_open, wheel, control, template_data, sessions, pools, beginnings, .. } = self;
+        (wheel, Held { table, control, template_data, half_open, sessions, pools, beginnings })
     }
 
     /// Takes out a connection that was entered but not counted yet.
@@ -136,6 +138,7 @@ impl Connections {
         self.template_data.begin_trial();
         self.sessions.begin_trial();
         self.pools.begin_trial();
+        self.beginnings.begin_trial();
         std::mem::replace(&mut self.wheel, Wheel::new(0, now))
     }
 
@@ -149,6 +152,7 @@ impl Connections {
         self.template_data.end_trial();
         self.sessions.end_trial();
         self.pools.end_trial();
+        self.beginnings.end_trial();
         self.wheel = wheel;
     }
 
@@ -269,12 +273,13 @@ struct Held<'c> {
     half_open: &'c mut HalfOpen,
     sessions: &'c mut Sessions,
     pools: &'c mut Pools,
+    beginnings: &'c mut Beginnings,
 }
 
 impl Held<'_> {
     /// Takes a connection or template out, with what is counted of it.
     fn release(&mut self, destinations: &mut Destinations, index: EntryIndex) {
-        let Self { table, control, template_data, half_open, sessions, pools } = self;
+        let Self { table, control, template_data, half_open, sessions, pools, beginnings } = self;
         // A reply entry goes with its connection.
         let Some(entry) = table.entry(index).filter(|entry| !is_reply(entry)) else { return };
         let (reply, controller) = (reply_of(table, index), control.controller(table, index));
@@ -302,6 +307,9 @@ impl Held<'_> {
         }
         if flags & flag::HELPED != 0 {
             sessions.close(index).into_iter().for_each(|data| control.forget(table, data));
+        }
+        if flags & flag::PROXY != 0 {
+            beginnings.forget(index);
         }
         if flags & flag::WAITS != 0 {
             sessions.waiting = sessions.waiting.saturating_sub(1);

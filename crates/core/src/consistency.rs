@@ -375,6 +375,9 @@ pub(crate) fn check(bench: &Bench) {
         assert!(connections.table.entry(control).is_some_and(|entry| entry.flags() & flag::HELPED != 0));
         assert!(data.iter().all(|data| connections.controller_of(*data) == Some(control)));
     }
+    for index in connections.beginnings.all() {
+        assert!(connections.table.entry(index).is_some_and(|entry| entry.flags() & flag::PROXY != 0));
+    }
     let with_engine = director
         .services
         .ordered()

@@ -91,6 +91,11 @@ impl Destination {
         self.config.weight > 0 && !self.overloaded
     }
 
+    /// Whether it is told clients' addresses by the PROXY protocol.
+    pub(crate) fn is_told_clients(&self) -> bool {
+        self.config.proxy == Some(true)
+    }
+
     /// The number of connections from which on falling below ends the overload: the lower threshold, or three
     /// quarters of the upper one.
     fn lower_limit(&self) -> u32 {

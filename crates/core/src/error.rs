@@ -40,6 +40,12 @@ pub enum Error {
     /// A GUE tunnel without a port (EINVAL).
     #[error("a GUE tunnel needs a port")]
     TunnelPortMissing,
+    /// The PROXY protocol with a method by which the server's answers do not pass the director (EINVAL).
+    #[error("the PROXY protocol needs masquerading or full NAT")]
+    ProxyMethod,
+    /// The PROXY protocol for a service of another protocol than TCP (EINVAL).
+    #[error("the PROXY protocol is for TCP services")]
+    ProxyProtocol,
     /// The destination's address is neither unicast nor local (EINVAL).
     #[error("destination address is not unicast")]
     AddressNotUnicast,

@@ -42,11 +42,14 @@ impl Director {
         if let Some(entry) = self.connections.table.entry(index) {
             entry.count_packet_in();
         }
-        let verdict = if ends.flags & flag::CONCERN_HELPERS == 0 {
+        let verdict = if ends.flags & flag::READ_ALONG == 0 {
             self.forward_to_server(arrival, packet, &ends)
         } else {
+            // What a helper reads and writes has the client's numbers.
             self.helped(arrival, packet, index, &ends, Side::Client, |director, arrival, packet| {
-                director.forward_to_server(arrival, packet, &ends)
+                director.introduced(arrival, packet, index, &ends, Side::Client, |it, arrival, packet| {
+                    it.forward_to_server(arrival, packet, &ends)
+                })
             })
         };
         if matches!(verdict, Verdict::Reply(_)) {
@@ -125,12 +128,14 @@ impl Director {
     ) -> Verdict {
         let Some(ends) = self.ends(index) else { return Verdict::Drop(Reason::DestinationUnavailable) };
         let mut bytes = packet.len();
-        let verdict = if ends.flags & flag::CONCERN_HELPERS == 0 {
+        let verdict = if ends.flags & flag::READ_ALONG == 0 {
             forward::to_client(arrival, packet, &ends)
         } else {
-            self.helped(arrival, packet, index, &ends, Side::Server, |_, arrival, packet| {
-                bytes = packet.len();
-                forward::masquerade::to_client(arrival, packet, &ends)
+            self.introduced(arrival, packet, index, &ends, Side::Server, |director, arrival, packet| {
+                director.helped(arrival, packet, index, &ends, Side::Server, |_, arrival, packet| {
+                    bytes = packet.len();
+                    forward::to_client(arrival, packet, &ends)
+                })
             })
         };
         if matches!(verdict, Verdict::Forward { .. } | Verdict::Deliver) {

@@ -104,7 +104,9 @@ impl Director {
             // It was sent to a server on this host; what was left alone belongs to none.
             Some(_) if packet.hook() == Some(Hook::Returned) => Verdict::Pass,
             Some(Match::Inbound(_)) if self.standby => Verdict::Pass,
-            Some(Match::Inbound(index)) if self.replaces(index, signal) => {
+            Some(Match::Inbound(index))
+                if self.replaces(index, signal) && !self.is_known_syn(index, packet.as_slice(), headers) =>
+            {
                 self.begin_anew(arrival, packet, ports, signal, index)
             }
             Some(Match::Inbound(index)) => self.inbound(arrival, packet, ports, signal, index),

@@ -6,7 +6,7 @@ use ipvs_wire::{Headers, Ports, transport};
 
 use crate::command::ForwardingMethod;
 use crate::connections::{flag, tick};
-use crate::destination::{Bound, DestinationIndex};
+use crate::destination::{Bound, Destination, DestinationIndex};
 use crate::director::Director;
 use crate::explain::describe;
 use crate::forward::Ends;
@@ -121,6 +121,9 @@ impl Director {
                 return Ok(self.forward_once(arrival, packet, &flow, &route));
             }
             let index = self.connect(headers.protocol, &flow, &route)?;
+            if !signal.opens() {
+                self.introduced_elsewhere(index);
+            }
             Ok(self.inbound(arrival, packet, ports, signal, index))
         });
         outcome.unwrap_or_else(|refusal| match refusal {
@@ -192,7 +195,9 @@ impl Director {
             },
             destination: route.destination.0,
             destination_port: route.port,
-            flags: self.connection_flags(route.destination) | self.helped_flag(protocol, flow, route),
+            flags: self.connection_flags(route.destination)
+                | self.helped_flag(protocol, flow, route)
+                | self.proxy_flag(protocol, route.destination),
             state: 0,
             timeout: ticks(UNSET_TIMEOUT),
         };
@@ -269,6 +274,12 @@ impl Director {
             .is_some_and(|destination| destination.config.forwarding == ForwardingMethod::MASQUERADE);
         let helper = self.helper_for(route.destination, protocol, flow.destination_port);
         if passes && helper.is_some() { flag::HELPED } else { 0 }
+    }
+
+    /// The flag of a connection whose server is told the client's address: of TCP alone, also where a mark service has others.
+    fn proxy_flag(&self, protocol: u8, index: DestinationIndex) -> u16 {
+        let told = self.destinations.get(index).is_some_and(Destination::is_told_clients);
+        if told && protocol == TCP { flag::PROXY } else { 0 }
     }
 
     /// The flags of a new connection to a destination.

@@ -76,6 +76,9 @@ reasons! {
     Defence = "defence",
     /// A segment of a connection that a helper reads, while one ahead of it is missing.
     OutOfOrder = "out-of-order",
+    /// A segment of a connection whose server is told the client's address by a PROXY header, before its handshake was
+    /// seen: nobody knows where the header goes.
+    ProxyHeader = "proxy-header",
     /// The connection's destination was removed or is not available.
     DestinationUnavailable = "destination-unavailable",
     /// TTL or hop limit ran out; the sender got an ICMP error where that could be sent.
@@ -103,6 +106,7 @@ impl Reason {
             Self::PoolExhausted => "the pool's addresses (ipvsd pool add)",
             Self::NotServed => "ipvsd run --no-arp",
             Self::NoConnection => "nat_icmp_send",
+            Self::ProxyHeader => "the destination's PROXY protocol (ipvsadm --proxy-protocol)",
             Self::Defence => "drop_packet",
             Self::DestinationUnavailable => "expire_nodest_conn",
             _ => return None,

@@ -111,6 +111,7 @@ fn thresholds_see_evictions() {
             lower_threshold: 0,
             tunnel: Tunnel::default(),
             local_pool: None,
+            proxy: None,
         };
         rig.execute(Command::EditDestination(service(80), id, config));
     }

@@ -50,6 +50,7 @@ impl Keys {
             upper_threshold: 0,
             lower_threshold: 0,
             tunnel: ipvs_core::Tunnel::default(),
+            proxy: None,
             flags: ipvs_core::ConnectionFlags::default(),
             local_pool: None,
         };

@@ -70,6 +70,7 @@ fn nothing_is_held() {
             upper_threshold,
             lower_threshold,
             tunnel: Tunnel::default(),
+            proxy: None,
             flags: ConnectionFlags::default(),
             local_pool: None,
         };

@@ -177,6 +177,7 @@ fn an_overloaded_server_takes_its_own_clients() {
         upper_threshold: 1,
         lower_threshold: 0,
         tunnel: Tunnel::default(),
+        proxy: None,
         flags: ConnectionFlags::default(),
         local_pool: None,
     };

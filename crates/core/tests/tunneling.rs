@@ -34,6 +34,7 @@ fn rig(family: Family, server: Family, tunnel: Tunnel) -> (Rig, ServiceId) {
             lower_threshold: 0,
             tunnel,
             local_pool: None,
+            proxy: None,
         },
     ));
     (rig, service)

@@ -10,6 +10,10 @@ pub const INACTIVE: u16 = 0x0100;
 pub const HELPED: u16 = 0x0008;
 /// Ours: expected from its server, from whichever port.
 pub const ANY_SERVER_PORT: u16 = 0x0010;
+/// Ours: its server is told the client's address by a PROXY header ahead of what the client sends.
+pub const PROXY: u16 = 0x0400;
+/// Ours: that header has arrived.
+pub const PROXY_ARRIVED: u16 = 0x0200;
 /// Expected from its client, from whichever port: in the key that is 0.
 pub const NO_CLIENT_PORT: u16 = 0x0800;
 /// Its first packet will tell a port.
@@ -20,5 +24,7 @@ pub const CONCERN_HELPERS: u16 = HELPED | WAITS;
 pub const TRANSLATED: u16 = 0x4000;
 /// Ours: with [`TRANSLATED`], no connection but the reply entry of one.
 pub const REPLY: u16 = 0x2000;
+/// Any of those whose packets the director reads or changes beyond addresses and ports.
+pub const READ_ALONG: u16 = CONCERN_HELPERS | PROXY;
 /// Ours: of a template, that a persistence engine has part in it.
 pub const OF_ENGINE: u16 = 0x8000;

@@ -30,6 +30,7 @@ struct Given<'a> {
     table: Table<'a, 16>,
     /// The name of the pool; empty: none.
     local_pool: Option<&'a [u8]>,
+    proxy: Option<bool>,
 }
 
 /// Settings as they were given.
@@ -39,7 +40,7 @@ pub(super) struct Settings {
     pub(super) of_kernel: bool,
 }
 
-fn config(Given { table, local_pool }: &Given<'_>) -> Option<DestinationConfig> {
+fn config(Given { table, local_pool, proxy }: &Given<'_>) -> Option<DestinationConfig> {
     let local_pool = match local_pool.map(text) {
         Some(name) if !name.is_empty() => Some(PoolName::new(&name).ok()?),
         _ => None,
@@ -57,6 +58,7 @@ fn config(Given { table, local_pool }: &Given<'_>) -> Option<DestinationConfig> 
             flags: table.u16(number::TUN_FLAGS).unwrap_or(0),
         },
         local_pool,
+        proxy: *proxy,
     })
 }
 
@@ -82,9 +84,9 @@ fn id(Given { table, .. }: &Given<'_>, service_ipv6: bool, missing: bool) -> Res
 fn parse(nest: Option<&[u8]>) -> Result<Given<'_>, Errno> {
     let nest = nest.ok_or(Errno::EINVAL)?;
     let table = Table::parse(nest, policy).map_err(|_| Errno::EINVAL)?;
-    let local_pool =
-        Attributes(nest).filter(|(kind, _)| *kind == number::LOCAL_POOL).last().map(|(_, name)| name);
-    Ok(Given { table, local_pool })
+    let last = |wanted| Attributes(nest).filter(|(kind, _)| *kind == wanted).last().map(|(_, value)| value);
+    let proxy = last(number::PROXY).and_then(<[u8]>::first).map(|value| *value != 0);
+    Ok(Given { table, local_pool: last(number::LOCAL_POOL), proxy })
 }
 
 /// Reads an identity.
@@ -134,6 +136,9 @@ fn write_settings(writer: &mut Writer<'_>, config: &DestinationConfig) {
     writer.u16(number::TUN_FLAGS, config.tunnel.flags);
     writer.u32(number::U_THRESH, config.upper_threshold);
     writer.u32(number::L_THRESH, config.lower_threshold);
+    if let Some(proxy) = config.proxy {
+        writer.u8(number::PROXY, u8::from(proxy));
+    }
 }
 
 /// Appends an answer's DEST content.

@@ -176,6 +176,9 @@ pub mod destination {
     /// requests: no full NAT. Not there in requests: from a client that knows the kernel's methods alone. Read by itself, for the
     /// kernel's parser ends before it.
     pub const LOCAL_POOL: u16 = 128;
+    /// Ours: whether it is told clients' addresses by the PROXY protocol, u8: 0 or 1; not there: as it was. Read by itself, as a
+    /// service's HELPER.
+    pub const PROXY: u16 = 129;
 }
 
 /// Attributes inside DAEMON (sync daemons).

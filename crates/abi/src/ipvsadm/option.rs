@@ -227,6 +227,8 @@ pub(super) enum Meaning {
     LocalPool,
     /// Ours alone: connections with the local addresses of full NAT.
     Local,
+    /// Ours alone: whether a server is told clients' addresses.
+    Proxy(bool),
     /// Ours: list dropped packets.
     Drops,
     /// Ours alone: the control socket.
@@ -275,7 +277,8 @@ pub(super) const TABLE: &[OptionRow] = {
     use Argument::{None, Optional, Required};
     use CommandName as C;
     use Meaning::{
-        Command, Drops, Forwarding, Helper, Ipv6, Json, Local, LocalPool, Option, Service, Socket, Sort,
+        Command, Drops, Forwarding, Helper, Ipv6, Json, Local, LocalPool, Option, Proxy, Service, Socket,
+        Sort,
     };
     use OptionName as O;
     use ServiceKind as S;
@@ -345,6 +348,8 @@ pub(super) const TABLE: &[OptionRow] = {
         row("full-nat", NO, None, Forwarding(F::FULL_NAT)),
         row("local-pool", NO, Required, LocalPool),
         row("local", NO, None, Local),
+        row("proxy-protocol", NO, None, Proxy(true)),
+        row("no-proxy-protocol", NO, None, Proxy(false)),
         row("json", NO, None, Json),
         row("drops", NO, None, Drops),
         row("socket", NO, Required, Socket),

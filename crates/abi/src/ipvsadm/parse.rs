@@ -110,6 +110,7 @@ impl<'a> Parser<'a> {
                 self.socket = given.argument;
             }
             Meaning::Helper => self.service.set_helper(text)?,
+            Meaning::Proxy(told) => self.server.set_proxy(told)?,
             Meaning::Sort => {}
             Meaning::Ipv6 => self.service.set_ipv6()?,
             Meaning::Service(kind) => {
@@ -193,6 +194,11 @@ impl<'a> Parser<'a> {
                 "option 'local' goes with the 'list' command and --connection, without --persistent-conn"
                     .to_owned()
                     .into(),
+            );
+        }
+        if self.server.names_proxy() && !matches!(command, CommandName::AddServer | CommandName::EditServer) {
+            return Err(
+                format!("Illegal 'proxy-protocol' option with the '{}' command", command.name()).into()
             );
         }
         // The rules saw to it that it is there where it must be.

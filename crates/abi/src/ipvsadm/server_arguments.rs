@@ -12,6 +12,9 @@ use super::option::{OptionName, OptionSet};
 use super::resolver::Resolver;
 use super::service_arguments::port_protocol;
 
+/// IP protocol number of TCP.
+const TCP: u16 = 6;
+
 /// Flags of a tunnel: outer checksum, remote checksum offload (IP_VS_TUNNEL_ENCAP_FLAG_*).
 const TUNNEL_CSUM: u16 = 1;
 const TUNNEL_REMCSUM: u16 = 2;
@@ -34,6 +37,7 @@ pub(super) struct ServerArguments {
     lower_threshold: u32,
     tunnel: Tunnel,
     local_pool: Option<PoolName>,
+    proxy: Option<bool>,
 }
 
 impl Default for ServerArguments {
@@ -46,6 +50,7 @@ impl Default for ServerArguments {
             lower_threshold: 0,
             tunnel: Tunnel::default(),
             local_pool: None,
+            proxy: None,
         }
     }
 }
@@ -134,6 +139,37 @@ impl ServerArguments {
         self.tunnel.flags |= TUNNEL_REMCSUM;
     }
 
+    /// `--proxy-protocol`, `--no-proxy-protocol`.
+    pub(super) fn set_proxy(&mut self, told: bool) -> Result<(), UsageError> {
+        match self.proxy.replace(told) {
+            None => Ok(()),
+            Some(_) => Err("give one of 'proxy-protocol' and 'no-proxy-protocol', once".into()),
+        }
+    }
+
+    /// Whether one of these was given.
+    pub(super) const fn names_proxy(&self) -> bool {
+        self.proxy.is_some()
+    }
+
+    /// A server is told clients' addresses where all passes here, and over TCP.
+    fn check_proxy(&self, service: ServiceId) -> Result<(), UsageError> {
+        if self.proxy != Some(true) {
+            return Ok(());
+        }
+        if !self.forwarding.answers_pass() {
+            return Err(
+                "the option 'proxy-protocol' needs masquerading or full NAT: add -m or --full-nat".into()
+            );
+        }
+        match service {
+            ServiceId::Address { protocol, .. } if protocol != TCP => {
+                Err("the option 'proxy-protocol' is for TCP services (-t), or by mark (-f)".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Only tunneling and full NAT reach servers of the other family, and only tunneling takes tunnel options, not all with every
     /// encapsulation.
     pub(super) fn check(&self, service: ServiceId, given: OptionSet) -> Result<(), UsageError> {
@@ -149,6 +185,7 @@ impl ServerArguments {
         if !any_family && self.id.is_some_and(|id| id.address.is_ipv6() != service.is_ipv6()) {
             return Err("Different address family is allowed only for tunneling servers".into());
         }
+        self.check_proxy(service)?;
         if tunneled {
             check_tunnel(self.tunnel.kind, given)
         } else if given.contains(OptionName::TunType) || TUNNEL_OPTIONS.iter().any(|it| given.contains(*it)) {
@@ -183,6 +220,7 @@ impl ServerArguments {
             lower_threshold: self.lower_threshold,
             tunnel: self.tunnel,
             local_pool: self.local_pool,
+            proxy: self.proxy,
         }
     }
 }

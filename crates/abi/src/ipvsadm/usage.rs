@@ -18,9 +18,15 @@ ipvsadm for ipvsd: as ipvsadm 1.31 (see ipvsadm -h), and besides
                       masquerading servers: ftp (TCP; of itself at port 21), tftp (UDP; of itself at port 69),
                       or none. It is listed and saved if it was given.
   --full-nat          with -a and -e, a packet-forwarding method: masquerading that replaces the client's address too, by one of a
-                      pool; so servers need no route to this host, and see no client addresses. Listed as FullNat.
+                      pool; so servers need no route to this host, and see no client addresses, unless with
+                      --proxy-protocol. Listed as FullNat.
   --local-pool name   with --full-nat: the pool, which `ipvsd pool add` makes
   --local             with -L -c: the addresses and ports too that servers of full NAT see as their clients'
+  --proxy-protocol    with -a and -e, and -m or --full-nat: the server is told each client's address by a PROXY
+                      protocol header (version 2) ahead of what the client sends over TCP. The server must expect it, as nginx with
+                      `listen ... proxy_protocol'. New connections have it from then on; it stays when the server
+                      is edited without it. It is shown by -L --json and saved.
+  --no-proxy-protocol with -a and -e: no such header, for new connections
   --json              with -L: services with their destinations, timeouts or connections as JSON
   --drops             with -L: how many packets were dropped since the daemon started, by reason; with --json
                       all reasons, those too for which none was

@@ -141,6 +141,7 @@ pub(super) fn read_destination(bytes: &[u8]) -> (DestinationId, DestinationConfi
         lower_threshold: fields.u32(20),
         tunnel: Tunnel::default(),
         local_pool: None,
+        proxy: None,
     };
     (id, config)
 }

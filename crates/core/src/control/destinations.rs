@@ -9,6 +9,7 @@ use crate::director::Director;
 use crate::error::Error;
 use crate::host::{AddressKind, Host};
 use crate::interest::Interest;
+use crate::protocol::TCP;
 use crate::scheduler::Change;
 use crate::service::ServiceIndex;
 use crate::time::Instant;
@@ -143,7 +144,34 @@ impl Director {
             return Err(Error::TunnelPortMissing);
         }
         self.check_full_nat(index, service, id, &config)?;
-        Ok((index, config))
+        let proxy = self.check_proxy(index, id, &config)?.then_some(true);
+        Ok((index, DestinationConfig { proxy, ..config }))
+    }
+
+    /// Whether the destination is to be told clients' addresses. Whoever does not know that setting does not change it, unless
+    /// by a method that cannot do it.
+    fn check_proxy(
+        &self,
+        service: ServiceIndex,
+        id: DestinationId,
+        config: &DestinationConfig,
+    ) -> Result<bool, Error> {
+        // Full NAT without pool, which other interfaces than ours can ask for, forwards nothing.
+        let no_pool = config.forwarding == ForwardingMethod::FULL_NAT && config.local_pool.is_none();
+        let can = config.forwarding.answers_pass() && !no_pool;
+        if config.proxy != Some(true) {
+            let before = self.destinations.find(service, id).and_then(|index| self.destinations.get(index));
+            return Ok(can && config.proxy.is_none() && before.is_some_and(Destination::is_told_clients));
+        }
+        if !can {
+            return Err(Error::ProxyMethod);
+        }
+        match self.services.get(service).map(|service| service.id) {
+            Some(ServiceId::Address { protocol, .. }) if protocol != u16::from(TCP) => {
+                Err(Error::ProxyProtocol)
+            }
+            _ => Ok(true),
+        }
     }
 
     /// The checks of full NAT, behind those of the kernel.

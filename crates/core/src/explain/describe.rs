@@ -260,6 +260,22 @@ pub(crate) fn server_begins() -> Step {
     Step::new("server-begins", text)
 }
 
+/// The first packet of a connection whose server is told its client.
+pub(crate) fn to_be_told() -> Step {
+    let text = "the server is told the client's address: a PROXY protocol header goes with the ACK that ends the handshake";
+    Step::new("proxy-header", text).with("added", false)
+}
+
+/// A segment with a PROXY header ahead of its data.
+pub(crate) fn with_proxy_header(client: (IpAddr, u16), length: usize) -> Step {
+    let client = end(client.0, client.1);
+    let text = format!(
+        "{length} bytes of PROXY protocol header that tell the server of {client} go ahead of what the client sends, \
+         for the server has not acknowledged them yet"
+    );
+    Step::new("proxy-header", text).with("added", true).with("client", client).with("bytes", length)
+}
+
 /// A client of no template.
 pub(crate) fn no_template() -> Step {
     Step::new("template", "none: the scheduler chooses, and the client stays there").with("found", false)

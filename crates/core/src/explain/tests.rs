@@ -202,6 +202,7 @@ impl Run {
             lower_threshold: 0,
             tunnel: Tunnel { kind: self.pick(&[0, 1, 2]), port: 6080, flags: self.pick(&[0, 1]) },
             local_pool: (forwarding == ForwardingMethod::FULL_NAT).then(local_pool),
+            proxy: None,
         };
         let command = match self.below(12) {
             0 | 1 => {

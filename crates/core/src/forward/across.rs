@@ -13,7 +13,7 @@ use crate::packet::Packet;
 const LONGEST_ERROR: usize = 1280;
 
 /// How many bytes a packet grows, or shrinks, when it is sent to `next`.
-pub(super) fn growth(headers: &Headers, next: IpAddr) -> isize {
+pub(crate) fn growth(headers: &Headers, next: IpAddr) -> isize {
     match (headers.is_ipv6(), next.is_ipv6()) {
         (true, false) => 20 - headers.transport as isize,
         (false, true) => 40 - headers.transport as isize,

@@ -7,6 +7,8 @@ pub(crate) mod masquerade;
 pub(crate) mod tunnel;
 pub(crate) mod tunnel_path;
 
+pub(crate) use across::growth;
+
 use std::net::IpAddr;
 
 use ipvs_wire::icmp_error::ErrorKind;

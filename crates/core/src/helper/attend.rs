@@ -3,7 +3,6 @@
 use ipvs_flow::EntryIndex;
 use ipvs_wire::{Headers, checksum};
 
-use super::segment::Segment;
 use super::stream::{Piece, Stream};
 use super::{Expectation, Helping, Reading, Saying, Side};
 use crate::connections::flag;
@@ -13,6 +12,7 @@ use crate::forward::Ends;
 use crate::packet::Packet;
 use crate::protocol::TCP;
 use crate::receive::Arrival;
+use crate::segment::Segment;
 use crate::verdict::{Reason, Verdict};
 
 impl Director {
@@ -150,10 +150,10 @@ impl Director {
         }
         if let Some(other) = other {
             written.acknowledgment = segment.acknowledgment.map(|number| other.acknowledge(number));
-            let block = |left, right| other.block(left, right);
+            let block = |left, right| Some(other.block(left, right));
             return written.write(packet, headers, data.as_deref(), block).ok_or(Reason::TooBig);
         }
-        let unchanged = |left, right| (left, right);
+        let unchanged = |left, right| Some((left, right));
         written.write(packet, headers, data.as_deref(), unchanged).ok_or(Reason::TooBig)
     }
 

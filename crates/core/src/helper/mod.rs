@@ -4,7 +4,6 @@
 //! - `ftp.rs`, `tftp.rs`: the helpers;
 //! - `stream.rs`: a direction of a TCP connection as lines, however they are cut into segments;
 //! - `sequence.rs`: sequence numbers on both sides of what a helper wrote anew;
-//! - `segment.rs`: both as they stand in packets;
 //! - `session.rs`: what is kept of a control connection, beside the connection table;
 //! - `attend.rs`: the way of a packet of a control connection;
 //! - `expected.rs`: data connections before their first packet.
@@ -12,7 +11,6 @@
 mod attend;
 mod expected;
 mod ftp;
-mod segment;
 mod sequence;
 mod session;
 mod stream;

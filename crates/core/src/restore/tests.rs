@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use ipvs_flow::{Address, Key, Line, NewConnection, Tick};
+use ipvs_flow::tcp::State;
+use ipvs_flow::{Address, Key, Line, NewConnection, Tick, flag};
 use proptest::prelude::*;
 
 use crate::command::{Command, DestinationInfo, Reply, ServiceConfig, ServiceId, ServiceInfo};
@@ -180,6 +181,38 @@ fn another_table_is_refused() {
     let config = Config { capacity, label: 7, ..Config::default() };
     let other = Director::new(config, crate::Instant::default()).unwrap();
     assert_eq!(refusal(other.connections.table.into_memory().into_real()), Some(MemoryError::Foreign));
+}
+
+/// A connection with a PROXY header is taken over if the header has arrived, or if its handshake will tell where it goes.
+#[test]
+fn a_header_on_its_way_is_not_taken_over() {
+    let mut old = Bench::new();
+    let (bench, _) = Bench::with("rr", &[1]);
+    let states = [State::SynSent, State::SynRecv, State::Established, State::Established, State::TimeWait];
+    let arrived = [false, false, false, true, false];
+    for (client_port, (state, arrived)) in (1..).zip(states.into_iter().zip(arrived)) {
+        let address = Address::from([192, 0, 2, 1]);
+        let key = Key {
+            ipv6: false,
+            template: false,
+            protocol: 6,
+            client: address,
+            client_port,
+            virtual_address: address,
+            virtual_port: 80,
+        };
+        let flags = flag::PROXY | if arrived { flag::PROXY_ARRIVED } else { 0 };
+        let (state, timeout) = (state as u8, 1000);
+        let new = NewConnection { key, destination: 0, destination_port: 80, flags, state, timeout };
+        old.director.connections.insert(Tick(1), &new).unwrap();
+    }
+    let mut new = restored(everything(&bench));
+    let memory = old.director.connections.table.into_memory().into_real();
+    let adopted = new.director.adopt(new.now, memory).unwrap();
+    assert_eq!((adopted.connections, adopted.unknown), (3, 2));
+    let table = &new.director.connections.table;
+    let flags = table.entries_from(0).filter_map(|index| table.entry(index)).map(|it| it.flags());
+    assert_eq!(flags.filter(|flags| flags & flag::PROXY_ARRIVED != 0).count(), 1);
 }
 
 /// A table that two directors have in their memory.

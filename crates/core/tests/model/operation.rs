@@ -181,6 +181,7 @@ impl Generator {
             lower_threshold: self.random.weighted(&[(10, 0), (1, 1), (1, 2), (1, 3)]),
             tunnel: Tunnel::default(),
             local_pool: None,
+            proxy: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Debian's unmodified ipvsadm and keepalived under `ipvsd exec`: keepalived with real traffic through the director that
 //! it keeps, scripts beside one another, and clients that come in hundreds or are killed; and its sipp, curl,
-//! pyftpdlib, dnsmasq, dig and usrsctp through a virtual address. Needs root.
+//! pyftpdlib, dnsmasq, dig, nginx and usrsctp through a virtual address. Needs root.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod associations;
@@ -15,6 +15,7 @@ mod marks;
 mod namespace;
 mod network;
 mod program;
+mod proxy;
 mod server;
 mod side_by_side;
 mod traffic;

@@ -180,6 +180,15 @@ impl Network {
         }
     }
 
+    /// An address of the client's, by its number on the segment; it has that from now on.
+    pub(crate) fn client_of(&self, host: u8) -> String {
+        let address = self.family.front(host);
+        if address != self.client_address() {
+            self.client.ip(&format!("addr add {address}/{} dev front", self.family.prefix()));
+        }
+        address
+    }
+
     /// Virtual address and port.
     pub(crate) fn virtual_service(&self, port: u16) -> String {
         self.family.with_port(&self.address(), port)

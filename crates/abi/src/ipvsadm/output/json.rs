@@ -113,6 +113,9 @@ pub(in crate::ipvsadm) struct DestinationJson {
     lower_threshold: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     tunnel: Option<TunnelJson>,
+    /// The version of the PROXY protocol by which it is told clients' addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy_protocol: Option<u8>,
     active_connections: u32,
     inactive_connections: u32,
     persistent_connections: u32,
@@ -159,6 +162,7 @@ impl From<&DestinationInfo> for DestinationJson {
                     _ => "outer",
                 },
             }),
+            proxy_protocol: (config.proxy == Some(true)).then_some(2),
             active_connections: destination.active,
             inactive_connections: destination.inactive,
             persistent_connections: destination.persistent,

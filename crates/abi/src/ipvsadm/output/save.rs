@@ -67,6 +67,9 @@ pub(in crate::ipvsadm) fn destination_command(
     if let Some(pool) = &config.local_pool {
         let _ = write!(line, " --local-pool {pool}");
     }
+    if config.proxy == Some(true) {
+        line.push_str(" --proxy-protocol");
+    }
     line.push('\n');
     line
 }

@@ -244,6 +244,7 @@ fn settings_are_kept_as_given() {
     let odd = DestinationConfig {
         forwarding: ForwardingMethod(9),
         tunnel: Tunnel { kind: 99, port: 5, flags: u16::MAX },
+        proxy: None,
         ..weight(0)
     };
     bench.edit(id, 1, odd).unwrap();

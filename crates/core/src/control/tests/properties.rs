@@ -60,6 +60,7 @@ fn destination_config() -> impl Strategy<Value = DestinationConfig> {
             lower_threshold,
             tunnel: Tunnel::default(),
             local_pool: None,
+            proxy: None,
         }
     })
 }

@@ -69,6 +69,7 @@ fn revival() {
     let other = crate::DestinationConfig {
         forwarding: ForwardingMethod::DIRECT,
         tunnel: Tunnel { kind: 2, ..Tunnel::default() },
+        proxy: None,
         ..weight(0)
     };
     bench.add(id, 2, other).unwrap();

@@ -12,6 +12,9 @@ use ipvs_core::{
 };
 use ipvs_wire::crc32c;
 
+/// What ends the line of a destination that is told clients' addresses by the PROXY protocol.
+const PROXY: &str = " proxy";
+
 /// A line, its end included.
 pub(super) fn line(words: &str) -> String {
     format!("{:08x} {words}\n", crc32c::of(words.as_bytes()))
@@ -43,17 +46,12 @@ pub(super) fn encode(saved: &Saved) -> String {
         }
         Saved::NoService(index) => format!("no-service {index}"),
         Saved::Destination(it) => {
-            let DestinationConfig {
-                forwarding,
-                flags,
-                weight,
-                upper_threshold,
-                lower_threshold,
-                tunnel,
-                local_pool,
-            } = it.config;
+            let DestinationConfig { forwarding, flags, weight, tunnel, local_pool, .. } = it.config;
+            let DestinationConfig { upper_threshold, lower_threshold, proxy, .. } = it.config;
+            // Only where it is set, so that a version without it reads all others.
+            let proxy = if proxy == Some(true) { PROXY } else { "" };
             format!(
-                "destination {} {} {} {} {} {} {} {} {} {} {} {weight} {} {upper_threshold} {lower_threshold} {} {} {} {}",
+                "destination {} {} {} {} {} {} {} {} {} {} {} {weight} {} {upper_threshold} {lower_threshold} {} {} {} {}{proxy}",
                 it.index,
                 it.created,
                 u8::from(it.available),
@@ -136,6 +134,11 @@ pub(super) fn decode(words: &str) -> Option<Saved> {
                 local_pool: match words.next() {
                     None | Some("-") => None,
                     Some(name) => Some(name.parse().ok()?),
+                },
+                proxy: match words.next() {
+                    None => None,
+                    Some(word) if word == PROXY.trim_ascii_start() => Some(true),
+                    Some(_) => return None,
                 },
             };
             Saved::Destination(SavedDestination {
@@ -259,6 +262,7 @@ mod tests {
                     lower_threshold: 5,
                     tunnel: Tunnel { kind: 1, port: 5555, flags: 2 },
                     local_pool: (index == 1).then(|| PoolName::new("web").unwrap()),
+                    proxy: (index < 2).then_some(true),
                 },
                 last_weight: 3,
                 service: id,
