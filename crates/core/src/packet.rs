@@ -1,7 +1,7 @@
 //! A packet in its buffer.
 
-use ipvs_wire::Headers;
 use ipvs_wire::tunnel::{Encapsulation, Outer};
+use ipvs_wire::{Headers, checksum};
 
 /// The place in the host's stack at which netfilter gave a packet away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,11 @@ impl<'a> Packet<'a> {
     /// Whether it is to be cut into segments.
     pub(crate) fn is_unsegmented(&self) -> bool {
         self.unsegmented
+    }
+
+    /// Whether its transport checksum, if there is one already, is right.
+    pub(crate) fn is_undamaged(&self, headers: &Headers) -> bool {
+        self.unsegmented || checksum::verify_transport(self.as_slice(), headers)
     }
 
     /// A number that its segments do not exceed.

@@ -7,8 +7,8 @@ use ipvs_core::{
     Command, DestinationConfig, DestinationId, ForwardingMethod, Reason, Reply, ServiceId, Tunnel,
     TunnelType, Verdict,
 };
-use ipvs_wire::checksum;
 use ipvs_wire::tunnel::Encapsulation;
+use ipvs_wire::{Headers, checksum};
 use rig::{Family, Rig, tcp};
 
 /// A TCP service with one server and a connection of the client.
@@ -72,4 +72,30 @@ fn each_segment_goes_into_the_tunnel() {
     let (_, whole) = rig.receive(&fragmentable(10));
     let next = u16::from_be_bytes([whole[4], whole[5]]);
     assert!(next.wrapping_sub(outer.identification) >= 3, "{next} after {}", outer.identification);
+}
+
+/// A header of the PROXY protocol needs no checksum to go by.
+#[test]
+fn a_header_goes_ahead_of_it() {
+    let mut rig = Rig::new(100);
+    let service = rig.service(Family::V4, 6, "rr");
+    let server = Family::V4.server(1);
+    let told =
+        DestinationConfig { proxy: Some(true), ..DestinationConfig::new(ForwardingMethod::MASQUERADE, 1) };
+    rig.execute(Command::AddDestination(service, DestinationId { address: server, port: 80 }, told));
+    let numbered = |mut packet: Vec<u8>, sequence: u32, acknowledgment: u32| {
+        packet[24..28].copy_from_slice(&sequence.to_be_bytes());
+        packet[28..32].copy_from_slice(&acknowledgment.to_be_bytes());
+        let headers = Headers::parse(&packet).unwrap();
+        checksum::fill_transport(&mut packet, &headers);
+        packet
+    };
+    rig.receive(&numbered(segment(Family::V4, "S", 0), 99, 0));
+    let answer = tcp((server, 80), (Family::V4.client(), 1234), "SA", &[], 64);
+    rig.receive(&numbered(answer, 9, 100));
+    let mut packet = numbered(segment(Family::V4, "A", 4000), 100, 10);
+    packet[20 + 16] ^= 0x55;
+    let (verdict, bytes, _) = rig.receive_unsegmented(&packet, 1400);
+    assert_eq!(verdict, Verdict::Forward { next: server });
+    assert_eq!((&bytes[40..53], bytes[40 + 28]), (&b"\r\n\r\n\0\r\nQUIT\n\x21"[..], 7));
 }

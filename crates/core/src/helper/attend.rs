@@ -1,7 +1,7 @@
 //! The way of a packet of a control connection: its helper reads it, and what has to change does.
 
 use ipvs_flow::EntryIndex;
-use ipvs_wire::{Headers, checksum};
+use ipvs_wire::Headers;
 
 use super::stream::{Piece, Stream};
 use super::{Expectation, Helping, Reading, Saying, Side};
@@ -105,7 +105,7 @@ impl Director {
             }
         };
         // What its receiver would not take must not be read.
-        if !packet.is_unsegmented() && !checksum::verify_transport(packet.as_slice(), headers) {
+        if !packet.is_undamaged(headers) {
             return Err(Reason::Malformed);
         }
         let (helper, memory) = (session.helper, &mut session.memory);

@@ -1,7 +1,7 @@
 //! The way of a packet of a connection whose server is told the client's address.
 
 use ipvs_flow::EntryIndex;
-use ipvs_wire::{Headers, checksum, tcp::TcpPacket};
+use ipvs_wire::{Headers, tcp::TcpPacket};
 
 use super::header::{header, length};
 use super::numbers::{Beginning, Numbers, Sent, Way};
@@ -106,7 +106,7 @@ impl Director {
                 moved.write(packet, headers, None, unchanged).ok_or(Reason::TooBig)
             }
             Way::WithHeader => {
-                if !checksum::verify_transport(packet.as_slice(), headers) {
+                if !packet.is_undamaged(headers) {
                     return Err(Reason::Malformed);
                 }
                 let mut bytes = header(ends.client, (ends.virtual_address, ends.virtual_port));
@@ -188,7 +188,7 @@ impl Director {
 fn without_data(headers: &Headers, packet: &mut Packet<'_>, segment: &Segment) -> Result<Headers, Reason> {
     let mut headers = *headers;
     if !segment.data(packet.as_slice(), &headers).is_empty() {
-        if !checksum::verify_transport(packet.as_slice(), &headers) {
+        if !packet.is_undamaged(&headers) {
             return Err(Reason::Malformed);
         }
         let without = Segment { fin: false, ..*segment };
