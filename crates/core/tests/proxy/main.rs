@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail that way")]
 
 mod ends;
+mod full_nat;
 #[path = "../rig/mod.rs"]
 mod rig;
 mod segment;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::ends::{MSS, Tcp};
 use crate::rig::{End, Family, Rig};
 use crate::segment::Segment;
-use crate::{SERVER_PORT, header, rig};
+use crate::{SERVER_PORT, full_nat, header, rig};
 
 const CLIENT_PORT: u16 = 4000;
 
@@ -28,6 +28,8 @@ impl Chance {
 #[derive(Clone, Debug)]
 struct Trial {
     family: Family,
+    /// By full NAT to a server of this family; `None`: by masquerading.
+    full_nat: Option<Family>,
     seed: u64,
     /// What the client says, and the server, which may speak first.
     said: [usize; 2],
@@ -51,6 +53,8 @@ struct Network {
     chance: Chance,
     client: Tcp,
     server: Tcp,
+    /// As whom the server sees its client.
+    seen: Option<End>,
     queues: [Vec<Vec<u8>>; 4],
 }
 
@@ -58,10 +62,14 @@ impl Network {
     fn new(trial: &Trial) -> Self {
         let [client, server] = trial.firsts;
         Self {
-            rig: rig(trial.family),
+            rig: match trial.full_nat {
+                None => rig(trial.family),
+                Some(of_server) => full_nat::rig(trial.family, of_server),
+            },
             chance: Chance(trial.seed | 1),
             client: Tcp::new(false, client, text(trial.said[0], 1), trial.client_ends, 20_000),
             server: Tcp::new(true, server, text(trial.said[1], 9), false, trial.window),
+            seen: None,
             queues: Default::default(),
             trial: trial.clone(),
         }
@@ -69,7 +77,8 @@ impl Network {
 
     fn ends(&self) -> [End; 3] {
         let family = self.trial.family;
-        [(family.client(), CLIENT_PORT), (family.vip(), 80), (family.server(1), SERVER_PORT)]
+        let of_server = self.trial.full_nat.unwrap_or(family);
+        [(family.client(), CLIENT_PORT), (family.vip(), 80), (of_server.server(1), SERVER_PORT)]
     }
 
     fn by_client(&mut self, segment: Option<Segment>) {
@@ -78,7 +87,8 @@ impl Network {
     }
 
     fn by_server(&mut self, segment: Option<Segment>) {
-        let [client, _, server] = self.ends();
+        let [_, _, server] = self.ends();
+        let Some(client) = self.seen else { return assert_eq!(segment, None) };
         self.queues[1].extend(segment.map(|it| it.packet(server, client)));
     }
 
@@ -122,7 +132,9 @@ impl Network {
         }
         let (segment, from, to) = Segment::read(&packet);
         if queue == TO_SERVER {
-            assert_eq!((from, to), (client, server));
+            assert_eq!((*self.seen.get_or_insert(from), to), (from, server));
+            let wanted = self.trial.full_nat.map_or(client.0, full_nat::local);
+            assert!(from.0 == wanted && (self.trial.full_nat.is_some() || from == client));
             let answer = self.server.receive(&segment);
             self.by_server(answer);
         } else {
@@ -162,9 +174,12 @@ fn trial() -> impl Strategy<Value = Trial> {
     let said = || prop_oneof![Just(0_usize), 1_usize..40, 1_usize..6000];
     let first = || prop_oneof![any::<u32>(), (0_u32..3000).prop_map(|below| u32::MAX - below)];
     let links = (0_usize..40, 0_usize..20, 0_usize..4);
-    (any::<bool>(), any::<u64>(), [said(), said()], any::<bool>(), [first(), first()], 120_u16..2000, links)
-        .prop_map(|(v4, seed, said, client_ends, firsts, window, (lost, doubled, overtaken))| Trial {
-            family: if v4 { Family::V4 } else { Family::V6 },
+    let family = || prop_oneof![Just(Family::V4), Just(Family::V6)];
+    let ends = (family(), proptest::option::of(family()));
+    (ends, any::<u64>(), [said(), said()], any::<bool>(), [first(), first()], 120_u16..2000, links).prop_map(
+        |((family, full_nat), seed, said, client_ends, firsts, window, (lost, doubled, overtaken))| Trial {
+            family,
+            full_nat,
             seed,
             said,
             client_ends,
@@ -173,7 +188,8 @@ fn trial() -> impl Strategy<Value = Trial> {
             lost,
             doubled,
             overtaken,
-        })
+        },
+    )
 }
 
 proptest! {
@@ -191,6 +207,7 @@ fn good_links_and_nothing_said_by_the_client() {
         let (said, firsts) = ([0, 500], [77, u32::MAX - 3]);
         let trial = Trial {
             family,
+            full_nat: None,
             seed: 3,
             said,
             client_ends: false,

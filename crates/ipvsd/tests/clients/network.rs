@@ -53,7 +53,7 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    fn front(self, host: u8) -> String {
+    pub(crate) fn front(self, host: u8) -> String {
         match self {
             Self::V4 => format!("10.88.0.{host}"),
             Self::V6 => format!("fd88::{host}"),
@@ -72,7 +72,7 @@ impl Family {
     }
 
     /// An address and port, as programs write them.
-    fn with_port(self, address: &str, port: u16) -> String {
+    pub(crate) fn with_port(self, address: &str, port: u16) -> String {
         if self == Self::V4 { format!("{address}:{port}") } else { format!("[{address}]:{port}") }
     }
 }
@@ -187,6 +187,19 @@ impl Network {
             self.client.ip(&format!("addr add {address}/{} dev front", self.family.prefix()));
         }
         address
+    }
+
+    /// Gives director, servers and pool addresses of another family too, on the segment of clients. Returns the servers'.
+    pub(crate) fn serve_in(&self, family: Family) -> [String; 2] {
+        let give = |host: &Namespace, number: u8| {
+            let address = family.front(number);
+            host.ip(&format!("addr add {address}/{} dev front", family.prefix()));
+            address
+        };
+        give(&self.director.namespace, 1);
+        let added = self.director.ipvsd(&["pool", "add", POOL, &family.front(5)]);
+        assert!(added.is_some(), "no address: {}", self.director.logs());
+        [0, 1].map(|number| give(&self.servers[number], 11 + number as u8))
     }
 
     /// Virtual address and port.

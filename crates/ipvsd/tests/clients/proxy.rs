@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::namespace::Namespace;
-use crate::network::{Family, Method, Network, Path};
+use crate::network::{Family, Method, Network, POOL, Path};
 use crate::program::Program;
 use crate::wait_for;
 
@@ -36,25 +36,27 @@ fn inside(namespace: &Namespace, words: &[&str]) -> Command {
 }
 
 /// A network whose servers are told clients' addresses.
-fn network(test: &str, family: Family) -> Network {
-    let network = Network::new(test, Method::Masquerading, family, Path::Daemon);
+fn network(test: &str, method: Method, family: Family) -> Network {
+    let network = Network::new(test, method, family, Path::Daemon);
+    let servers = [0, 1].map(|number| network.server(number, SERVER_PORT));
+    tell(&network, method, &servers);
+    network
+}
+
+/// Makes the service with these servers, which are told clients' addresses.
+fn tell(network: &Network, method: Method, servers: &[String; 2]) {
     let service = network.virtual_service(80);
     let ipvsadm = |words: &[&str]| {
         assert!(network.director.ipvsadm(words).is_some(), "ipvsadm {} failed", words.join(" "));
     };
     ipvsadm(&["-A", "-t", &service, "-s", "rr"]);
-    for number in [0, 1] {
-        ipvsadm(&[
-            "-a",
-            "-t",
-            &service,
-            "-r",
-            &network.server(number, SERVER_PORT),
-            "-m",
-            "--proxy-protocol",
-        ]);
+    let method: &[&str] = match method {
+        Method::FullNat => &["--full-nat", "--local-pool", POOL, "--proxy-protocol"],
+        _ => &["-m", "--proxy-protocol"],
+    };
+    for server in servers {
+        ipvsadm(&[&["-a", "-t", &service, "-r", server][..], method].concat());
     }
-    network
 }
 
 /// An nginx with files of its own.
@@ -65,15 +67,19 @@ struct Nginx {
 
 impl Nginx {
     fn start(network: &Network, number: u8) -> Self {
+        Self::start_at(network, number, &network.server(number, SERVER_PORT))
+    }
+
+    /// One that listens at an address and port.
+    fn start_at(network: &Network, number: u8, listen: &str) -> Self {
         let folder = network.director.file(&format!("nginx{number}"));
         let files = folder.join("files");
         std::fs::create_dir_all(&files).unwrap();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|what| format!("{what}_temp_path {}/{what};\n", folder.display()))
             .concat();
-        let log = "'$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $uri'";
+        let log = "'$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $remote_addr $uri'";
         let at = folder.display();
-        let listen = network.server(number, SERVER_PORT);
         let configuration = format!(
             "daemon off;\nmaster_process off;\nuser root;\npid {at}/pid;\nerror_log {at}/error.log;\nevents {{}}\n\
              http {{\n{temporary}log_format told {log};\naccess_log {at}/access.log told;\nclient_max_body_size 0;\n\
@@ -107,10 +113,16 @@ fn curl(network: &Network, words: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn nginx_logs_true_clients(test: &str, family: Family) {
-    let network = network(test, family);
+fn nginx_logs_true_clients(test: &str, method: Method, family: Family) {
+    let network = network(test, method, family);
     let servers = [0, 1].map(|number| Nginx::start(&network, number));
     let clients = [2, 3, 4].map(|host| network.client_of(host));
+    // What the server logs: the client, and the address that its packets come from.
+    let logs = |client: &str, port: &str, uri: &str| {
+        let local = network.local_address();
+        let seen = if method == Method::FullNat { &local } else { client };
+        format!("{client} {port} {} {seen} {uri}", network.address())
+    };
     let service = network.virtual_service(80);
     let mut expected = Vec::new();
     for server in &servers {
@@ -121,7 +133,7 @@ fn nginx_logs_true_clients(test: &str, family: Family) {
         let url = format!("http://{service}/greeting");
         let said = curl(&network, &["--interface", client, "--local-port", &port, &url]);
         assert_eq!(said, "hello");
-        expected.push(format!("{client} {port} {} /greeting", network.address()));
+        expected.push(logs(client, &port, "/greeting"));
     }
     // 10 MB each way, to and from both servers.
     let (bytes, own) = (content(10_000_000), network.director.file("own"));
@@ -131,7 +143,7 @@ fn nginx_logs_true_clients(test: &str, family: Family) {
         let uri = format!("/up{number}");
         let url = format!("http://{service}{uri}");
         curl(&network, &["--interface", client, "--local-port", port, "-T", &path, &url]);
-        expected.push(format!("{client} {port} {} {uri}", network.address()));
+        expected.push(logs(client, port, &uri));
         let up = servers.iter().map(|it| it.folder.join(format!("files{uri}"))).find(|it| it.exists());
         assert!(std::fs::read(up.unwrap()).unwrap() == bytes, "changed on its way to the server");
     }
@@ -141,7 +153,7 @@ fn nginx_logs_true_clients(test: &str, family: Family) {
     for port in ["22001", "22002"] {
         let url = format!("http://{service}/down");
         curl(&network, &["--interface", client, "--local-port", port, "-o", &path, &url]);
-        expected.push(format!("{client} {port} {} /down", network.address()));
+        expected.push(logs(client, port, "/down"));
         assert!(std::fs::read(&own).unwrap() == bytes, "changed on its way to the client");
     }
     expected.sort();
@@ -157,19 +169,72 @@ fn nginx_logs_true_clients(test: &str, family: Family) {
 
 #[test]
 fn nginx_logs_true_clients_v4() {
-    nginx_logs_true_clients("proxy4", Family::V4);
+    nginx_logs_true_clients("proxy4", Method::Masquerading, Family::V4);
 }
 
 #[test]
 fn nginx_logs_true_clients_v6() {
-    nginx_logs_true_clients("proxy6", Family::V6);
+    nginx_logs_true_clients("proxy6", Method::Masquerading, Family::V6);
+}
+
+/// The packets come from the pool's address.
+#[test]
+fn nginx_behind_full_nat_logs_true_clients_v4() {
+    nginx_logs_true_clients("proxy-fn4", Method::FullNat, Family::V4);
+}
+
+#[test]
+fn nginx_behind_full_nat_logs_true_clients_v6() {
+    nginx_logs_true_clients("proxy-fn6", Method::FullNat, Family::V6);
+}
+
+/// The header is of the client's family, all else that the server sees of its own.
+#[test]
+fn nginx_in_one_family_logs_true_clients_in_the_other() {
+    for (test, family, of_servers) in
+        [("proxy-fn64", Family::V6, Family::V4), ("proxy-fn46", Family::V4, Family::V6)]
+    {
+        let network = Network::new(test, Method::FullNat, family, Path::Daemon);
+        let addresses = network.serve_in(of_servers);
+        let listen = addresses.map(|address| of_servers.with_port(&address, SERVER_PORT));
+        tell(&network, Method::FullNat, &listen);
+        let servers = [0, 1].map(|number| Nginx::start_at(&network, number, &listen[usize::from(number)]));
+        let (bytes, own) = (content(3_000_000), network.director.file("own"));
+        for server in &servers {
+            std::fs::write(server.folder.join("files/down"), &bytes).unwrap();
+        }
+        let mut expected = Vec::new();
+        let path = own.display().to_string();
+        // In turn: one server is asked, and the other is told.
+        let clients = [2, 3, 4].map(|host| network.client_of(host));
+        for (port, client) in (20_001..).zip(clients.iter().cycle()).take(6) {
+            for (uri, way, port) in [("/down", "-o", port), ("/up", "-T", port + 1000)] {
+                let url = format!("http://{}{uri}", network.virtual_service(80));
+                let port = port.to_string();
+                curl(&network, &["--interface", client, "--local-port", &port, way, &path, &url]);
+                expected.push(format!("{client} {port} {} {} {uri}", network.address(), of_servers.front(5)));
+                assert!(std::fs::read(&own).unwrap() == bytes, "changed on its way to the client");
+            }
+        }
+        wait_for("what the servers log", || {
+            servers.iter().map(|it| it.logged().len()).sum::<usize>() >= expected.len()
+        });
+        let up: Vec<_> =
+            servers.iter().filter_map(|it| std::fs::read(it.folder.join("files/up")).ok()).collect();
+        assert!(!up.is_empty() && up.iter().all(|it| *it == bytes), "changed on its way to the server");
+        let mut logged: Vec<String> = servers.iter().flat_map(Nginx::logged).collect();
+        logged.sort();
+        expected.sort();
+        assert_eq!(logged, expected);
+        network.end();
+    }
 }
 
 /// The server speaks before its client does; what is said then goes there and back unchanged.
 #[test]
 fn a_server_that_speaks_first_knows_its_client() {
     for (test, family) in [("proxy-first4", Family::V4), ("proxy-first6", Family::V6)] {
-        let network = network(test, family);
+        let network = network(test, Method::Masquerading, family);
         let _servers = [0_u8, 1].map(|number| {
             let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/greeting_server.py");
             let (address, port) = (network.server_address(number), SERVER_PORT.to_string());
@@ -207,7 +272,7 @@ fn a_server_that_speaks_first_knows_its_client() {
 /// Debian's ipvsadm does not know the setting: it shows nothing of it, and its edits leave it alone.
 #[test]
 fn unmodified_clients_leave_the_setting_alone() {
-    let network = network("proxy-edit", Family::V4);
+    let network = network("proxy-edit", Method::Masquerading, Family::V4);
     let service = network.virtual_service(80);
     let exec = |words: &[&str]| {
         let output = network.director.exec("auto", &[&["ipvsadm"], words].concat()).output().unwrap();
