@@ -15,6 +15,7 @@ mod packet;
 mod rewrite;
 mod route;
 mod shared;
+mod stages;
 mod step;
 mod transport;
 mod vlan;

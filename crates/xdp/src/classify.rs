@@ -30,18 +30,7 @@ pub fn concern(daemon: bool) -> Concern {
 
 /// Whose the frame is.
 #[inline(always)]
-pub fn concern_of<C: Context>(context: *mut C) -> Concern {
-    classify(context)
-}
-
-/// A function of its own, as the forwarding: all stacks of a chain of calls share 512 bytes.
-#[inline(never)]
-extern "C" fn classify<C: Context>(context: *mut C) -> Concern {
-    concern_of_frame(context)
-}
-
-#[inline(always)]
-fn concern_of_frame<C: Context>(context: *mut C) -> Concern {
+pub fn concern_of_frame<C: Context>(context: *mut C) -> Concern {
     let (bytes, data) = Bytes::of(context);
     if !bytes.has(data, 14) {
         return HOST;

@@ -18,6 +18,7 @@ use crate::packet::{Bytes, read, write};
 use crate::rewrite::{End, decrement_hop_limit, set_end};
 use crate::route::hop;
 use crate::shared::{Traffic, forwarding, now, port, table, traffic, way};
+use crate::stages::Stages;
 use crate::step::Step;
 use crate::transport::{ETHERNET, Packet, Place};
 use crate::vlan::{ETHERTYPE_VLAN, put_tag_back, take_tag_off};
@@ -34,7 +35,7 @@ const LINK_LOCAL: [u8; 2] = [0xfe, 0x80];
 
 /// Forwards the frame if it can be forwarded here; `None`, and nothing was changed, if not.
 #[inline(always)]
-pub fn forward<C: Context>(context: *mut C) -> Option<u32> {
+pub fn forward<C: Stages>(context: *mut C) -> Option<u32> {
     if !forwarding() || C::is_tagged(context) {
         return None;
     }
@@ -51,7 +52,7 @@ pub fn forward<C: Context>(context: *mut C) -> Option<u32> {
 
 /// As [`forward`], but a tag may have been taken off.
 #[inline(always)]
-fn forward_untagged<C: Context>(context: *mut C, packet: &mut Packet) -> Option<u32> {
+fn forward_untagged<C: Stages>(context: *mut C, packet: &mut Packet) -> Option<u32> {
     let (bytes, frame) = Bytes::of(context);
     if !bytes.has(frame, ETHERNET) {
         return None;
@@ -69,8 +70,8 @@ fn forward_untagged<C: Context>(context: *mut C, packet: &mut Packet) -> Option<
         ethertype = take_tag_off(context.cast(), packet) as u16;
     }
     let known = match ethertype {
-        ETHERTYPE_IPV4 => read_ipv4(context, packet),
-        ETHERTYPE_IPV6 => read_ipv6(context, packet),
+        ETHERTYPE_IPV4 => C::read_ipv4(context, packet),
+        ETHERTYPE_IPV6 => C::read_ipv6(context, packet),
         _ => 0,
     };
     if known == 0 {
@@ -101,10 +102,10 @@ fn forward_untagged<C: Context>(context: *mut C, packet: &mut Packet) -> Option<
         return (action != xdp_action::XDP_ABORTED).then_some(action);
     }
     let action = match (back, packet.ipv6 != 0) {
-        (false, false) => inbound_ipv4(context, packet, index.0, version),
-        (false, true) => inbound_ipv6(context, packet, index.0, version),
-        (true, false) => outbound_ipv4(context, packet, index.0, version),
-        (true, true) => outbound_ipv6(context, packet, index.0, version),
+        (false, false) => C::inbound_ipv4(context, packet, index.0, version),
+        (false, true) => C::inbound_ipv6(context, packet, index.0, version),
+        (true, false) => C::outbound_ipv4(context, packet, index.0, version),
+        (true, true) => C::outbound_ipv6(context, packet, index.0, version),
     };
     // XDP_ABORTED, which the program never means, says that nothing was done.
     (action != xdp_action::XDP_ABORTED).then_some(action)
@@ -137,47 +138,9 @@ pub fn wakes() -> bool {
     forwarding() && Packet::at_hand().is_some_and(|packet| packet.wakes != 0)
 }
 
-// Functions of their own: each has a stack of its own, and is verified without regard to how one came to it. Names are not
-// mangled, so that the object does not depend on the folder that it is built in.
-
-#[inline(never)]
-extern "C" fn read_ipv4<C: Context>(context: *mut C, packet: &mut Packet) -> u32 {
-    u32::from(read_frame::<C, false>(context, packet).is_some())
-}
-
-#[inline(never)]
-extern "C" fn read_ipv6<C: Context>(context: *mut C, packet: &mut Packet) -> u32 {
-    u32::from(read_frame::<C, true>(context, packet).is_some())
-}
-
-#[inline(never)]
-extern "C" fn inbound_ipv4<C: Context>(context: *mut C, packet: &Packet, index: u32, version: u32) -> u32 {
-    inbound::<C, false>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
-}
-
-#[inline(never)]
-extern "C" fn inbound_ipv6<C: Context>(context: *mut C, packet: &Packet, index: u32, version: u32) -> u32 {
-    inbound::<C, true>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
-}
-
-#[inline(never)]
-extern "C" fn outbound_ipv4<C: Context>(context: *mut C, packet: &Packet, index: u32, version: u32) -> u32 {
-    outbound::<C, false>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
-}
-
-#[inline(never)]
-extern "C" fn outbound_ipv6<C: Context>(context: *mut C, packet: &Packet, index: u32, version: u32) -> u32 {
-    outbound::<C, true>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
-}
-
-#[inline(always)]
-fn read_frame<C: Context, const V6: bool>(context: *mut C, packet: &mut Packet) -> Option<()> {
-    packet.read::<C, V6>(context)
-}
-
 /// A packet from the client.
 #[inline(always)]
-fn inbound<C: Context, const V6: bool>(
+pub fn inbound<C: Context, const V6: bool>(
     context: *mut C,
     packet: &Packet,
     index: EntryIndex,
@@ -232,7 +195,7 @@ fn inbound<C: Context, const V6: bool>(
 
 /// A packet from the destination of a masqueraded connection.
 #[inline(always)]
-fn outbound<C: Context, const V6: bool>(
+pub fn outbound<C: Context, const V6: bool>(
     context: *mut C,
     packet: &Packet,
     index: EntryIndex,

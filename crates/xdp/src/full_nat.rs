@@ -1,7 +1,6 @@
 //! Packets of known connections by full NAT: both ends are replaced. Connections begin with the daemon, which takes a local port;
 //! those between the families are its alone.
 
-use aya_ebpf::bindings::xdp_action;
 use ipvs_flow::{
     EntryIndex,
     flag::{REPLY, TRANSLATED},
@@ -13,6 +12,7 @@ use crate::forward::{is_link_local, leave};
 use crate::rewrite::{End, decrement_hop_limit, set_end};
 use crate::route::hop;
 use crate::shared::{Traffic, now, table, traffic, way};
+use crate::stages::Stages;
 use crate::step::Step;
 use crate::transport::{Packet, Place};
 
@@ -24,64 +24,18 @@ pub fn is_translated(index: EntryIndex, version: u32) -> bool {
 
 /// Forwards a packet of a connection, or of a reply entry if it comes `back`. XDP_ABORTED: nothing was done.
 #[inline(always)]
-pub fn forward<C: Context>(
-    context: *mut C,
-    packet: &mut Packet,
-    index: u32,
-    version: u32,
-    back: bool,
-) -> u32 {
+pub fn forward<C: Stages>(context: *mut C, packet: &mut Packet, index: u32, version: u32, back: bool) -> u32 {
     match (back, packet.ipv6 != 0) {
-        (false, false) => translate_in_ipv4(context, packet, index, version),
-        (false, true) => translate_in_ipv6(context, packet, index, version),
-        (true, false) => translate_out_ipv4(context, packet, index, version),
-        (true, true) => translate_out_ipv6(context, packet, index, version),
+        (false, false) => C::translate_in_ipv4(context, packet, index, version),
+        (false, true) => C::translate_in_ipv6(context, packet, index, version),
+        (true, false) => C::translate_out_ipv4(context, packet, index, version),
+        (true, true) => C::translate_out_ipv6(context, packet, index, version),
     }
-}
-
-#[inline(never)]
-extern "C" fn translate_in_ipv4<C: Context>(
-    context: *mut C,
-    packet: &Packet,
-    index: u32,
-    version: u32,
-) -> u32 {
-    inbound::<C, false>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
-}
-
-#[inline(never)]
-extern "C" fn translate_in_ipv6<C: Context>(
-    context: *mut C,
-    packet: &Packet,
-    index: u32,
-    version: u32,
-) -> u32 {
-    inbound::<C, true>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
-}
-
-#[inline(never)]
-extern "C" fn translate_out_ipv4<C: Context>(
-    context: *mut C,
-    packet: &mut Packet,
-    index: u32,
-    version: u32,
-) -> u32 {
-    outbound::<C, false>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
-}
-
-#[inline(never)]
-extern "C" fn translate_out_ipv6<C: Context>(
-    context: *mut C,
-    packet: &mut Packet,
-    index: u32,
-    version: u32,
-) -> u32 {
-    outbound::<C, true>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
 /// A packet from the client.
 #[inline(always)]
-fn inbound<C: Context, const V6: bool>(
+pub fn inbound<C: Context, const V6: bool>(
     context: *mut C,
     packet: &Packet,
     index: EntryIndex,
@@ -125,7 +79,7 @@ fn inbound<C: Context, const V6: bool>(
 
 /// A packet from the server, which has found the reply entry.
 #[inline(always)]
-fn outbound<C: Context, const V6: bool>(
+pub fn outbound<C: Context, const V6: bool>(
     context: *mut C,
     packet: &mut Packet,
     reply: EntryIndex,

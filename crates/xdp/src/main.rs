@@ -26,18 +26,19 @@ mod packet;
 mod rewrite;
 mod route;
 mod shared;
+mod stages;
 mod step;
 mod tc;
 mod transport;
 mod vlan;
 
 use aya_ebpf::{
-    bindings::xdp_action,
+    bindings::{xdp_action, xdp_md},
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
 
-use crate::classify::{HOST, JUDGED};
+use crate::classify::{Concern, HOST, JUDGED, concern_of_frame};
 use crate::maps::{AWAITED_SHIFT, Counter, INTERFACES, SOCKETS, count};
 
 /// For drivers and modes that deliver each frame in one buffer (native mode).
@@ -64,12 +65,19 @@ pub fn ipvsd_tap(context: TcContext) -> i32 {
     tc::send(context.skb.skb)
 }
 
+/// A function of its own, as those of `stages.rs`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn classify(context: *mut xdp_md) -> Concern {
+    concern_of_frame(context)
+}
+
 #[inline(always)]
 fn run(context: &XdpContext) -> u32 {
     if let Some(action) = forward::forward(context.ctx) {
         return action;
     }
-    match classify::concern_of(context.ctx) {
+    match classify(context.ctx) {
         HOST => {
             count(Counter::Passed);
             return xdp_action::XDP_PASS;

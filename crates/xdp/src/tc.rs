@@ -9,7 +9,7 @@ use aya_ebpf::{
     helpers::generated::bpf_redirect,
 };
 
-use crate::classify::{self, HOST, JUDGED};
+use crate::classify::{Concern, HOST, JUDGED, concern_of_frame};
 use crate::context::{Context, gather};
 use crate::maps::{Counter, TAPS, count};
 use crate::{filter, forward};
@@ -27,7 +27,7 @@ pub fn receive(packet: *mut __sk_buff) -> i32 {
         return action as i32;
     }
     gather(packet, CLASSIFIED);
-    match classify::concern_of(packet) {
+    match classify_tc(packet) {
         HOST => {
             count(Counter::Passed);
             return TC_ACT_UNSPEC;
@@ -59,4 +59,11 @@ pub fn send(packet: *mut __sk_buff) -> i32 {
         Some(interface) => unsafe { bpf_redirect(*interface, 0) as i32 },
         None => TC_ACT_SHOT as i32,
     }
+}
+
+/// A function of its own, as those of `stages.rs`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn classify_tc(packet: *mut __sk_buff) -> Concern {
+    concern_of_frame(packet)
 }

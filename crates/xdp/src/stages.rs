@@ -1,0 +1,93 @@
+//! The functions that a frame's way consists of, for each kind of program. Functions of their own: each has a stack of its own (all
+//! stacks of a chain of calls share 512 bytes), and is verified without regard to how one came to it. Their names are not mangled, so that
+//! the object does not depend on the folder that it is built in; hence no generic functions, which have no such names.
+
+use aya_ebpf::bindings::{__sk_buff, xdp_action, xdp_md};
+use ipvs_flow::EntryIndex;
+
+use crate::context::Context;
+use crate::transport::Packet;
+use crate::{forward, full_nat};
+
+/// What forwards returns one of these actions; XDP_ABORTED, which the program never means, says that nothing was done.
+pub trait Stages: Context {
+    /// Reads an IPv4 packet: 1, or 0 if it cannot be forwarded here.
+    fn read_ipv4(this: *mut Self, packet: &mut Packet) -> u32;
+    /// Reads an IPv6 packet.
+    fn read_ipv6(this: *mut Self, packet: &mut Packet) -> u32;
+    /// Forwards an IPv4 packet from the client of the connection in an entry.
+    fn inbound_ipv4(this: *mut Self, packet: &Packet, index: u32, version: u32) -> u32;
+    /// The same for IPv6.
+    fn inbound_ipv6(this: *mut Self, packet: &Packet, index: u32, version: u32) -> u32;
+    /// Forwards an IPv4 packet from the server of the connection in an entry.
+    fn outbound_ipv4(this: *mut Self, packet: &Packet, index: u32, version: u32) -> u32;
+    /// The same for IPv6.
+    fn outbound_ipv6(this: *mut Self, packet: &Packet, index: u32, version: u32) -> u32;
+    /// By full NAT: from the client.
+    fn translate_in_ipv4(this: *mut Self, packet: &Packet, index: u32, version: u32) -> u32;
+    /// The same for IPv6.
+    fn translate_in_ipv6(this: *mut Self, packet: &Packet, index: u32, version: u32) -> u32;
+    /// By full NAT: from the server of a reply entry.
+    fn translate_out_ipv4(this: *mut Self, packet: &mut Packet, index: u32, version: u32) -> u32;
+    /// The same for IPv6.
+    fn translate_out_ipv6(this: *mut Self, packet: &mut Packet, index: u32, version: u32) -> u32;
+}
+
+macro_rules! stages {
+    ($context:ident: $($read:ident ($reads:ident) $v6:literal,)+; $($stage:ident ($does:ident) $packet:ty = $module:ident::$way:ident, $of:literal;)+) => {
+        $(
+            #[unsafe(no_mangle)]
+            #[inline(never)]
+            extern "C" fn $reads(context: *mut $context, packet: &mut Packet) -> u32 {
+                u32::from(packet.read::<$context, $v6>(context).is_some())
+            }
+        )+
+        $(
+            #[unsafe(no_mangle)]
+            #[inline(never)]
+            extern "C" fn $does(context: *mut $context, packet: $packet, index: u32, version: u32) -> u32 {
+                $module::$way::<$context, $of>(context, packet, EntryIndex(index), version)
+                    .unwrap_or(xdp_action::XDP_ABORTED)
+            }
+        )+
+
+        impl Stages for $context {
+            $(
+                #[inline(always)]
+                fn $read(this: *mut Self, packet: &mut Packet) -> u32 {
+                    $reads(this, packet)
+                }
+            )+
+            $(
+                #[inline(always)]
+                fn $stage(this: *mut Self, packet: $packet, index: u32, version: u32) -> u32 {
+                    $does(this, packet, index, version)
+                }
+            )+
+        }
+    };
+}
+
+stages! { xdp_md:
+    read_ipv4 (read_ipv4) false, read_ipv6 (read_ipv6) true,;
+    inbound_ipv4 (inbound_ipv4) &Packet = forward::inbound, false;
+    inbound_ipv6 (inbound_ipv6) &Packet = forward::inbound, true;
+    outbound_ipv4 (outbound_ipv4) &Packet = forward::outbound, false;
+    outbound_ipv6 (outbound_ipv6) &Packet = forward::outbound, true;
+    translate_in_ipv4 (translate_in_ipv4) &Packet = full_nat::inbound, false;
+    translate_in_ipv6 (translate_in_ipv6) &Packet = full_nat::inbound, true;
+    translate_out_ipv4 (translate_out_ipv4) &mut Packet = full_nat::outbound, false;
+    translate_out_ipv6 (translate_out_ipv6) &mut Packet = full_nat::outbound, true;
+}
+
+stages! { __sk_buff:
+    read_ipv4 (read_ipv4_tc) false, read_ipv6 (read_ipv6_tc) true,;
+    inbound_ipv4 (inbound_ipv4_tc) &Packet = forward::inbound, false;
+    inbound_ipv6 (inbound_ipv6_tc) &Packet = forward::inbound, true;
+    outbound_ipv4 (outbound_ipv4_tc) &Packet = forward::outbound, false;
+    outbound_ipv6 (outbound_ipv6_tc) &Packet = forward::outbound, true;
+    translate_in_ipv4 (translate_in_ipv4_tc) &Packet = full_nat::inbound, false;
+    translate_in_ipv6 (translate_in_ipv6_tc) &Packet = full_nat::inbound, true;
+    translate_out_ipv4 (translate_out_ipv4_tc) &mut Packet = full_nat::outbound, false;
+    translate_out_ipv6 (translate_out_ipv6_tc) &mut Packet = full_nat::outbound, true;
+}
