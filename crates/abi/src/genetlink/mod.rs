@@ -21,7 +21,7 @@
 //! * [`number::command::NEW_POOL`], [`number::command::DEL_POOL`] and [`number::command::GET_POOL`]: pools of local addresses for
 //!   full NAT, [`number::attribute::POOL`] nests. A full-NAT destination has [`number::destination::LOCAL_POOL`] and is else shown as
 //!   masquerading, so clients that know the kernel's methods alone accept it; what they send back of it changes neither method nor
-//!   pool ([`Command::EditKernelDestination`]).
+//!   pool ([`EditKernelDestination`](ipvs_core::Command::EditKernelDestination)).
 //! * [`number::command::SOCKOPT`] (129): a socket option as its caller gave it (see [`crate::sockopt`]). A set is
 //!   acknowledged if that is asked for; a get is answered like a dump, by messages of this command with pieces of the
 //!   caller's buffer and DONE, or by one error.

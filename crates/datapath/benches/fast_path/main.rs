@@ -4,8 +4,9 @@
 //! many runs of one to three milliseconds; shown are the least and the median.
 //!
 //! Options, behind `--`: `--keep FOLDER` copies executable and object for a later comparison and measures nothing; `--against
-//! FOLDER` measures those of the folder in turn with the present ones; `--object FILE`; `--turns N`; `--flows N` and
-//! `--kind TEXT` measure these only.
+//! FOLDER` measures those of the folder in turn with the present ones; `--object FILE`; `--program FILE` loads the whole program
+//! (`crates/datapath/src/bpf/ipvsd.o`), too, and says what the verifier counts; `--turns N`; `--flows N` and `--kind TEXT`
+//! measure these only.
 
 #![allow(clippy::unwrap_used, reason = "a measurement may fail that way")]
 
@@ -25,6 +26,7 @@ const TURNS: usize = 15;
 
 struct Options {
     object: PathBuf,
+    program: Option<PathBuf>,
     keep: Option<PathBuf>,
     against: Option<PathBuf>,
     serve: bool,
@@ -38,6 +40,7 @@ impl Options {
         let mut options = Self {
             object: Path::new(env!("CARGO_MANIFEST_DIR"))
                 .join("../../target/xdp/bpfel-unknown-none/release/bench"),
+            program: None,
             keep: None,
             against: None,
             serve: false,
@@ -50,6 +53,7 @@ impl Options {
             let mut value = || words.next().unwrap_or_else(|| panic!("{word} needs a value"));
             match word.as_str() {
                 "--object" => options.object = value().into(),
+                "--program" => options.program = Some(value().into()),
                 "--keep" => options.keep = Some(value().into()),
                 "--against" => options.against = Some(value().into()),
                 "--turns" => options.turns = value().parse().unwrap(),
@@ -98,6 +102,10 @@ fn figures(times: &mut [f64]) -> String {
 }
 
 fn measure(own: &mut Own<'_>, options: &Options) {
+    let whole = options.program.as_ref().map(|file| std::fs::read(file).unwrap());
+    if let Some(whole) = whole {
+        println!("whole program: {}", setup::whole_program(&whole));
+    }
     println!("forwarding: {}", own.size());
     let mut kept = options.against.as_deref().map(Kept::start);
     println!("ns per packet, least and median of {} turns", options.turns);

@@ -272,6 +272,24 @@ impl Setup {
     }
 }
 
+/// What the verifier says to the whole program `object`, forwarding on.
+pub(crate) fn whole_program(object: &[u8]) -> String {
+    let layout = Layout::for_capacity(1 << 20).unwrap();
+    let constants = constants(layout);
+    let mut loader = EbpfLoader::new();
+    loader.override_global("CONSTANTS", &constants, true).map_max_entries("connections", layout.lines());
+    let mut ebpf = loader.load(object).unwrap();
+    let program: &mut Xdp = ebpf.program_mut("ipvsd").unwrap().try_into().unwrap();
+    let before = std::time::Instant::now();
+    program.load().unwrap();
+    let (seconds, info) = (before.elapsed().as_secs_f32(), program.info().unwrap());
+    let verified = info.verified_instruction_count().unwrap_or_default();
+    format!(
+        "{verified} instructions verified, {} bytes of machine code, loaded in {seconds:.1} s",
+        info.size_jitted()
+    )
+}
+
 /// As `Constants` in the program.
 fn constants(layout: Layout) -> [u8; 40] {
     let mut words: Vec<u32> = HASH_KEY.iter().flat_map(|key| [*key as u32, (*key >> 32) as u32]).collect();
