@@ -456,7 +456,7 @@ fn flood_and_the_syn_filter() {
             ["--syn-filter", "on"],
             ["--fast-path", fast_path],
             // Connections that the program can begin need no filter.
-            ["--scheduler", "wlc"],
+            ["--scheduler", "lblc"],
             ["--requests", "48"],
             ["--concurrency", "48"],
         ];
