@@ -1,0 +1,161 @@
+//! What the program and the host port are told of changes: of the network's, and of what the director wants.
+
+use std::net::IpAddr;
+
+use ipvs_core::{DestinationChange, Instant, Interest, InterestChange};
+use ipvs_flow::steady::TIMEOUTS;
+
+use super::Datapath;
+use crate::fast_path::exits;
+use crate::network::Event;
+use crate::program::Endpoint;
+
+impl Datapath {
+    /// Finds out by which interfaces frames may leave from the program, and tells it.
+    pub(crate) fn renew_exits(&mut self) {
+        let Some(fast_path) = &mut self.fast_path else { return };
+        let exits = exits::of(&self.attached, &mut fast_path.features);
+        if !fast_path.ways.set_exits(exits, &self.network) {
+            return;
+        }
+        for attached in &self.attached {
+            let exit = fast_path.ways.is_exit(attached.index);
+            tracing::info!(interface = attached.name, exit, "whether the XDP program sends by it");
+        }
+        self.tell_ports();
+    }
+
+    /// Tells the program of the attached interfaces.
+    pub(crate) fn tell_ports(&mut self) {
+        let Some(fast_path) = &self.fast_path else { return };
+        for attached in &self.attached {
+            let link = self.network.links().get(attached.index);
+            let Some(hardware) = link.and_then(|link| link.address) else { continue };
+            let leave = fast_path.ways.is_exit(attached.index);
+            if let Err(error) = self.program.set_port(attached.index, hardware, leave) {
+                tracing::warn!(interface = attached.name, %error, "could not change the XDP program's map");
+            }
+        }
+    }
+
+    /// Takes changes of destinations, and the timeouts of states.
+    pub fn follow_director(&mut self, changes: &[DestinationChange], timeouts: &[u32; TIMEOUTS]) {
+        let Some(fast_path) = &mut self.fast_path else { return };
+        fast_path.follow(changes, &self.network);
+        if self.timeouts != *timeouts {
+            self.timeouts = *timeouts;
+            if let Err(error) = self.program.set_timeouts(timeouts) {
+                tracing::warn!(%error, "could not change the XDP program's map");
+            }
+        }
+    }
+
+    /// Keeps the ways that the program uses as the network has them; returns when to look again.
+    pub(super) fn follow_ways(&mut self, now: Instant) -> Option<Instant> {
+        let renewals = self.network.take_renewals();
+        let fast_path = self.fast_path.as_mut()?;
+        if renewals.all || !renewals.neighbours.is_empty() {
+            fast_path.generation = fast_path.generation.wrapping_add(1);
+            if let Err(error) = self.program.set_network_generation(fast_path.generation) {
+                tracing::warn!(%error, "could not change the XDP program's map");
+            }
+        }
+        if renewals.all {
+            fast_path.ways.renew_all(&self.network);
+        }
+        for (interface, neighbour) in renewals.neighbours {
+            fast_path.ways.renew_behind(interface, neighbour, &self.network);
+        }
+        let due = fast_path.ways.is_due(now);
+        let again = fast_path.confirm(now, &mut self.network);
+        if renewals.all {
+            self.tell_ports();
+        }
+        if renewals.all || due {
+            self.renew_exits();
+        }
+        again
+    }
+
+    /// Hears of changes in the network and acts on them; returns whether there may be more.
+    pub(super) fn follow_network(&mut self, now: Instant) -> bool {
+        let mut events = std::mem::take(&mut self.events);
+        let more = self.network.update(now, &mut events);
+        let mut new = Vec::new();
+        let mut own_changed = false;
+        for event in events.drain(..) {
+            match event {
+                Event::Neighbour(interface, address, state) => {
+                    self.output.resolved(interface, address, state)
+                }
+                Event::Address(address) => {
+                    own_changed = true;
+                    match self.interests.follow(address, &mut self.program, &self.network) {
+                        Ok(answered) => new.extend(answered),
+                        Err(error) => {
+                            tracing::warn!(%address, %error, "could not change the XDP program's map")
+                        }
+                    }
+                }
+                Event::Everything => {
+                    own_changed = true;
+                    match self.interests.follow_all(&mut self.program, &self.network) {
+                        Ok(answered) => new.extend(answered),
+                        Err(error) => tracing::warn!(%error, "could not change the XDP program's map"),
+                    }
+                    self.output.review_waiting(&mut self.network, now, true);
+                }
+            }
+        }
+        self.events = events;
+        self.announce(new);
+        if own_changed {
+            self.follow_servers();
+        }
+        more
+    }
+
+    /// Takes changes of what the director must see. What the program's maps do not take is logged, and the packets
+    /// concerned stay with the host.
+    pub fn apply_interest(&mut self, changes: impl IntoIterator<Item = InterestChange>) {
+        let mut new = Vec::new();
+        for change in changes {
+            match self.interests.apply(change, &mut self.program, &self.network) {
+                Ok(answered) => new.extend(answered),
+                Err(error) => tracing::warn!(?change, %error, "could not change the XDP program's map"),
+            }
+            self.netfilter.apply(change);
+            let (InterestChange::Added(interest) | InterestChange::Removed(interest)) = change;
+            if let Interest::Server { protocol, address, port } = interest {
+                let server = Endpoint { protocol, address, port };
+                let local = self.interests.is_local(&server);
+                self.output.host.set_server(server, local);
+                self.netfilter.set_local_server(&server, local);
+            }
+        }
+        self.announce(new);
+    }
+
+    fn announce(&mut self, addresses: Vec<IpAddr>) {
+        if addresses.is_empty() {
+            return;
+        }
+        for address in addresses {
+            self.output.announce(&self.network, address);
+        }
+        self.flush();
+    }
+
+    /// Leads the answers of those real servers that are on this host through the host port.
+    fn follow_servers(&mut self) {
+        match self.interests.follow_servers(&mut self.program, &self.network) {
+            Ok((servers, changed)) => {
+                for server in &changed {
+                    self.netfilter.set_local_server(server, servers.contains(server));
+                }
+                self.output.host.set_servers(servers);
+            }
+            Err(error) => tracing::warn!(%error, "could not change the XDP program's map"),
+        }
+    }
+}
