@@ -81,6 +81,7 @@ impl From<Error> for Errno {
             Error::NoSuchPool => Self::ENXIO,
             Error::PoolFamily => Self::EAFNOSUPPORT,
             Error::FullNatService => Self::EOPNOTSUPP,
+            Error::FullNatDestinations => Self::EBUSY,
             Error::PoolInUse => Self::EBUSY,
             Error::PoolAddressVirtual => Self::EADDRINUSE,
             Error::NoSuchInterface => Self::ENODEV,

@@ -126,6 +126,9 @@ pub enum Error {
     /// Full NAT in a service with a helper or one-packet scheduling (EOPNOTSUPP).
     #[error("full NAT is not possible with helpers and one-packet scheduling")]
     FullNatService,
+    /// A helper or one-packet scheduling for a service that has destinations by full NAT (EBUSY).
+    #[error("the service has destinations by full NAT, which goes without helpers and one-packet scheduling")]
+    FullNatDestinations,
     /// A table of the director is full (ENOMEM).
     #[error("out of memory")]
     OutOfMemory,

@@ -108,7 +108,7 @@ pub(crate) struct Run {
     ///
     /// Faster by far for long connections; off until it has been tried with more network cards. The program sends by
     /// interfaces that can take its frames, the daemon by others: a virtual cable (veth) can while its other end has GRO on
-    /// (`ethtool -K NAME gro on`) or an XDP program. Answers of masqueraded servers need the host's forwarding
+    /// (`ethtool -K NAME gro on`) or an XDP program. Answers by masquerading and full NAT need the host's forwarding
     /// (net.ipv4.ip_forward, net.ipv6.conf.all.forwarding), else the daemon sends them.
     #[arg(long, value_name = "WHETHER", value_enum, default_value_t = Switch::Off)]
     fast_path: Switch,

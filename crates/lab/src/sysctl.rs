@@ -15,3 +15,9 @@ pub fn set(name: &str, value: &str) -> Result<(), Error> {
 pub fn has_ipv6() -> bool {
     std::path::Path::new("/proc/sys/net/ipv6").exists()
 }
+
+/// Has the network namespace of the calling thread forward IPv4 packets, and IPv6 ones if asked for.
+pub(crate) fn forward(ipv6: bool) -> Result<(), Error> {
+    set("ipv4/ip_forward", "1")?;
+    if ipv6 { set("ipv6/conf/all/forwarding", "1") } else { Ok(()) }
+}

@@ -128,8 +128,7 @@ extern "C" fn finish(packet: &mut Packet, chosen: u32) -> u64 {
     packet.born = 1;
     grants().pop();
     if let Some(traffic) = traffic(packet.chosen.destination) {
-        // SAFETY: counters of this processor, and a program is not interrupted by itself.
-        unsafe { (*traffic).connections += 1 }
+        traffic.count_birth();
     }
     events().push(born(index.0));
     u64::from(index.0) | u64::from(version) << 32

@@ -17,7 +17,7 @@ use ipvs_wire::tunnel::{Encapsulation, Ends, Inner, sum_of_whole, write_headers}
 use crate::forward::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, leave};
 use crate::packet::{Bytes, read, write};
 use crate::rewrite::decrement_hop_limit;
-use crate::shared::{Traffic, load, now, secret, table, timeout, traffic, tunnel};
+use crate::shared::{load, now, secret, table, timeout, traffic, tunnel};
 use crate::step::Step;
 use crate::transport::{ETHERNET, Packet, Place, header};
 
@@ -95,12 +95,7 @@ fn forward<const V6: bool>(
         return if whole { None } else { Some(xdp_action::XDP_DROP) };
     }
     entry.count_packet_in();
-    // SAFETY: counters of this processor, and a program is not interrupted by itself.
-    unsafe {
-        let Traffic { packets_in, bytes_in, .. } = &mut *traffic;
-        *packets_in += 1;
-        *bytes_in += u64::from(packet.length);
-    }
+    traffic.count_in(packet.length);
     let overhead = overhead as usize;
     let (bytes, frame) = Bytes::of(context);
     // The padding of a short frame is not the packet's.

@@ -17,7 +17,7 @@ use crate::maps::Address;
 use crate::packet::{Bytes, read, write};
 use crate::rewrite::{End, decrement_hop_limit, set_end};
 use crate::route::hop;
-use crate::shared::{Traffic, forwarding, now, port, table, traffic, way};
+use crate::shared::{forwarding, now, port, table, traffic, way};
 use crate::stages::Stages;
 use crate::step::Step;
 use crate::transport::{ETHERNET, Packet, Place};
@@ -177,12 +177,7 @@ pub fn inbound<C: Context, const V6: bool>(
         step.take(index, entry, destination, now())?;
     }
     entry.count_packet_in();
-    // SAFETY: counters of this processor, and a program is not interrupted by itself.
-    unsafe {
-        let Traffic { packets_in, bytes_in, .. } = &mut *traffic;
-        *packets_in += 1;
-        *bytes_in += u64::from(packet.length);
-    }
+    traffic.count_in(packet.length);
     decrement_hop_limit::<V6>(&place);
     let place = if method == MASQUERADE {
         set_end::<C, V6>(context, packet, place, End::Destination, &way.address.words(), port)
@@ -219,12 +214,7 @@ pub fn outbound<C: Context, const V6: bool>(
     let traffic = traffic(destination)?;
     let place = Place::of::<C, V6>(context, packet.protocol)?;
     step.take(index, entry, destination, now)?;
-    // SAFETY: as for a packet from the client.
-    unsafe {
-        let Traffic { packets_out, bytes_out, .. } = &mut *traffic;
-        *packets_out += 1;
-        *bytes_out += u64::from(packet.length);
-    }
+    traffic.count_out(packet.length);
     decrement_hop_limit::<V6>(&place);
     let (address, port) = (key.virtual_address.words(), key.virtual_port);
     let place = set_end::<C, V6>(context, packet, place, End::Source, &address, port);

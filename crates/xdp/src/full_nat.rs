@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::forward::{is_link_local, leave};
 use crate::rewrite::{End, decrement_hop_limit, set_end};
 use crate::route::hop;
-use crate::shared::{Traffic, now, table, traffic, way};
+use crate::shared::{now, table, traffic, way};
 use crate::stages::Stages;
 use crate::step::Step;
 use crate::transport::{Packet, Place};
@@ -63,12 +63,7 @@ pub fn inbound<C: Context, const V6: bool>(
     let place = Place::of::<C, V6>(context, packet.protocol)?;
     step.take(index, entry, destination, now())?;
     entry.count_packet_in();
-    // SAFETY: counters of this processor, and a program is not interrupted by itself.
-    unsafe {
-        let Traffic { packets_in, bytes_in, .. } = &mut *traffic;
-        *packets_in += 1;
-        *bytes_in += u64::from(packet.length);
-    }
+    traffic.count_in(packet.length);
     decrement_hop_limit::<V6>(&place);
     let (client, server) = (local.client.words(), way.address.words());
     let place = set_end::<C, V6>(context, packet, place, End::Source, &client, local.client_port)
@@ -111,12 +106,7 @@ pub fn outbound<C: Context, const V6: bool>(
     let traffic = traffic(destination)?;
     let place = Place::of::<C, V6>(context, packet.protocol)?;
     step.take(index, entry, destination, now)?;
-    // SAFETY: as for a packet from the client.
-    unsafe {
-        let Traffic { packets_out, bytes_out, .. } = &mut *traffic;
-        *packets_out += 1;
-        *bytes_out += u64::from(packet.length);
-    }
+    traffic.count_out(packet.length);
     decrement_hop_limit::<V6>(&place);
     let (address, port) = (key.virtual_address.words(), key.virtual_port);
     let place = set_end::<C, V6>(context, packet, place, End::Source, &address, port).and_then(|place| {

@@ -72,13 +72,13 @@ const PORTS_LEN: u32 = 256;
 
 /// Counters of one destination on one processor: a cache line. Bytes are IP total lengths.
 #[repr(C, align(64))]
-pub struct Traffic {
-    pub packets_in: u64,
-    pub bytes_in: u64,
-    pub packets_out: u64,
-    pub bytes_out: u64,
+struct Traffic {
+    packets_in: u64,
+    bytes_in: u64,
+    packets_out: u64,
+    bytes_out: u64,
     /// Connections that began here.
-    pub connections: u64,
+    connections: u64,
 }
 
 /// An attached interface.
@@ -194,10 +194,41 @@ pub fn now() -> Tick {
 
 /// The counters of a destination on this processor.
 #[inline(always)]
-pub fn traffic(destination: u32) -> Option<*mut Traffic> {
+pub fn traffic(destination: u32) -> Option<Counters> {
     // SAFETY: a plain helper call.
     let processor = unsafe { bpf_get_smp_processor_id() };
-    TRAFFIC.get_ptr_mut(processor * constants().destinations + destination)
+    TRAFFIC.get_ptr_mut(processor * constants().destinations + destination).map(Counters)
+}
+
+/// The counters of one destination on this processor: nobody else changes them, and a program is not interrupted by itself.
+#[derive(Clone, Copy)]
+pub struct Counters(*mut Traffic);
+
+impl Counters {
+    /// Counts a packet to the destination.
+    #[inline(always)]
+    pub fn count_in(self, length: u32) {
+        // SAFETY: the map's memory, changed here alone.
+        let Traffic { packets_in, bytes_in, .. } = unsafe { &mut *self.0 };
+        *packets_in += 1;
+        *bytes_in += u64::from(length);
+    }
+
+    /// Counts a packet from the destination.
+    #[inline(always)]
+    pub fn count_out(self, length: u32) {
+        // SAFETY: as above.
+        let Traffic { packets_out, bytes_out, .. } = unsafe { &mut *self.0 };
+        *packets_out += 1;
+        *bytes_out += u64::from(length);
+    }
+
+    /// Counts a connection that began here.
+    #[inline(always)]
+    pub fn count_birth(self) {
+        // SAFETY: as above.
+        unsafe { (*self.0).connections += 1 }
+    }
 }
 
 /// The attached interface of that index.

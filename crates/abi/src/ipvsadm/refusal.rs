@@ -73,6 +73,11 @@ impl Operation {
                 "The address is of a pool of local addresses: take it out with `ipvsd pool del`, or choose another one".to_owned(),
             );
         }
+        if let (Self::EditService, Errno::EBUSY) = (self, errno) {
+            return Some(
+                "The service has servers by full NAT, which goes without helpers and one-packet scheduling (--helper none, and no -o)".to_owned(),
+            );
+        }
         let (Self::AddDestination(Some(pool)) | Self::FindDestination(Some(pool))) = self else {
             return None;
         };

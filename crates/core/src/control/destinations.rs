@@ -7,6 +7,7 @@ use crate::command::{
 use crate::destination::{Destination, DestinationIndex};
 use crate::director::Director;
 use crate::error::Error;
+use crate::helper::Choice;
 use crate::host::{AddressKind, Host};
 use crate::interest::Interest;
 use crate::protocol::TCP;
@@ -191,14 +192,7 @@ impl Director {
             return Err(Error::PoolFamily);
         }
         let service = self.services.get(index).ok_or(Error::NoSuchService)?;
-        let helped = match *id {
-            ServiceId::Address { protocol, port, .. } => service.helper.of(protocol, port).is_some(),
-            ServiceId::Mark { .. } => service.uses_all_ports(),
-        };
-        if helped || service.flags.contains(ServiceFlags::ONE_PACKET) {
-            return Err(Error::FullNatService);
-        }
-        Ok(())
+        can_have_full_nat(id, service.helper, service.flags)
     }
 
     /// Puts a destination in the trash; the caller takes it out of its service's list.
@@ -267,4 +261,16 @@ pub(crate) fn interests(destination: &Destination) -> Vec<Interest> {
     };
     interests.push(Interest::of_service(service, all_ports));
     interests
+}
+
+/// Whether a service with that helper and these flags can have destinations by full NAT.
+pub(super) fn can_have_full_nat(id: &ServiceId, helper: Choice, flags: ServiceFlags) -> Result<(), Error> {
+    let helped = match *id {
+        ServiceId::Address { protocol, port, .. } => helper.of(protocol, port).is_some(),
+        ServiceId::Mark { .. } => helper.uses_all_ports(id),
+    };
+    if helped || flags.contains(ServiceFlags::ONE_PACKET) {
+        return Err(Error::FullNatService);
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::command::{Reply, ServiceConfig, ServiceFlags, ServiceId};
+use crate::control::destinations::can_have_full_nat;
 use crate::destination::Destinations;
 use crate::director::Director;
 use crate::error::Error;
@@ -78,13 +79,19 @@ impl Director {
         let persistence_engine = check(&id, &config)?;
         let helper = Choice::for_service(&id, config.helper.as_deref())?;
         let service = self.services.get_mut(index).ok_or(Error::NoSuchService)?;
+        let flags = flags(service.flags, &config);
+        let by_full_nat =
+            |index: &_| self.destinations.get(*index).is_some_and(|it| it.config.local_pool.is_some());
+        if service.destinations.iter().any(by_full_nat) {
+            can_have_full_nat(&id, helper, flags).map_err(|_| Error::FullNatDestinations)?;
+        }
         // The scheduler keeps its state when it stays the same.
         let name = |scheduler: &Option<Box<dyn Scheduler>>| scheduler.as_ref().map(|it| it.name());
         let changes = name(&scheduler) != name(&service.scheduler);
         if changes {
             service.scheduler = bound(service, &self.destinations, &self.sysctls, scheduler)?;
         }
-        service.flags = flags(service.flags, &config);
+        service.flags = flags;
         service.timeout = timeout(config.timeout);
         service.netmask = config.netmask;
         if service.is_persistent() {

@@ -81,17 +81,18 @@ impl Topology {
             mode: options.mode,
             switch: namespace("switch")?,
         };
+        let in_program = options.fast_path.as_deref() == Some("on");
         match options.mode {
             Mode::Nat => nat::connect(&topology)?,
             Mode::Dr | Mode::Tun => direct::connect(&topology)?,
-            Mode::FullNat => full_nat::connect(&topology)?,
+            Mode::FullNat => full_nat::connect(&topology, in_program)?,
         }
         if options.flood.is_some() {
             // What the servers answer to the flood's sources goes to the client's host, which drops it.
             topology.director.on_links(|links| links.add_default_route(topology.client.address))?;
         }
         // A classifier takes the ends' packets as they are.
-        if options.fast_path.as_deref() == Some("on") && options.attach.as_deref() != Some("tc") {
+        if in_program && options.attach.as_deref() != Some("tc") {
             topology.switch.run(|| {
                 let cables: &[&str] = match options.mode {
                     Mode::Nat => &["director", "director-back"],

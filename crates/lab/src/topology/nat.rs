@@ -21,10 +21,7 @@ pub(super) fn connect(topology: &Topology) -> Result<(), Error> {
     let gateway = address::of(Segment::Back, address::DIRECTOR, director.address.is_ipv6());
     director.on_links(|links| {
         // A gateway forwards; the answers that the director translates do not depend on it.
-        sysctl::set("ipv4/ip_forward", "1")?;
-        if gateway.is_ipv6() {
-            sysctl::set("ipv6/conf/all/forwarding", "1")?;
-        }
+        sysctl::forward(gateway.is_ipv6())?;
         links.add_address("eth0", director.address, address::prefix(director.address))?;
         links.add_address("eth1", gateway, address::prefix(gateway))?;
         links.up("eth0")?;

@@ -1,0 +1,48 @@
+//! The program as a classifier, with the ends' cables as they are.
+
+use super::fast_path::fast_path;
+use super::good;
+
+/// As a classifier, with the ends' cables as they are.
+#[test]
+fn requests() {
+    fast_path(&["--attach", "tc", "--mode", "nat"]);
+    fast_path(&["--attach", "tc", "--mode", "nat", "--ipv6"]);
+    fast_path(&["--attach", "tc", "--mode", "nat", "--udp"]);
+    fast_path(&["--attach", "tc", "--mode", "dr", "--ipv6"]);
+    fast_path(&["--attach", "tc", "--mode", "dr", "--udp"]);
+}
+
+/// Packets that are yet to be cut, by the program and by the daemon; into tunnels they go cut.
+#[test]
+fn bulk() {
+    for mode in [
+        &["--mode", "nat", "--fast-path", "on"][..],
+        &["--mode", "nat", "--ipv6", "--fast-path", "on"],
+        &["--mode", "dr", "--fast-path", "on"],
+        &["--mode", "nat"],
+        &["--mode", "nat", "--ipv6"],
+        &["--mode", "dr", "--ipv6"],
+        &["--mode", "tun", "--tun-type", "ipip"],
+        &["--mode", "tun", "--tun-type", "gre"],
+        &["--mode", "tun", "--tun-type", "gue", "--ipv6"],
+    ] {
+        let load = ["--attach", "tc", "--bulk", "2000000", "--connections", "8"];
+        let arguments = [&load[..], mode].concat();
+        let report = good(&arguments);
+        assert_eq!(report["failed"], 0, "{arguments:?}: {report}");
+    }
+}
+
+#[test]
+fn fragments_and_own_requests() {
+    for load in [
+        &["--udp", "--datagram", "8000", "--requests", "60", "--concurrency", "4"][..],
+        &["--client-on-director", "--requests", "60"],
+        &["--mode", "dr", "--client-on-director", "--ipv6", "--requests", "60"],
+    ] {
+        let arguments = [&["--attach", "tc"], load].concat();
+        let report = good(&arguments);
+        assert_eq!(report["failed"], 0, "{arguments:?}: {report}");
+    }
+}
