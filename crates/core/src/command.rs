@@ -75,7 +75,7 @@ pub enum Command {
     ListDrops,
     /// Set a setting; where fewer values are given than it holds, the others stay.
     SetSysctl(Sysctl, Vec<i64>),
-    /// Start the synchronisation daemon of the kernel's number (see [`SyncRole`]).
+    /// Start the synchronisation daemon of the kernel's number (see [`SyncRole`](crate::sync_daemon::SyncRole)).
     StartSyncDaemon(u32, SyncDaemonConfig),
     /// Stop the synchronisation daemon of the kernel's number.
     StopSyncDaemon(u32),

@@ -19,7 +19,7 @@ pub struct ServiceInfo {
     pub scheduler: String,
     /// Persistence engine name, if any.
     pub persistence_engine: Option<String>,
-    /// Helper as it was given, see [`ServiceConfig::helper`].
+    /// Helper as it was given, see [`ServiceConfig::helper`](super::ServiceConfig::helper).
     pub helper: Option<String>,
     /// Flags, HASHED included.
     pub flags: ServiceFlags,
