@@ -127,10 +127,10 @@ impl Connections {
         self.table.remove(index);
     }
 
-    /// From now on all changes are to copies, and no timer runs; returns the timers. `hash_key` is the table's.
-    pub(crate) fn begin_trial(&mut self, now: Tick, hash_key: [u64; 2]) -> Wheel {
+    /// From now on all changes are to copies, and no timer runs; returns the timers.
+    pub(crate) fn begin_trial(&mut self, now: Tick) -> Wheel {
         let layout = self.table.layout();
-        self.change_memory(hash_key, |lines| match lines {
+        self.change_memory(|lines| match lines {
             Lines::Real(memory) => Lines::Trial(Copies::of(memory, layout)),
             trial => trial,
         });
@@ -143,8 +143,8 @@ impl Connections {
     }
 
     /// Everything is as it was before the trial.
-    pub(crate) fn end_trial(&mut self, hash_key: [u64; 2], wheel: Wheel) {
-        self.change_memory(hash_key, |lines| match lines {
+    pub(crate) fn end_trial(&mut self, wheel: Wheel) {
+        self.change_memory(|lines| match lines {
             Lines::Trial(copies) => Lines::Real(copies.into_original()),
             real => real,
         });
@@ -156,9 +156,9 @@ impl Connections {
         self.wheel = wheel;
     }
 
-    fn change_memory(&mut self, hash_key: [u64; 2], change: impl FnOnce(Lines) -> Lines) {
-        let layout = self.table.layout();
-        let table = |lines| ConnectionTable::known(lines, layout, hash_key);
+    fn change_memory(&mut self, change: impl FnOnce(Lines) -> Lines) {
+        let (layout, hash) = (self.table.layout(), self.table.table_hash());
+        let table = |lines| ConnectionTable::known(lines, layout, hash);
         let none = table(Lines::Real(TableMemory::Heap(Box::default())));
         let lines = std::mem::replace(&mut self.table, none).into_memory();
         self.table = table(change(lines));

@@ -10,8 +10,8 @@
 //! later writer, the two fences would let it see that writer's odd version too.
 
 use crate::{
-    Key, NewConnection, Status, Tick,
-    key::{KEY_OF_WORD_9, is_template},
+    Address, Key, NewConnection, Status, Tick,
+    key::{KEY_OF_WORD_9, is_ipv4_connection, is_template},
     line::Line,
     sync::{AtomicU32, Ordering, fence},
 };
@@ -76,24 +76,36 @@ impl<'t> EntryRef<'t> {
     /// Whether the connection's key is that of `words`.
     #[inline(always)]
     pub(crate) fn has_key(&self, words: &[u32; 10]) -> bool {
-        let mut difference = 0;
-        for (word, wanted) in self.line.first::<9>().iter().zip(words) {
-            difference |= word.load(Ordering::Relaxed) ^ wanted;
+        let mut difference = (self.word_9() ^ words[9]) & KEY_OF_WORD_9;
+        difference |= self.difference::<8>(words);
+        // Of connections of IPv4, which are never templates, the rest is the same.
+        if !is_ipv4_connection(words[9]) {
+            difference |=
+                self.difference::<0>(words) | self.difference::<1>(words) | self.difference::<2>(words);
+            difference |=
+                self.difference::<4>(words) | self.difference::<5>(words) | self.difference::<6>(words);
         }
-        difference |= (self.word_9() ^ words[9]) & KEY_OF_WORD_9;
+        difference |= self.difference::<3>(words) | self.difference::<7>(words);
         difference == 0 && self.is_current()
     }
 
     /// Whether the connection's client side is that of `words`.
     #[inline(always)]
     pub(crate) fn has_client(&self, words: &[u32; 10]) -> bool {
-        let mut difference = 0;
-        for (word, wanted) in self.line.first::<4>().iter().zip(words) {
-            difference |= word.load(Ordering::Relaxed) ^ wanted;
+        let mut difference = (self.word_9() ^ words[9]) & KEY_OF_WORD_9;
+        difference |= self.difference::<8>(words) & 0xffff;
+        if !is_ipv4_connection(words[9]) {
+            difference |=
+                self.difference::<0>(words) | self.difference::<1>(words) | self.difference::<2>(words);
         }
-        difference |= (self.line.word::<8>().load(Ordering::Relaxed) ^ words[8]) & 0xffff;
-        difference |= (self.word_9() ^ words[9]) & KEY_OF_WORD_9;
+        difference |= self.difference::<3>(words);
         difference == 0 && self.is_current()
+    }
+
+    /// In what word `N` differs.
+    #[inline(always)]
+    fn difference<const N: usize>(&self, words: &[u32; 10]) -> u32 {
+        self.line.word::<N>().load(Ordering::Relaxed) ^ words[N]
     }
 
     /// Whether the entry still holds the connection that it held when it was looked up: what was read from it before
@@ -123,6 +135,15 @@ impl<'t> EntryRef<'t> {
     #[inline(always)]
     pub fn key(&self) -> Key {
         Key::from_words(key_words(self.line))
+    }
+
+    /// The address and the port that the client sends to.
+    #[inline(always)]
+    pub fn virtual_end(&self) -> (Address, u16) {
+        let word = |word: &AtomicU32| word.load(Ordering::Relaxed);
+        let line = self.line;
+        let address = [line.word::<4>(), line.word::<5>(), line.word::<6>(), line.word::<7>()].map(word);
+        (Address::from_words(address), (word(line.word::<8>()) >> 16) as u16)
     }
 
     /// Whether it is a persistence template rather than a connection with packets.
@@ -191,6 +212,15 @@ impl<'t> EntryRef<'t> {
         set(self.line.word::<13>(), now.0);
     }
 
+    /// As [`EntryRef::touch`], by a clock that may be some ticks behind: what was noted later stays.
+    #[inline(always)]
+    pub fn touch_late(&self, now: Tick) {
+        let word = self.line.word::<13>();
+        if !Tick(word.load(Ordering::Relaxed)).reached(now) {
+            word.store(now.0, Ordering::Relaxed);
+        }
+    }
+
     /// Sets the number of packets from the client: of a connection that another table held.
     pub fn set_packets_in(&self, packets: u32) {
         set(self.line.word::<14>(), packets);
@@ -200,6 +230,14 @@ impl<'t> EntryRef<'t> {
     #[inline(always)]
     pub fn count_packet_in(&self) -> u32 {
         self.line.word::<14>().fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// As [`EntryRef::count_packet_in`], without a locked instruction: of packets that two processors have at the same time one may
+    /// not count. For the XDP program, whose processor is told a connection's packets by one receive queue.
+    #[inline(always)]
+    pub fn note_packet_in(&self) {
+        let word = self.line.word::<14>();
+        word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
     #[inline(always)]
@@ -301,4 +339,21 @@ pub(crate) fn write_service_ports(line: &Line, port: u16) {
 /// list.
 pub(crate) fn free_link(line: &Line) -> &AtomicU32 {
     line.word::<0>()
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_clock_takes_nothing_back() {
+        let line = Line::zeroed();
+        let entry = EntryRef::at(&line, 2);
+        // Over the wrap, too.
+        entry.touch(Tick(u32::MAX));
+        for (now, noted) in [(Tick(u32::MAX - 1), Tick(u32::MAX)), (Tick(1), Tick(1)), (Tick(0), Tick(1))] {
+            entry.touch_late(now);
+            assert_eq!(entry.last_seen(), noted);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What identifies a connection, and what it is created with.
 
-use crate::{Address, siphash};
+use crate::{Address, TableHash};
 
 /// Bit of the kind byte: the addresses are IPv6.
 const IPV6: u32 = 1;
@@ -86,6 +86,12 @@ pub(crate) fn is_template(word_9: u32) -> bool {
     word_9 >> 24 & TEMPLATE != 0
 }
 
+/// Whether entry word 9 is of a connection, not a template, whose addresses are IPv4.
+#[inline(always)]
+pub(crate) const fn is_ipv4_connection(word_9: u32) -> bool {
+    word_9 >> 24 == 0
+}
+
 /// Protocol and kind at their place in entry word 9.
 #[inline(always)]
 pub(crate) fn kind_and_protocol(ipv6: bool, template: bool, protocol: u8) -> u32 {
@@ -96,10 +102,16 @@ pub(crate) fn kind_and_protocol(ipv6: bool, template: bool, protocol: u8) -> u32
 /// Hash of a connection's client side: family, protocol, client address and client port. The virtual side stays out of
 /// it, so that packets of both directions find the connection in one place.
 #[inline(always)]
-pub(crate) fn client_hash(key: [u64; 2], ipv6: bool, protocol: u8, client: Address, client_port: u16) -> u64 {
+pub(crate) fn client_hash(
+    hash: TableHash,
+    ipv6: bool,
+    protocol: u8,
+    client: Address,
+    client_port: u16,
+) -> u64 {
     let [a, b, c, d] = client.words();
     let rest = u32::from(client_port) | kind_and_protocol(ipv6, false, protocol);
-    siphash::hash(key, [a, b, c, d, rest])
+    hash.hash([a, b, c, d, rest])
 }
 
 #[cfg(test)]

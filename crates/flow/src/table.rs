@@ -4,7 +4,7 @@
 use alloc::boxed::Box;
 
 use crate::{
-    Address, EntryIndex, EntryRef, Key,
+    Address, EntryIndex, EntryRef, Key, TableHash,
     allocation::Allocation,
     chain::{Chain, Glimpse},
     key::client_hash,
@@ -13,8 +13,8 @@ use crate::{
     sync::Ordering,
 };
 
-/// First word of a table's memory: "IPV1", the layout's version in it.
-const MAGIC: u32 = u32::from_be_bytes(*b"IPV1");
+/// First word of a table's memory: "IPV2", the layout's version in it.
+const MAGIC: u32 = u32::from_be_bytes(*b"IPV2");
 
 /// The connection table: a fixed number of connections in memory of any kind.
 ///
@@ -24,7 +24,7 @@ const MAGIC: u32 = u32::from_be_bytes(*b"IPV1");
 pub struct Table<M> {
     memory: M,
     layout: Layout,
-    hash_key: [u64; 2],
+    hash: TableHash,
 }
 
 /// A table in the heap.
@@ -58,8 +58,8 @@ impl HeapTable {
     pub fn allocate(capacity: u32, hash_key: [u64; 2]) -> Result<Self, CapacityError> {
         let layout = Layout::for_capacity(capacity)?;
         let memory: Box<[Line]> = (0..layout.lines()).map(|_| Line::zeroed()).collect();
-        let table = Table { memory, layout, hash_key };
-        table.write_header();
+        let table = Table { memory, layout, hash: TableHash::of(hash_key) };
+        table.write_header(hash_key);
         Ok(table)
     }
 }
@@ -72,7 +72,7 @@ impl<M: Memory> Table<M> {
     /// [`MemoryError::Capacity`] or [`MemoryError::TooShort`].
     pub fn over(memory: M, capacity: u32, hash_key: [u64; 2]) -> Result<Self, MemoryError> {
         let table = Self::checked(memory, Layout::for_capacity(capacity)?, hash_key)?;
-        table.write_header();
+        table.write_header(hash_key);
         Ok(table)
     }
 
@@ -95,23 +95,23 @@ impl<M: Memory> Table<M> {
         Self::checked(memory, Layout::for_capacity(capacity)?, hash_key)
     }
 
-    /// The table of which another program says that it lies in `memory`, with this layout and hash key: for the XDP
+    /// The table of which another program says that it lies in `memory`, with this layout and hash: for the XDP
     /// program, in which they are constants. Lines that are not there hold no connection.
     #[inline(always)]
-    pub const fn known(memory: M, layout: Layout, hash_key: [u64; 2]) -> Self {
-        Table { memory, layout, hash_key }
+    pub const fn known(memory: M, layout: Layout, hash: TableHash) -> Self {
+        Table { memory, layout, hash }
     }
 
     fn checked(memory: M, layout: Layout, hash_key: [u64; 2]) -> Result<Self, MemoryError> {
         match memory.line(layout.lines() - 1) {
-            Some(_) => Ok(Table { memory, layout, hash_key }),
+            Some(_) => Ok(Table { memory, layout, hash: TableHash::of(hash_key) }),
             None => Err(MemoryError::TooShort(layout.lines())),
         }
     }
 
-    fn write_header(&self) {
+    fn write_header(&self, hash_key: [u64; 2]) {
         let Some(header) = self.memory.line(0) else { return };
-        let [a, b] = self.hash_key;
+        let [a, b] = hash_key;
         let words = [self.layout.capacity, a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32]
             .into_iter()
             .enumerate();
@@ -230,6 +230,11 @@ impl<M: Memory> Table<M> {
         self.layout.capacity
     }
 
+    /// Its hash.
+    pub fn table_hash(&self) -> TableHash {
+        self.hash
+    }
+
     /// Where the parts of the table lie.
     pub fn layout(&self) -> Layout {
         self.layout
@@ -271,7 +276,7 @@ impl<M: Memory> Table<M> {
 
     #[inline(always)]
     pub(crate) fn hash(&self, key: &Key) -> u64 {
-        client_hash(self.hash_key, key.ipv6, key.protocol, key.client, key.client_port)
+        client_hash(self.hash, key.ipv6, key.protocol, key.client, key.client_port)
     }
 
     pub(crate) fn allocation(&self) -> Option<Allocation<'_, M>> {

@@ -28,6 +28,7 @@ impl Tick {
     }
 
     /// Whether `self` is `other` or later.
+    #[inline]
     pub const fn reached(self, other: Tick) -> bool {
         self.0.wrapping_sub(other.0) as i32 >= 0
     }

@@ -79,6 +79,19 @@ pub fn read(line: &Line) -> Option<Way> {
     (version & 1 == 0 && version != 0 && unchanged).then_some(way)
 }
 
+/// Whether there is a way in a line, and it is that to `address`.
+#[inline(always)]
+pub fn leads_to(line: &Line, address: Address) -> bool {
+    let version = line.word::<15>().load(Ordering::Acquire);
+    let mut difference = 0;
+    for (word, wanted) in line.first::<4>().iter().zip(address.words()) {
+        difference |= word.load(Ordering::Relaxed) ^ wanted;
+    }
+    fence(Ordering::Acquire);
+    let unchanged = line.word::<15>().load(Ordering::Relaxed) == version;
+    version & 1 == 0 && version != 0 && unchanged && difference == 0
+}
+
 /// The way in a line with its tunnel, `None` if there is none or it just changes.
 #[inline(always)]
 pub fn read_tunnel(line: &Line) -> Option<(Way, Tunnel)> {
@@ -148,8 +161,10 @@ mod tests {
         let way = Way { address: [10, 0, 0, 1].into(), interface: 7, mtu: 1500, hardware: [1, 2, 3] };
         write(&line, &way, None);
         assert_eq!(read(&line), Some(way));
+        assert!(leads_to(&line, way.address) && !leads_to(&line, [10, 0, 0, 2].into()));
         clear(&line);
         assert_eq!(read(&line), None);
+        assert!(!leads_to(&line, way.address));
         let other = Way { interface: 8, ..way };
         write(&line, &other, None);
         write(&line, &way, None);

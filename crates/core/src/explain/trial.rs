@@ -53,7 +53,7 @@ impl Director {
         self.trial = Some(Trial { steps: Vec::new(), mark });
         self.destinations.begin_trial();
         Aside {
-            wheel: self.connections.begin_trial(tick(now), self.config.hash_key()),
+            wheel: self.connections.begin_trial(tick(now)),
             hand: self.hand,
             evictions: self.evictions,
             drops: self.drops.clone(),
@@ -67,7 +67,7 @@ impl Director {
 
     /// Everything is as it was before the trial; returns what was noted.
     pub(super) fn end_trial(&mut self, aside: Aside) -> Vec<Step> {
-        self.connections.end_trial(self.config.hash_key(), aside.wheel);
+        self.connections.end_trial(aside.wheel);
         self.destinations.end_trial();
         self.hand = aside.hand;
         self.evictions = aside.evictions;
