@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "the program's modules, of which this needs some")]
 
 mod birth;
+mod clock;
 mod context;
 mod encapsulate;
 mod forward;
@@ -16,6 +17,7 @@ mod rewrite;
 mod route;
 mod shared;
 mod stages;
+mod steady;
 mod step;
 mod transport;
 mod vlan;

@@ -19,10 +19,11 @@ use ipvs_flow::{
 };
 use ipvs_wire::protocol;
 
+use crate::clock::now;
 use crate::encapsulate::TUNNEL;
 use crate::lookup::{Found, LINES, key, unpack};
 use crate::maps::{Endpoint, is_server};
-use crate::shared::{MMAPABLE, events, grants, load, now, table, timeout, traffic, tunnel, way};
+use crate::shared::{MMAPABLE, events, grants, load, table, timeout, traffic, tunnel, way};
 use crate::transport::Packet;
 
 const SYN: u8 = 0x02;

@@ -14,10 +14,11 @@ use ipvs_flow::{
 };
 use ipvs_wire::tunnel::{Encapsulation, Ends, Inner, sum_of_whole, write_headers};
 
+use crate::clock::now;
 use crate::forward::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, leave};
 use crate::packet::{Bytes, read, write};
 use crate::rewrite::decrement_hop_limit;
-use crate::shared::{load, now, secret, table, timeout, traffic, tunnel};
+use crate::shared::{load, secret, table, timeout, traffic, tunnel};
 use crate::step::Step;
 use crate::transport::{ETHERNET, Packet, Place, header};
 
@@ -94,7 +95,7 @@ fn forward<const V6: bool>(
         let whole = unsafe { bpf_xdp_adjust_head(context, overhead) } == 0;
         return if whole { None } else { Some(xdp_action::XDP_DROP) };
     }
-    entry.count_packet_in();
+    entry.note_packet_in();
     traffic.count_in(packet.length);
     let overhead = overhead as usize;
     let (bytes, frame) = Bytes::of(context);

@@ -4,11 +4,12 @@
 use aya_ebpf::{bindings::xdp_action, helpers::generated::bpf_redirect};
 use ipvs_flow::{
     EntryIndex,
-    flag::{METHOD, NO_OUTPUT},
+    flag::{METHOD, NO_OUTPUT, TRANSLATED},
     tcp::Direction,
 };
 
 use crate::birth;
+use crate::clock::now;
 use crate::context::Context;
 use crate::encapsulate::{self, TUNNEL};
 use crate::full_nat;
@@ -16,11 +17,12 @@ use crate::lookup::{self, Found};
 use crate::maps::Address;
 use crate::packet::{Bytes, read, write};
 use crate::rewrite::{End, decrement_hop_limit, set_end};
-use crate::route::hop;
-use crate::shared::{forwarding, now, port, table, traffic, way};
+use crate::route::{hop, known_hop};
+use crate::shared::{forwarding, has_address, port, table, traffic, way};
 use crate::stages::Stages;
+use crate::steady;
 use crate::step::Step;
-use crate::transport::{ETHERNET, Packet, Place};
+use crate::transport::{ETHERNET, Headers, Packet, Place};
 use crate::vlan::{ETHERTYPE_VLAN, put_tag_back, take_tag_off};
 
 pub const ETHERTYPE_IPV4: u16 = 0x0800u16.to_be();
@@ -58,45 +60,31 @@ fn forward_untagged<C: Stages>(context: *mut C, packet: &mut Packet) -> Option<u
         return None;
     }
     // SAFETY: 14 bytes are there.
-    let (to, mut ethertype): ([u16; 3], u16) = unsafe { (read(frame), read(frame + 12)) };
+    let (to, mut ethertype): ((u32, u16), u16) =
+        unsafe { ((read(frame), read(frame + 4)), read(frame + 12)) };
     packet.ingress = C::interface(context);
     packet.wakes = 0;
     packet.standing = Standing::Unseen as u8;
     // What a switch floods is not for us.
-    if port(packet.ingress)?.hardware != to {
+    if !port(packet.ingress)?.has_hardware(to) {
         return None;
     }
     if C::MOVES_BEGINNING && ethertype == ETHERTYPE_VLAN {
         ethertype = take_tag_off(context.cast(), packet) as u16;
     }
-    let known = match ethertype {
-        ETHERTYPE_IPV4 => C::read_ipv4(context, packet),
-        ETHERTYPE_IPV6 => C::read_ipv6(context, packet),
-        _ => 0,
+    let seen = match ethertype {
+        ETHERTYPE_IPV4 => C::steady_ipv4(context, packet),
+        ETHERTYPE_IPV6 => C::steady_ipv6(context, packet),
+        _ => return None,
     };
-    if known == 0 {
+    if seen < steady::UNREAD {
+        return Some(seen);
+    }
+    if seen == steady::UNREAD {
         return None;
     }
-    // What comes from a server may be its client's, and what is nobody's may begin a connection.
     packet.standing = Standing::Known as u8;
-    let (index, version, back) = match lookup::of_client(packet) {
-        Found::Connection(index, version) => (index, version, false),
-        Found::Absent => {
-            packet.standing = Standing::Absent as u8;
-            match lookup::of_server(packet) {
-                Found::Connection(index, version) => {
-                    packet.standing = Standing::Known as u8;
-                    (index, version, true)
-                }
-                Found::Absent => match birth::begin(packet) {
-                    Found::Connection(index, version) => (index, version, false),
-                    _ => return None,
-                },
-                Found::Unknown => return None,
-            }
-        }
-        Found::Unknown => return None,
-    };
+    let (index, version, back) = connection(packet, seen)?;
     if full_nat::is_translated(index, version) {
         let action = full_nat::forward(context, packet, index.0, version, back);
         return (action != xdp_action::XDP_ABORTED).then_some(action);
@@ -109,6 +97,38 @@ fn forward_untagged<C: Stages>(context: *mut C, packet: &mut Packet) -> Option<u
     };
     // XDP_ABORTED, which the program never means, says that nothing was done.
     (action != xdp_action::XDP_ABORTED).then_some(action)
+}
+
+/// The connection of a packet that was read, and whether it comes back from the server. It may begin now.
+#[inline(always)]
+fn connection(packet: &mut Packet, seen: u32) -> Option<(EntryIndex, u32, bool)> {
+    let [index, version] = packet.found;
+    match seen {
+        steady::FROM_CLIENT => return Some((EntryIndex(index), version, false)),
+        steady::FROM_SERVER => return Some((EntryIndex(index), version, true)),
+        steady::ABSENT => {}
+        // What comes from a server may be its client's, and what is nobody's may begin a connection.
+        _ => match lookup::of_client(packet) {
+            Found::Connection(index, version) => return Some((index, version, false)),
+            Found::Absent => {
+                packet.standing = Standing::Absent as u8;
+                match lookup::of_server(packet) {
+                    Found::Connection(index, version) => {
+                        packet.standing = Standing::Known as u8;
+                        return Some((index, version, true));
+                    }
+                    Found::Absent => {}
+                    Found::Unknown => return None,
+                }
+            }
+            Found::Unknown => return None,
+        },
+    }
+    packet.standing = Standing::Absent as u8;
+    match birth::begin(packet) {
+        Found::Connection(index, version) => Some((index, version, false)),
+        _ => None,
+    }
 }
 
 /// What is known of a frame that was not forwarded.
@@ -146,46 +166,7 @@ pub fn inbound<C: Context, const V6: bool>(
     index: EntryIndex,
     version: u32,
 ) -> Option<u32> {
-    let table = table();
-    let entry = &table.visit(index, version)?;
-    let (destination, status, port) =
-        (entry.destination(), entry.settled_status()?, entry.destination_port());
-    let flags = status.flags();
-    let method = flags & METHOD;
-    if method == TUNNEL {
-        if C::MOVES_BEGINNING {
-            return encapsulate::inbound::<V6>(context.cast(), packet, index, version);
-        }
-        return None;
-    }
-    if method != MASQUERADE && method != DIRECT {
-        return None;
-    }
-    let direction = if flags & NO_OUTPUT != 0 { Direction::InputOnly } else { Direction::Input };
-    // A connection that has just begun is in the state that follows this packet.
-    let step = if packet.born != 0 { None } else { Some(Step::of(packet, entry, status, direction)?) };
-    if !entry.is_current() {
-        return None;
-    }
-    let way = way(destination)?;
-    if packet.largest > way.mtu {
-        return None;
-    }
-    let traffic = traffic(destination)?;
-    let place = Place::of::<C, V6>(context, packet.protocol)?;
-    if let Some(step) = step {
-        step.take(index, entry, destination, now())?;
-    }
-    entry.count_packet_in();
-    traffic.count_in(packet.length);
-    decrement_hop_limit::<V6>(&place);
-    let place = if method == MASQUERADE {
-        set_end::<C, V6>(context, packet, place, End::Destination, &way.address.words(), port)
-    } else {
-        Some(place)
-    };
-    let Some(place) = place else { return Some(C::DROP) };
-    Some(leave(&place, way.interface, way.hardware))
+    to_server::<C, V6, false>(context, packet, &packet.headers, index, version)
 }
 
 /// A packet from the destination of a masqueraded connection.
@@ -196,28 +177,103 @@ pub fn outbound<C: Context, const V6: bool>(
     index: EntryIndex,
     version: u32,
 ) -> Option<u32> {
-    if V6 && is_link_local(&packet.destination) {
+    to_client::<C, V6, false>(context, packet, &packet.headers, index, version)
+}
+
+/// A packet from the client. `STEADY`: only if it is forwarded to an address next door, and nothing changes by it.
+#[inline(always)]
+pub fn to_server<C: Context, const V6: bool, const STEADY: bool>(
+    context: *mut C,
+    packet: &Packet,
+    headers: &Headers,
+    index: EntryIndex,
+    version: u32,
+) -> Option<u32> {
+    let table = table();
+    let entry = &table.visit(index, version)?;
+    let (destination, status, port) =
+        (entry.destination(), entry.settled_status()?, entry.destination_port());
+    let flags = status.flags();
+    let method = flags & METHOD;
+    if STEADY && flags & TRANSLATED != 0 {
+        return None;
+    }
+    if !STEADY && method == TUNNEL {
+        if C::MOVES_BEGINNING {
+            return encapsulate::inbound::<V6>(context.cast(), packet, index, version);
+        }
+        return None;
+    }
+    if method != MASQUERADE && method != DIRECT {
+        return None;
+    }
+    let direction = if flags & NO_OUTPUT != 0 { Direction::InputOnly } else { Direction::Input };
+    // A connection that has just begun is in the state that follows this packet.
+    let step =
+        if !STEADY && packet.born != 0 { None } else { Some(Step::of(headers, entry, status, direction)?) };
+    if STEADY && !step.is_some_and(|step| step.stays()) {
+        return None;
+    }
+    if !entry.is_current() {
+        return None;
+    }
+    let way = way(destination)?;
+    if headers.largest > way.mtu {
+        return None;
+    }
+    let traffic = traffic(destination)?;
+    let place = Place::of::<C, V6>(context, headers.protocol)?;
+    if let Some(step) = step {
+        step.take(index, entry, destination, now())?;
+    }
+    entry.note_packet_in();
+    traffic.count_in(headers.length);
+    decrement_hop_limit::<V6>(&place);
+    let place = if method == MASQUERADE {
+        set_end::<C, V6>(context, headers, place, End::Destination, &way.address.words(), port)
+    } else {
+        Some(place)
+    };
+    let Some(place) = place else { return Some(C::DROP) };
+    Some(leave(&place, way.interface, way.hardware))
+}
+
+/// A packet from the destination of a masqueraded connection. `STEADY`: only if the way is known, and nothing changes by it.
+#[inline(always)]
+pub fn to_client<C: Context, const V6: bool, const STEADY: bool>(
+    context: *mut C,
+    packet: &Packet,
+    headers: &Headers,
+    index: EntryIndex,
+    version: u32,
+) -> Option<u32> {
+    if V6 && is_link_local(&headers.destination) {
         return None;
     }
     let table = table();
     let entry = &table.visit(index, version)?;
-    let (destination, status, key) = (entry.destination(), entry.settled_status()?, entry.key());
-    let step = Step::of(packet, entry, status, Direction::Output)?;
-    if !entry.is_current() {
+    let (destination, status, (address, port)) =
+        (entry.destination(), entry.settled_status()?, entry.virtual_end());
+    if STEADY && status.flags() & TRANSLATED != 0 {
         return None;
     }
-    if way(destination)?.address.words() != packet.source {
+    let step = Step::of(headers, entry, status, Direction::Output)?;
+    if STEADY && !step.stays() || !entry.is_current() || !has_address(destination, headers.source) {
         return None;
     }
     let now = now();
-    let hop = hop::<C, V6>(context, packet, now)?;
+    let hop = if STEADY {
+        known_hop(headers, packet.ingress, now)?
+    } else {
+        hop::<C, V6>(context, headers, packet.ingress, now)?
+    };
     let traffic = traffic(destination)?;
-    let place = Place::of::<C, V6>(context, packet.protocol)?;
+    let place = Place::of::<C, V6>(context, headers.protocol)?;
     step.take(index, entry, destination, now)?;
-    traffic.count_out(packet.length);
+    traffic.count_out(headers.length);
     decrement_hop_limit::<V6>(&place);
-    let (address, port) = (key.virtual_address.words(), key.virtual_port);
-    let place = set_end::<C, V6>(context, packet, place, End::Source, &address, port);
+    let address = address.words();
+    let place = set_end::<C, V6>(context, headers, place, End::Source, &address, port);
     let Some(place) = place else { return Some(C::DROP) };
     Some(leave(&place, hop.interface, hop.hardware))
 }

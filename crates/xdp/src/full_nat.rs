@@ -7,14 +7,15 @@ use ipvs_flow::{
     tcp::Direction,
 };
 
+use crate::clock::now;
 use crate::context::Context;
 use crate::forward::{is_link_local, leave};
 use crate::rewrite::{End, decrement_hop_limit, set_end};
 use crate::route::hop;
-use crate::shared::{now, table, traffic, way};
+use crate::shared::{table, traffic, way};
 use crate::stages::Stages;
 use crate::step::Step;
-use crate::transport::{Packet, Place};
+use crate::transport::{Headers, Packet, Place};
 
 /// Whether what was found is by full NAT: a connection or its reply entry.
 #[inline(always)]
@@ -62,7 +63,7 @@ pub fn inbound<C: Context, const V6: bool>(
     let traffic = traffic(destination)?;
     let place = Place::of::<C, V6>(context, packet.protocol)?;
     step.take(index, entry, destination, now())?;
-    entry.count_packet_in();
+    entry.note_packet_in();
     traffic.count_in(packet.length);
     decrement_hop_limit::<V6>(&place);
     let (client, server) = (local.client.words(), way.address.words());
@@ -99,9 +100,8 @@ pub fn outbound<C: Context, const V6: bool>(
     }
     let now = now();
     // The way is that to the client.
-    let local = core::mem::replace(&mut packet.destination, client);
-    let hop = hop::<C, V6>(context, packet, now);
-    packet.destination = local;
+    let towards = Headers { destination: client, ..packet.headers };
+    let hop = hop::<C, V6>(context, &towards, packet.ingress, now);
     let hop = hop?;
     let traffic = traffic(destination)?;
     let place = Place::of::<C, V6>(context, packet.protocol)?;

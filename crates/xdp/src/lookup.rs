@@ -1,13 +1,14 @@
-//! Finding a packet's connection. Functions of their own, which give back a number: to the verifier all ways through the hash
-//! lines meet where they return, and what follows is verified once.
+//! Finding a packet's connection. The first line of a chain, which is nearly always the only one, is looked at where a packet
+//! is read (`steady.rs`); for the others there are functions, which give back a number: to the verifier all ways through the lines
+//! meet where they return, and what follows is verified once.
 
 use ipvs_flow::{
-    Address, EntryIndex, EntryRef, Glimpse, Key,
+    Address, EntryIndex, EntryRef, Glimpse, Key, Table,
     flag::{METHOD, NO_OUTPUT, REPLY},
 };
 
-use crate::shared::table;
-use crate::transport::Packet;
+use crate::shared::{Connections, table};
+use crate::transport::{Headers, Packet};
 
 /// Lines of a chain that are looked at: 60 connections of one client port.
 pub const LINES: u32 = 4;
@@ -41,12 +42,24 @@ pub fn of_server(packet: &Packet) -> Found {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn find_in(packet: &Packet) -> u64 {
-    pack(&table().glimpse_in::<LINES>(&key(packet)))
+    pack(&by_client::<LINES>(&table(), packet))
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn find_out(packet: &Packet) -> u64 {
+    pack(&by_server::<LINES>(&table(), packet))
+}
+
+/// What [`of_client`] finds in so many lines of the chain.
+#[inline(always)]
+pub fn by_client<'t, const LINES: u32>(table: &'t Table<Connections>, packet: &Headers) -> Glimpse<'t> {
+    table.glimpse_in::<LINES>(&key(packet))
+}
+
+/// What [`of_server`] finds in so many lines of the chain.
+#[inline(always)]
+pub fn by_server<'t, const LINES: u32>(table: &'t Table<Connections>, packet: &Headers) -> Glimpse<'t> {
     let accept = |entry: &EntryRef<'_>| {
         let flags = entry.flags();
         entry.destination_port() == packet.source_port
@@ -54,12 +67,12 @@ extern "C" fn find_out(packet: &Packet) -> u64 {
     };
     let client = Address::from_words(packet.destination);
     let (ipv6, protocol, port) = (packet.ipv6 != 0, packet.protocol, packet.destination_port);
-    pack(&table().glimpse_out::<LINES>(ipv6, protocol, client, port, accept))
+    table.glimpse_out::<LINES>(ipv6, protocol, client, port, accept)
 }
 
 /// The key of the connection that a packet comes from the client of.
 #[inline(always)]
-pub fn key(packet: &Packet) -> Key {
+pub fn key(packet: &Headers) -> Key {
     Key {
         ipv6: packet.ipv6 != 0,
         template: false,

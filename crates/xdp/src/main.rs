@@ -12,6 +12,7 @@
 
 mod birth;
 mod classify;
+mod clock;
 mod context;
 mod encapsulate;
 mod filter;
@@ -27,6 +28,7 @@ mod rewrite;
 mod route;
 mod shared;
 mod stages;
+mod steady;
 mod step;
 mod tc;
 mod transport;

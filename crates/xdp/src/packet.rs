@@ -61,7 +61,13 @@ pub unsafe fn write<T: Copy>(at: usize, value: T) {
 #[inline(always)]
 pub unsafe fn ipv4_address(at: usize) -> Address {
     // SAFETY: by the caller.
-    [0, 0, 0xffffu32.to_be(), unsafe { read(at) }]
+    mapped(unsafe { read(at) })
+}
+
+/// The IPv4 address in a word, in its mapped form.
+#[inline(always)]
+pub const fn mapped(word: u32) -> Address {
+    [0, 0, 0xffffu32.to_be(), word]
 }
 
 /// The IPv6 address at `at`.

@@ -8,7 +8,7 @@ use ipvs_wire::{checksum, protocol};
 use crate::context::{Context, Difference};
 use crate::maps::Address;
 use crate::packet::{read, write};
-use crate::transport::{ETHERNET, Packet, Place, header};
+use crate::transport::{ETHERNET, Headers, Place, header};
 
 /// An end of a packet.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub fn decrement_hop_limit<const V6: bool>(place: &Place) {
             write::<u8>(place.ip + 7, read::<u8>(place.ip + 7) - 1);
         } else {
             write::<u8>(place.ip + 8, read::<u8>(place.ip + 8) - 1);
-            add_to(place.ip + 10, !0x0100u16.to_be());
+            add_to(place.ip + 10, u64::from(!0x0100u16.to_be()));
         }
     }
 }
@@ -35,7 +35,7 @@ pub fn decrement_hop_limit<const V6: bool>(place: &Place) {
 #[inline(always)]
 pub fn set_end<C: Context, const V6: bool>(
     context: *mut C,
-    packet: &Packet,
+    packet: &Headers,
     place: Place,
     end: End,
     address: &Address,
@@ -45,8 +45,7 @@ pub fn set_end<C: Context, const V6: bool>(
         End::Source => (&packet.source, packet.source_port),
         End::Destination => (&packet.destination, packet.destination_port),
     };
-    let addresses = checksum::add(!sum::<V6>(old), sum::<V6>(address));
-    let difference = checksum::add(addresses, checksum::add(!old_port.to_be(), port.to_be()));
+    let addresses = removed::<V6>(old) + added::<V6>(address);
     let port_at = place.transport + if end == End::Source { 0 } else { 2 };
     // SAFETY: at a `Place` the IP header, the ports and the checksum are there.
     unsafe {
@@ -58,14 +57,16 @@ pub fn set_end<C: Context, const V6: bool>(
         }
         write::<u16>(port_at, port.to_be());
         if !C::ADJUSTS_CHECKSUMS {
-            let updated = checksum::update(read(place.checksum), difference);
+            let difference = addresses + u64::from(!old_port.to_be()) + u64::from(port.to_be());
+            let updated = update(read(place.checksum), difference);
             write::<u16>(place.checksum, checksum::stored(packet.protocol, updated));
             return Some(place);
         }
     }
     let is_tcp = packet.protocol == protocol::TCP;
     let offset = ETHERNET + header::<V6>() + if is_tcp { 16 } else { 6 };
-    let difference = Difference { addresses, ports: [old_port.to_be(), port.to_be()] };
+    let difference =
+        Difference { addresses: checksum::fold(addresses), ports: [old_port.to_be(), port.to_be()] };
     if !C::adjust_checksum(context, offset as u32, &difference, !is_tcp) {
         return None;
     }
@@ -77,14 +78,26 @@ pub fn set_end<C: Context, const V6: bool>(
 /// # Safety
 /// Two bytes must be there.
 #[inline(always)]
-unsafe fn add_to(at: usize, difference: u16) {
+unsafe fn add_to(at: usize, difference: u64) {
     // SAFETY: by the caller.
-    unsafe { write::<u16>(at, checksum::update(read(at), difference)) }
+    unsafe { write::<u16>(at, update(read(at), difference)) }
 }
 
+/// As [`checksum::update`], of a difference that is not folded: sums of more than one are folded once, and without branches.
 #[inline(always)]
-fn sum<const V6: bool>(address: &Address) -> u16 {
-    let [a, b, c, d] = *address;
-    let low = u64::from(d);
-    checksum::fold(if V6 { u64::from(a) + u64::from(b) + u64::from(c) + low } else { low })
+fn update(sum: u16, difference: u64) -> u16 {
+    !checksum::fold(u64::from(!sum) + difference)
+}
+
+/// What taking an address away adds to a sum.
+#[inline(always)]
+fn removed<const V6: bool>(address: &Address) -> u64 {
+    added::<V6>(&address.map(|word| !word))
+}
+
+/// What an address adds to a sum.
+#[inline(always)]
+fn added<const V6: bool>(address: &Address) -> u64 {
+    let [a, b, c, d] = address.map(u64::from);
+    if V6 { a + b + c + d } else { d }
 }

@@ -8,7 +8,7 @@ use ipvs_flow::Tick;
 use crate::context::Context;
 use crate::maps::{Address, network_generation};
 use crate::shared::port;
-use crate::transport::Packet;
+use crate::transport::Headers;
 
 const INET: u8 = 2;
 const INET6: u8 = 10;
@@ -37,8 +37,8 @@ pub struct Hop {
     pub hardware: [u32; 3],
 }
 
-/// A hop found before.
-#[repr(C, align(64))]
+/// A hop found before. (Aligned as values of its map are; LLVM 22 fails on copies of more.)
+#[repr(C, align(8))]
 struct Remembered {
     destination: Address,
     ingress: u32,
@@ -48,6 +48,13 @@ struct Remembered {
     mtu: u32,
     interface: u32,
     hardware: [u32; 3],
+}
+
+impl Remembered {
+    #[inline(always)]
+    fn hop(&self) -> Hop {
+        Hop { interface: self.interface, hardware: self.hardware }
+    }
 }
 
 /// Hops found before, at the low bits of the destination's last word: on a machine with a few hundred clients, or one
@@ -62,23 +69,17 @@ const REMEMBER: u32 = 256;
 
 /// The next hop as [`look_up`] finds it, remembered for a while.
 #[inline(always)]
-pub fn hop<C: Context, const V6: bool>(context: *mut C, packet: &Packet, now: Tick) -> Option<Hop> {
-    let ([a, b, c, d], ingress) = (packet.destination, packet.ingress);
-    // The last bytes differ most between clients.
-    let place = (d ^ d.swap_bytes()) & (HOPS_LEN - 1);
-    let remembered = HOPS.get_ptr_mut(place)?;
-    // SAFETY: values of this processor, and a program is not interrupted by itself.
-    let remembered = unsafe { &mut *remembered };
-    let [e, f, g, h] = remembered.destination;
-    let difference = a ^ e | b ^ f | c ^ g | d ^ h | ingress ^ remembered.ingress;
-    let generation = network_generation();
-    if difference == 0
-        && generation == remembered.generation
-        && now.since(Tick(remembered.tick)) < REMEMBER
-        && packet.largest <= remembered.mtu
-    {
-        return Some(Hop { interface: remembered.interface, hardware: remembered.hardware });
+pub fn hop<C: Context, const V6: bool>(
+    context: *mut C,
+    packet: &Headers,
+    ingress: u32,
+    now: Tick,
+) -> Option<Hop> {
+    let (remembered, is_it) = recall(packet, ingress, now)?;
+    if is_it {
+        return Some(remembered.hop());
     }
+    let generation = network_generation();
     let (hop, mtu) = look_up::<C, V6>(context, ingress, packet)?;
     let Hop { interface, hardware } = hop;
     *remembered = Remembered {
@@ -93,11 +94,43 @@ pub fn hop<C: Context, const V6: bool>(context: *mut C, packet: &Packet, now: Ti
     Some(hop)
 }
 
+/// The next hop, if it is remembered.
+#[inline(always)]
+pub fn known_hop(packet: &Headers, ingress: u32, now: Tick) -> Option<Hop> {
+    let (remembered, is_it) = recall(packet, ingress, now)?;
+    if !is_it {
+        return None;
+    }
+    Some(remembered.hop())
+}
+
+/// Where the next hop of a packet would be remembered, and whether it is.
+#[inline(always)]
+fn recall(packet: &Headers, ingress: u32, now: Tick) -> Option<(&'static mut Remembered, bool)> {
+    let [a, b, c, d] = packet.destination;
+    // The last bytes differ most between clients.
+    let place = (d ^ d.swap_bytes()) & (HOPS_LEN - 1);
+    let remembered = HOPS.get_ptr_mut(place)?;
+    // SAFETY: values of this processor, and a program is not interrupted by itself.
+    let remembered = unsafe { &mut *remembered };
+    let [e, f, g, h] = remembered.destination;
+    let difference = a ^ e | b ^ f | c ^ g | d ^ h | ingress ^ remembered.ingress;
+    let is_it = difference == 0
+        && network_generation() == remembered.generation
+        && now.since(Tick(remembered.tick)) < REMEMBER
+        && packet.largest <= remembered.mtu;
+    Some((remembered, is_it))
+}
+
 /// The next hop towards the packet's destination, with the way's MTU (or as much of it as is known: the length of the packet's longest segment);
 /// `None` if there is none yet, the packet is too large, or frames do not
 /// leave there from here. The source plays no part, as it plays none for the daemon.
 #[inline(always)]
-fn look_up<C: Context, const V6: bool>(context: *mut C, ingress: u32, packet: &Packet) -> Option<(Hop, u32)> {
+fn look_up<C: Context, const V6: bool>(
+    context: *mut C,
+    ingress: u32,
+    packet: &Headers,
+) -> Option<(Hop, u32)> {
     let [a, b, c, d] = packet.destination;
     let mut lookup = Lookup {
         family: if V6 { INET6 } else { INET },

@@ -1,16 +1,14 @@
 //! What the daemon and the program share: the connection table, ways to destinations, timeouts, counters.
 //! `ipvs_datapath` maps the same memory (`fast_path`).
 
-use aya_ebpf::{
-    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
-    macros::map,
-    maps::Array,
-};
+use aya_ebpf::{helpers::bpf_get_smp_processor_id, macros::map, maps::Array};
 use ipvs_flow::{
-    Layout, Line, Memory, RING_LINES, Ring, Table, Tick,
+    Layout, Line, Memory, RING_LINES, Ring, Table, TableHash,
     steady::TIMEOUTS,
     way::{self, Tunnel, Way},
 };
+
+use crate::packet::Address;
 
 /// The map's memory can be mapped by the daemon.
 pub const MMAPABLE: u32 = 1 << 10;
@@ -20,6 +18,8 @@ pub const MMAPABLE: u32 = 1 << 10;
 #[derive(Clone, Copy)]
 pub struct Constants {
     hash_key: [u64; 2],
+    /// An [`ipvs_flow::TableHash`].
+    hash: [u64; 6],
     layout: [u32; 4],
     /// 1: forward packets of established connections.
     forwarding: u32,
@@ -29,12 +29,15 @@ pub struct Constants {
 
 /// Set by the loader.
 #[unsafe(no_mangle)]
-static CONSTANTS: Constants = Constants { hash_key: [0; 2], layout: [0; 4], forwarding: 0, destinations: 0 };
+static CONSTANTS: Constants =
+    Constants { hash_key: [0; 2], hash: [0; 6], layout: [0; 4], forwarding: 0, destinations: 0 };
 
-#[inline(always)]
-fn constants() -> Constants {
-    // SAFETY: a plain value. Volatile, since the loader changes what the compiler sees here.
-    unsafe { core::ptr::read_volatile(&raw const CONSTANTS) }
+/// One of the constants, or some.
+macro_rules! constant {
+    ($field:ident) => {
+        // SAFETY: a plain value. Volatile, since the loader changes what the compiler sees here.
+        unsafe { core::ptr::read_volatile(&raw const CONSTANTS.$field) }
+    };
 }
 
 /// The lines of the connection table. The loader sets the number of entries of this map and those below.
@@ -86,8 +89,9 @@ struct Traffic {
 #[derive(Clone, Copy)]
 pub struct Port {
     interface: u32,
-    /// Its hardware address.
-    pub hardware: [u16; 3],
+    /// Its hardware address, as it stands in a frame.
+    hardware_start: u32,
+    hardware_end: u16,
     /// 1: frames may leave by it from here.
     leave: u16,
 }
@@ -125,29 +129,38 @@ impl Memory for Events {
 /// Whether packets are forwarded here at all.
 #[inline(always)]
 pub fn forwarding() -> bool {
-    constants().forwarding != 0
+    constant!(forwarding) != 0
 }
 
 /// The connection table.
 #[inline(always)]
 pub fn table() -> Table<Connections> {
-    let Constants { layout, hash_key, .. } = constants();
-    Table::known(Connections, Layout::from_words(layout), hash_key)
+    let (layout, hash) = (constant!(layout), constant!(hash));
+    Table::known(Connections, Layout::from_words(layout), TableHash::from_words(hash))
 }
 
 /// The way to a destination, `None` while there is none that may be used here.
 #[inline(always)]
 pub fn way(destination: u32) -> Option<Way> {
-    if destination >= constants().destinations {
+    if destination >= constant!(destinations) {
         return None;
     }
     way::read(WAYS.get(destination)?)
 }
 
+/// Whether there is a way to a destination, and it has that address.
+#[inline(always)]
+pub fn has_address(destination: u32, address: Address) -> bool {
+    destination < constant!(destinations)
+        && WAYS
+            .get(destination)
+            .is_some_and(|line| way::leads_to(line, ipvs_flow::Address::from_words(address)))
+}
+
 /// The way to a destination with its tunnel, `None` while there is none that may be used here.
 #[inline(always)]
 pub fn tunnel(destination: u32) -> Option<(Way, Tunnel)> {
-    if destination >= constants().destinations {
+    if destination >= constant!(destinations) {
         return None;
     }
     way::read_tunnel(WAYS.get(destination)?)
@@ -156,7 +169,7 @@ pub fn tunnel(destination: u32) -> Option<(Way, Tunnel)> {
 /// A secret of the daemon's: the hash key.
 #[inline(always)]
 pub fn secret() -> [u64; 2] {
-    constants().hash_key
+    constant!(hash_key)
 }
 
 /// The timeout of a place in [`ipvs_flow::steady`]'s list.
@@ -185,19 +198,12 @@ pub fn grants() -> Ring<'static, Grants> {
     Ring::at(&Grants, unsafe { bpf_get_smp_processor_id() } * RING_LINES)
 }
 
-/// Now.
-#[inline(always)]
-pub fn now() -> Tick {
-    // SAFETY: a plain helper call.
-    Tick::from_nanos(unsafe { bpf_ktime_get_ns() })
-}
-
 /// The counters of a destination on this processor.
 #[inline(always)]
 pub fn traffic(destination: u32) -> Option<Counters> {
     // SAFETY: a plain helper call.
     let processor = unsafe { bpf_get_smp_processor_id() };
-    TRAFFIC.get_ptr_mut(processor * constants().destinations + destination).map(Counters)
+    TRAFFIC.get_ptr_mut(processor * constant!(destinations) + destination).map(Counters)
 }
 
 /// The counters of one destination on this processor: nobody else changes them, and a program is not interrupted by itself.
@@ -238,6 +244,12 @@ pub fn port(interface: u32) -> Option<Port> {
 }
 
 impl Port {
+    /// Whether a frame to this hardware address is its own.
+    #[inline(always)]
+    pub fn has_hardware(&self, (start, end): (u32, u16)) -> bool {
+        (start ^ self.hardware_start) | u32::from(end ^ self.hardware_end) == 0
+    }
+
     /// Whether frames may leave by it from here.
     #[inline(always)]
     pub fn takes_frames(&self) -> bool {

@@ -7,14 +7,14 @@ use ipvs_flow::EntryIndex;
 
 use crate::context::Context;
 use crate::transport::Packet;
-use crate::{forward, full_nat};
+use crate::{forward, full_nat, steady};
 
 /// What forwards returns one of these actions; XDP_ABORTED, which the program never means, says that nothing was done.
 pub trait Stages: Context {
-    /// Reads an IPv4 packet: 1, or 0 if it cannot be forwarded here.
-    fn read_ipv4(this: *mut Self, packet: &mut Packet) -> u32;
-    /// Reads an IPv6 packet.
-    fn read_ipv6(this: *mut Self, packet: &mut Packet) -> u32;
+    /// Reads an IPv4 packet, and forwards it if that is all: see [`steady::forward`].
+    fn steady_ipv4(this: *mut Self, packet: &mut Packet) -> u32;
+    /// The same for IPv6.
+    fn steady_ipv6(this: *mut Self, packet: &mut Packet) -> u32;
     /// Forwards an IPv4 packet from the client of the connection in an entry.
     fn inbound_ipv4(this: *mut Self, packet: &Packet, index: u32, version: u32) -> u32;
     /// The same for IPv6.
@@ -34,12 +34,12 @@ pub trait Stages: Context {
 }
 
 macro_rules! stages {
-    ($context:ident: $($read:ident ($reads:ident) $v6:literal,)+; $($stage:ident ($does:ident) $packet:ty = $module:ident::$way:ident, $of:literal;)+) => {
+    ($context:ident: $($steady:ident ($steadies:ident) $v6:literal,)+; $($stage:ident ($does:ident) $packet:ty = $module:ident::$way:ident, $of:literal;)+) => {
         $(
             #[unsafe(no_mangle)]
             #[inline(never)]
-            extern "C" fn $reads(context: *mut $context, packet: &mut Packet) -> u32 {
-                u32::from(packet.read::<$context, $v6>(context).is_some())
+            extern "C" fn $steadies(context: *mut $context, packet: &mut Packet) -> u32 {
+                steady::forward::<$context, $v6>(context, packet)
             }
         )+
         $(
@@ -54,8 +54,8 @@ macro_rules! stages {
         impl Stages for $context {
             $(
                 #[inline(always)]
-                fn $read(this: *mut Self, packet: &mut Packet) -> u32 {
-                    $reads(this, packet)
+                fn $steady(this: *mut Self, packet: &mut Packet) -> u32 {
+                    $steadies(this, packet)
                 }
             )+
             $(
@@ -69,7 +69,7 @@ macro_rules! stages {
 }
 
 stages! { xdp_md:
-    read_ipv4 (read_ipv4) false, read_ipv6 (read_ipv6) true,;
+    steady_ipv4 (steady_ipv4) false, steady_ipv6 (steady_ipv6) true,;
     inbound_ipv4 (inbound_ipv4) &Packet = forward::inbound, false;
     inbound_ipv6 (inbound_ipv6) &Packet = forward::inbound, true;
     outbound_ipv4 (outbound_ipv4) &Packet = forward::outbound, false;
@@ -81,7 +81,7 @@ stages! { xdp_md:
 }
 
 stages! { __sk_buff:
-    read_ipv4 (read_ipv4_tc) false, read_ipv6 (read_ipv6_tc) true,;
+    steady_ipv4 (steady_ipv4_tc) false, steady_ipv6 (steady_ipv6_tc) true,;
     inbound_ipv4 (inbound_ipv4_tc) &Packet = forward::inbound, false;
     inbound_ipv6 (inbound_ipv6_tc) &Packet = forward::inbound, true;
     outbound_ipv4 (outbound_ipv4_tc) &Packet = forward::outbound, false;

@@ -9,7 +9,7 @@ use ipvs_flow::{
 use ipvs_wire::protocol;
 
 use crate::shared::{events, load, timeout};
-use crate::transport::Packet;
+use crate::transport::Headers;
 
 /// What a packet does to its connection.
 #[derive(Clone, Copy)]
@@ -25,10 +25,16 @@ pub struct Step {
 impl Step {
     /// What `packet` does to the connection in `entry`; `None` if the daemon must see to it.
     #[inline(always)]
-    pub fn of(packet: &Packet, entry: &EntryRef<'_>, seen: Status, direction: Direction) -> Option<Self> {
+    pub fn of(packet: &Headers, entry: &EntryRef<'_>, seen: Status, direction: Direction) -> Option<Self> {
         let segment = if packet.protocol == protocol::TCP { Some(packet.flags) } else { None };
         let (to, changes) = steady::step(segment, entry, seen, direction, timeout)?;
         Some(Self { seen, to, changes })
+    }
+
+    /// Whether the state stays as it is.
+    #[inline(always)]
+    pub fn stays(&self) -> bool {
+        !self.changes
     }
 
     /// Takes the step. `None`: nothing was changed, the daemon must see to it. The last thing that may fail.
@@ -48,12 +54,12 @@ impl Step {
             }
             let shorter =
                 entry.follow_state(self.to, |state| timeout(usize::from(state)).unwrap_or_default());
-            entry.touch(now);
+            entry.touch_late(now);
             if shorter {
                 events.push(shortened(index.0));
             }
         } else {
-            entry.touch(now);
+            entry.touch_late(now);
         }
         Some(())
     }

@@ -1,25 +1,25 @@
 //! The frames that may be forwarded here: whole TCP and UDP packets without IP options or extension headers, without
 //! tags (one is taken off before), with complete checksums. All else is the daemon's.
 
+use core::ops::Deref;
+
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use ipvs_flow::pick::{Search, Slot};
 use ipvs_wire::{checksum, protocol};
 
 use crate::context::Context;
 use crate::maps::Address;
-use crate::packet::{Bytes, ipv4_address, ipv6_address, read};
+use crate::packet::{Bytes, ipv4_address, ipv6_address, mapped, read};
 
 /// Length of the Ethernet header.
 pub const ETHERNET: usize = 14;
 /// Frames up to this length may be padded.
 const LEAST_FRAME: usize = 60;
 
-/// A packet that may be forwarded, without pointers into its frame.
-///
-/// It lies in a map, not on the stack: what is read from there is any number to the verifier, so that the functions behind are
-/// verified once and not for each way by which a packet can be read.
-#[repr(C, align(64))]
-pub struct Packet {
+/// What the headers say of a packet that may be forwarded. (Aligned as values of its map are.)
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+pub struct Headers {
     pub source: Address,
     pub destination: Address,
     /// In host order, as the other port.
@@ -29,13 +29,24 @@ pub struct Packet {
     pub length: u32,
     /// Length of the longest packet that it leaves in: its own, or that of a segment.
     pub largest: u32,
-    /// Index of the interface that it came by.
-    pub ingress: u32,
     pub protocol: u8,
     /// Flags of a TCP segment.
     pub flags: u8,
     /// 1: IPv6.
     pub ipv6: u8,
+}
+
+/// A packet that may be forwarded, without pointers into its frame.
+///
+/// It lies in a map, not on the stack: what is read from there is any number to the verifier, so that the functions behind are
+/// verified once and not for each way by which a packet can be read.
+#[repr(C, align(64))]
+pub struct Packet {
+    pub headers: Headers,
+    /// Index of the interface that it came by.
+    pub ingress: u32,
+    /// The entry of its connection, and the entry's version.
+    pub found: [u32; 2],
     /// 1: its connection began here.
     pub born: u8,
     /// 1: its frame can grow, for a tunnel.
@@ -89,10 +100,33 @@ impl Packet {
         // SAFETY: a value of this processor, and a program is not interrupted by itself.
         PACKETS.get_ptr_mut(0).map(|packet| unsafe { &mut *packet })
     }
+}
+
+impl Deref for Packet {
+    type Target = Headers;
+
+    #[inline(always)]
+    fn deref(&self) -> &Headers {
+        &self.headers
+    }
+}
+
+impl Headers {
+    /// The same, as of a packet of this family.
+    #[inline(always)]
+    pub fn of_family<const V6: bool>(&self) -> Self {
+        let address = |[a, b, c, d]: Address| if V6 { [a, b, c, d] } else { mapped(d) };
+        Self {
+            source: address(self.source),
+            destination: address(self.destination),
+            ipv6: u8::from(V6),
+            ..*self
+        }
+    }
 
     /// Reads the frame of `context`.
     #[inline(always)]
-    pub fn read<C: Context, const V6: bool>(&mut self, context: *mut C) -> Option<()> {
+    pub fn read<C: Context, const V6: bool>(context: *mut C) -> Option<Self> {
         let (bytes, frame) = Bytes::of(context);
         let ip = frame + ETHERNET;
         let transport = ip + header::<V6>();
@@ -175,20 +209,23 @@ impl Packet {
             return None;
         }
         let [source_port, destination_port] = ports.map(u16::from_be);
-        self.source = source;
-        self.destination = destination;
-        self.source_port = source_port;
-        self.destination_port = destination_port;
-        self.length = length as u32;
-        self.largest = match C::segment(context) {
+        let largest = match C::segment(context) {
             0 => length as u32,
             segment => (headers as u32 + segment).min(length as u32),
         };
-        self.protocol = protocol;
-        self.flags = flags;
-        self.ipv6 = u8::from(V6);
-        self.born = 0;
-        Some(())
+        let length = length as u32;
+        let ipv6 = u8::from(V6);
+        Some(Self {
+            source,
+            destination,
+            source_port,
+            destination_port,
+            length,
+            largest,
+            protocol,
+            flags,
+            ipv6,
+        })
     }
 }
 

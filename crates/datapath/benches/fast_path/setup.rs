@@ -3,6 +3,7 @@
 use aya::maps::{Array, HashMap};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
+use ipvs_datapath::FastPathOptions;
 use ipvs_flow::least::Measure;
 use ipvs_flow::pick::{self, Candidate, Rule, SLOTS_PER_CANDIDATE, SLOTS_PER_LINE, Slot};
 use ipvs_flow::steady::{BIRTHS, SECURE_TCP};
@@ -291,10 +292,12 @@ pub(crate) fn whole_program(object: &[u8]) -> String {
 }
 
 /// As `Constants` in the program.
-fn constants(layout: Layout) -> [u8; 40] {
-    let mut words: Vec<u32> = HASH_KEY.iter().flat_map(|key| [*key as u32, (*key >> 32) as u32]).collect();
-    words.extend(layout.to_words());
-    words.extend([1, DESTINATIONS]);
-    let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
-    bytes.try_into().unwrap()
+fn constants(layout: Layout) -> [u8; 88] {
+    let options = FastPathOptions {
+        capacity: layout.capacity(),
+        hash_key: HASH_KEY,
+        forward: true,
+        destinations: DESTINATIONS,
+    };
+    options.constants(layout)
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use aya::maps::MapData;
 use ipvs_core::{DestinationChange, FastPath as ForDirector, Instant, TableMemory};
-use ipvs_flow::{Layout, Line, RING_LINES};
+use ipvs_flow::{Layout, Line, RING_LINES, TableHash};
 
 use crate::netlink::XdpFeatures;
 use crate::network::Network;
@@ -51,14 +51,15 @@ impl FastPathOptions {
     pub const DESTINATIONS: u32 = 16_384;
 
     /// What the program is told before it is loaded, as its `Constants`.
-    pub(crate) fn constants(&self, layout: Layout) -> [u8; 40] {
-        let mut bytes = [0; 40];
-        let [a, b] = self.hash_key.map(u64::to_ne_bytes);
-        bytes[..8].copy_from_slice(&a);
-        bytes[8..16].copy_from_slice(&b);
+    pub fn constants(&self, layout: Layout) -> [u8; 88] {
+        let mut bytes = [0; 88];
+        let numbers = self.hash_key.into_iter().chain(TableHash::of(self.hash_key).to_words());
+        for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_ne_bytes());
+        }
         let [c, d, e, f] = layout.to_words();
         let words = [c, d, e, f, u32::from(self.forward), self.destinations];
-        for (place, word) in bytes[16..].chunks_exact_mut(4).zip(words) {
+        for (place, word) in bytes[64..].chunks_exact_mut(4).zip(words) {
             place.copy_from_slice(&word.to_ne_bytes());
         }
         bytes
