@@ -80,7 +80,7 @@ class Daemon(Director):
         self.log = open(self.folder + "/log", "w+")
         command = ["ipvsd", "run", "--fresh", "--capacity", "65536", "--interface", "c0", "--interface", "r0"]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while run("ipvsadm", "-Ln").returncode:
             if self.process.poll() is not None or time.monotonic() > end:
                 self.stop()

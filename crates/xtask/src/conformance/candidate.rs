@@ -12,7 +12,7 @@ use super::recording::Recording;
 use super::script::Script;
 
 /// How long the daemon may take to answer, and to end.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes the namespaces and the link, starts ipvsd, runs the script with `client` and returns what it printed.
 pub(crate) fn run(script: &Script, client: Client, binaries: &Path) -> Result<Recording> {
