@@ -1,5 +1,5 @@
 """IPVS, of the kernel or of ipvsd, in the namespace that this process is in."""
-import os, subprocess, tempfile, time
+import os, re, subprocess, tempfile, time
 from network import MARKERS, MARK_PORT
 
 SERVICES = [line for service, server in MARKERS.values() for line in (f"-A -u {service}:{MARK_PORT} -s rr -o", f"-a -u {service}:{MARK_PORT} -r {server}:{MARK_PORT} -g")]
@@ -42,6 +42,7 @@ class Director:
 
 class Kernel(Director):
     NAME = "the reference kernel"
+    options, sends_frames = [], False
     # What the kernel shows of counters is up to two seconds old.
     counters_after = 2.2
     # A connection that gave its place to another goes at the next tick of the clock.
@@ -71,6 +72,8 @@ class Kernel(Director):
 
 class Daemon(Director):
     NAME = "ipvsd"
+    # Words for the daemon, and whether it sends frames that an XDP program forwards.
+    options, sends_frames = [], False
     counters_after = 0
     tick = 0
 
@@ -78,7 +81,7 @@ class Daemon(Director):
         self.folder = tempfile.mkdtemp(prefix="ipvsd-packets-")
         os.environ["IPVSD_SOCKET"] = self.folder + "/socket"
         self.log = open(self.folder + "/log", "w+")
-        command = ["ipvsd", "run", "--fresh", "--capacity", "65536", "--interface", "c0", "--interface", "r0"]
+        command = ["ipvsd", "run", "--fresh", "--capacity", "65536", "--interface", "c0", "--interface", "r0", *self.options]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
         end = time.monotonic() + 60
         while run("ipvsadm", "-Ln").returncode:
@@ -110,7 +113,19 @@ class Daemon(Director):
         if code is not None:
             self.log.seek(0)
             raise SystemExit(f"ipvsd ended, {code}:\n" + self.log.read())
+        self.log.seek(0)
+        self.forwarded = int(([0] + re.findall(r"forwarded-by-xdp\W+packets=(\d+)", self.log.read()))[-1])
         self.log.close()
         for name in os.listdir(self.folder):
             os.remove(os.path.join(self.folder, name))
         os.rmdir(self.folder)
+
+
+class Fast(Daemon):
+    """ipvsd whose XDP program forwards what it can."""
+    options, sends_frames = ["--fast-path", "on", "--pin", "off"], True
+
+
+class Classifier(Fast):
+    """The same as a tc classifier."""
+    options = [*Fast.options, "--attach", "tc"]

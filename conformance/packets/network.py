@@ -18,6 +18,8 @@ SETTINGS = {"net/ipv4/ip_forward": 1, "net/ipv6/conf/all/forwarding": 1, "net/ip
 MARKERS = {"c": ("10.1.0.90", "10.1.0.92"), "s": ("10.1.0.91", "10.2.0.92")}
 MARK_PORT, MARK_HARDWARE = 9, "02:00:00:00:0f:00"
 PATIENCE = 15
+# ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGRO
+TRANSMIT_CHECKSUM, SEGMENTATION, GRO = 0x17, 0x1f, 0x2c
 
 
 class Stalled(Exception):
@@ -51,7 +53,7 @@ def ip(lines):
 
 
 class Network:
-    def __init__(self, mtu):
+    def __init__(self, mtu, sends_frames):
         self.spaces = {"c": namespace(), "s": namespace(), "d": namespace()}
         for path, value in SETTINGS.items():
             write(path, value)
@@ -67,6 +69,8 @@ class Network:
             enter(self.spaces[key])
             write("net/ipv6/conf/all/disable_ipv6", 1)
             ip(["link set eth0 up"])
+            if sends_frames:
+                like_a_wire("eth0")
             port = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
             port.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
             port.bind(("eth0", 3))
@@ -131,14 +135,25 @@ class Network:
 
 def whole(device):
     """Turns off transmit checksums and segmentation of a device, so that packets of the host's stack are whole on the wire."""
+    for command in (TRANSMIT_CHECKSUM, SEGMENTATION, GRO):
+        ethtool(device, command, 0)
+
+
+def like_a_wire(device):
+    """Makes the end of a virtual cable take what an XDP program sends to it (GRO), and send complete checksums."""
+    ethtool(device, GRO, 1)
+    ethtool(device, TRANSMIT_CHECKSUM, 0)
+
+
+def ethtool(device, command, value):
+    """Sets an offload, if the device has it."""
     with socket.socket() as control:
-        for command in (0x17, 0x1f, 0x2c):  # ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGRO
-            value = ctypes.create_string_buffer(struct.pack("II", command, 0))
-            request = struct.pack("16sP16x", device.encode(), ctypes.addressof(value))
-            try:
-                fcntl.ioctl(control, 0x8946, request)
-            except OSError:
-                pass
+        value = ctypes.create_string_buffer(struct.pack("II", command, value))
+        request = struct.pack("16sP16x", device.encode(), ctypes.addressof(value))
+        try:
+            fcntl.ioctl(control, 0x8946, request)
+        except OSError:
+            pass
 
 
 def noise(frame):

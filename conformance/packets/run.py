@@ -1,11 +1,11 @@
-"""run.py kernel|ipvsd TABLE…: runs tables of scenarios through IPVS and prints what came of each. As root; `cargo xtask conformance packets`
-calls it, on the reference kernel and (with ipvsd and its ipvsadm in PATH) here.
+"""run.py kernel|ipvsd|ipvsd-xdp|ipvsd-tc TABLE…: runs tables of scenarios through IPVS and prints what came of each. As root; `cargo xtask conformance packets`
+calls it, on the reference kernel and (with ipvsd and its ipvsadm in PATH) here. In the last two the fast path forwards what it can, and it is told how many packets that were.
 
 run.py names TABLE…: prints the scenarios' names alone.
 """
 import os, shlex, sys, time
 import build, network, tell
-from director import Daemon, Kernel
+from director import Classifier, Daemon, Fast, Kernel
 from names import Names, side
 from tables import Table
 
@@ -21,7 +21,7 @@ class Run:
 
     def __init__(self, scenario, names, net, ipvs):
         self.scenario, self.names, self.net, self.ipvs = scenario, names, net, ipvs
-        self.teller, self.lines, self.last, self.trace = tell.Teller(names), [], b"", False
+        self.teller, self.lines, self.last, self.trace = tell.Teller(names, ipvs.sends_frames), [], b"", False
 
     def say(self, line):
         self.lines.append(line)
@@ -132,7 +132,7 @@ class Run:
 
 
 def run(table, side_of):
-    net = network.Network(table.mtu)
+    net = network.Network(table.mtu, side_of.sends_frames)
     used = [(Names(slot, scenario.family), network.used(" ".join(scenario.steps))) for slot, scenario in enumerate(table.scenarios, 1)]
     net.welcome(used)
     ipvs = side_of()
@@ -160,6 +160,8 @@ def run(table, side_of):
     finally:
         ipvs.stop()
         net.close()
+    if side_of.options:
+        echo(f"\nforwarded {ipvs.forwarded}")
 
 
 def main(where, *names):
@@ -169,7 +171,7 @@ def main(where, *names):
             for scenario in table.scenarios:
                 echo(f"{name} {scenario.name}")
         return
-    side_of = {"kernel": Kernel, "ipvsd": Daemon}[where]
+    side_of = {"kernel": Kernel, "ipvsd": Daemon, "ipvsd-xdp": Fast, "ipvsd-tc": Classifier}[where]
     side_of.prepare()
     for name, table in tables:
         echo(f"table {name}")

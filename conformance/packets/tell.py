@@ -6,25 +6,29 @@ Normalised, because it differs from run to run or is a known difference (docs/co
   - the UDP source port of GUE;
   - seconds to expiry, rounded up to the next of the usual timeouts;
   - checksums: right ones are left out, wrong ones told as the difference to the right one. Those of quoted packets are "kept" if a packet
-    of the scenario had that value.
+    of the scenario had that value;
+  - with the fast path, what pads a frame to the least of Ethernet: the XDP program leaves it there, and a card would put it there.
 """
 import re, socket, struct
 from build import ACK, CHUNKS, FLAGS, IDENT, SEQ, TAG, WINDOW, checksum, crc, payload, pseudo
 from names import HARDWARE
 
 GUE_PORT = 6080
+LEAST_FRAME = 60
 ERRORS = {1: (3, 4, 5, 11, 12), 58: range(1, 128)}
 
 
 class Teller:
     """Tells the packets of one scenario."""
 
-    def __init__(self, names):
-        self.names, self.sums, self.given, self.sending = names, set(), set(), False
+    def __init__(self, names, may_pad):
+        self.may_pad, self.names, self.sums, self.given, self.sending = may_pad, names, set(), set(), False
 
     def frame(self, frame):
         """A frame that the director sent: to whom, and what."""
         to = frame[:6].hex(":")
+        if self.may_pad and 34 <= len(frame) <= LEAST_FRAME:
+            frame = frame[:14 + length(frame[14:])]
         return f"to {HARDWARE.get(to, to)}: {self.packet(frame[14:])}"
 
     def saw(self, packet):
@@ -167,6 +171,11 @@ class Teller:
         right = checksum(pseudo(a, b, 17, len(body)) + body[:6] + b"\0\0" + body[8:]) or 0xffff
         told = " sum=zero" if value == 0 else "" if value == right else " sum=wrong"
         return ("*", dport), f"gue header={gue.hex()}" + ("" if length == len(body) else f" length={length}") + f"{told} [{self.packet(body[8 + len(gue):])}]"
+
+
+def length(packet):
+    """The length that an IP packet says that it has."""
+    return struct.unpack("!H", packet[2:4])[0] if packet[0] >> 4 == 4 else 40 + struct.unpack("!H", packet[4:6])[0]
 
 
 def off(value):

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-use crate::conformance::{candidate, reference};
+use crate::conformance::fast_path::FastPath;
+use crate::conformance::{Subject, candidate, reference};
 
 /// Measure control: restoring, listing and changing many services.
 #[derive(clap::Args)]
@@ -37,8 +38,9 @@ type Figures = BTreeMap<String, u64>;
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let script = format!("SERVICES={} SERVERS={}\n{SCRIPT}", arguments.services, arguments.servers);
     let binaries = crate::workspace::build_ipvsd("release")?;
+    let subject = Subject { binaries: &binaries, fast_path: FastPath::Off };
     let rounds = (0..arguments.rounds.max(1))
-        .map(|_| figures(&candidate::bash("bench", &binaries, "link", &script)?))
+        .map(|_| figures(&candidate::bash("bench", &subject, "link", &script)?.0))
         .collect::<Result<Vec<_>>>()?;
     let ours = medians(&rounds);
     let kernel = if arguments.reference { Some(figures(&reference::bash(&script)?)?) } else { None };

@@ -1,6 +1,6 @@
 //! A script on ipvsd, in a network namespace of its own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,23 +8,28 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal};
 
 use super::client::Client;
+use super::fast_path::{FastPath, forwarded_in};
 use super::recording::Recording;
 use super::script::Script;
+use super::{Subject, packets};
 
 /// How long the daemon may take to answer, and to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Makes the namespaces and the link, starts ipvsd, runs the script with `client` and returns what it printed.
-pub(crate) fn run(script: &Script, client: Client, binaries: &Path) -> Result<Recording> {
-    let place = Place::new(&script.name, client, binaries)?;
-    let out = place.with_daemon("link", client, &format!(". \"$LIBRARY\"/{}.sh", script.name))?;
-    Ok(Recording::new("ipvsd", &out))
+/// Makes the namespaces and the link, starts ipvsd, runs the script with `client` and returns what it printed, and how many packets the
+/// program forwarded.
+pub(super) fn run(script: &Script, client: Client, subject: &Subject<'_>) -> Result<(Recording, u64)> {
+    let place = Place::new(&script.name, client, subject)?;
+    let setup = format!("link{}", subject.fast_path.wire(&packets::folder()));
+    let text = format!(". \"$LIBRARY\"/{}.sh", script.name);
+    let (out, forwarded) = place.with_daemon(&setup, client, &text)?;
+    Ok((Recording::new("ipvsd", &out), forwarded))
 }
 
 /// Runs bash text where ipvsd runs, with our ipvsadm and ipvsd in its PATH, after `setup` has made the interface ve0; returns what it
-/// printed.
-pub(crate) fn bash(name: &str, binaries: &Path, setup: &str, text: &str) -> Result<String> {
-    Place::new(name, Client::Ours, binaries)?.with_daemon(setup, Client::Ours, text)
+/// printed, and how many packets the program forwarded.
+pub(crate) fn bash(name: &str, subject: &Subject<'_>, setup: &str, text: &str) -> Result<(String, u64)> {
+    Place::new(name, Client::Ours, subject)?.with_daemon(setup, Client::Ours, text)
 }
 
 /// The namespaces and files of one run; dropping it removes them.
@@ -33,15 +38,22 @@ struct Place {
     client: String,
     folder: PathBuf,
     binaries: PathBuf,
+    fast_path: FastPath,
 }
 
 impl Place {
-    fn new(name: &str, client: Client, binaries: &Path) -> Result<Self> {
+    fn new(name: &str, client: Client, subject: &Subject<'_>) -> Result<Self> {
         let director = format!("ipvsd-cf-{}-{}-{name}", std::process::id(), client.name());
         let client = format!("{director}-cl");
         let folder = std::env::temp_dir().join(&director);
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let place = Self { director, client, folder, binaries: binaries.to_owned() };
+        let place = Self {
+            director,
+            client,
+            folder,
+            binaries: subject.binaries.to_owned(),
+            fast_path: subject.fast_path,
+        };
         for name in [&place.director, &place.client] {
             let status = Command::new("ip").args(["netns", "add", name]).status().context("cannot run ip")?;
             ensure!(status.success(), "cannot make a network namespace");
@@ -53,8 +65,9 @@ impl Place {
         self.folder.join("ipvsd.sock")
     }
 
-    /// Makes the network by `setup`, starts ipvsd, runs bash text with `client` and ends ipvsd; what the text printed.
-    fn with_daemon(&self, setup: &str, client: Client, text: &str) -> Result<String> {
+    /// Makes the network by `setup`, starts ipvsd, runs bash text with `client` and ends ipvsd; what the text printed,
+    /// and how many packets the program forwarded.
+    fn with_daemon(&self, setup: &str, client: Client, text: &str) -> Result<(String, u64)> {
         let (out, err) = self.bash(Client::Ours, setup)?;
         ensure!(err.is_empty() && out.is_empty(), "making the network: {out}{err}");
         let mut daemon = Daemon::start(self)?;
@@ -62,7 +75,7 @@ impl Place {
         daemon.stop()?;
         let (out, err) = outcome?;
         ensure!(err.is_empty(), "the script wrote to its standard error:\n{err}");
-        Ok(out)
+        Ok((out, forwarded_in(&daemon.log())))
     }
 
     /// Runs bash text in the director's namespace, the library loaded, its `ipvsadm` being `client`; its output and
@@ -109,6 +122,7 @@ impl Daemon {
         let child = Command::new(place.binaries.join("ipvsd"))
             .args(["run", "--netns", &place.director, "--interface", "ve0", "--fresh", "--socket"])
             .arg(place.socket())
+            .args(place.fast_path.options())
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)

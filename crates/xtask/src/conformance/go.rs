@@ -1,13 +1,12 @@
 //! A Go client, on the library that Docker and kube-proxy use: `conformance/go/client.go` under `ipvsd exec`; what it says against
 //! what it said on the reference kernel (`conformance/go/record` makes the recording).
 
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use similar::TextDiff;
 
-use super::candidate;
+use super::{Outcome, Subject, candidate};
 
 /// What the session is called among the others.
 pub(crate) const NAME: &str = "go";
@@ -16,7 +15,7 @@ pub(crate) const NAME: &str = "go";
 const MODPROBE: &str = "level=warning msg=\"Running modprobe ip_vs failed";
 
 /// Builds the client and runs it on ipvsd; what differs from the kernel's answers.
-pub(crate) fn check(binaries: &Path) -> Result<Option<String>> {
+pub(super) fn check(subject: &Subject<'_>) -> Result<Outcome> {
     let root = crate::workspace::root();
     let sources = root.join("conformance/go");
     let client = root.join("target/conformance/go-client");
@@ -27,10 +26,11 @@ pub(crate) fn check(binaries: &Path) -> Result<Option<String>> {
         std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let setup = format!(". {}", root.join("conformance/raw/setup.sh").display());
     let run = format!("ipvsd exec -- {} 2> >(grep -v '{MODPROBE}' >&2)", client.display());
-    let got = candidate::bash(NAME, binaries, &setup, &run)?;
+    let (got, forwarded) = candidate::bash(NAME, subject, &setup, &run)?;
     if expected == got {
-        return Ok(None);
+        return Ok(Outcome { difference: None, forwarded });
     }
     let diff = TextDiff::from_lines(&expected, &got);
-    Ok(Some(diff.unified_diff().context_radius(3).header("kernel", "ipvsd").to_string()))
+    let difference = diff.unified_diff().context_radius(3).header("kernel", "ipvsd").to_string();
+    Ok(Outcome { difference: Some(difference), forwarded })
 }

@@ -1,13 +1,14 @@
 //! Packets: scenarios of `conformance/packets/TABLE.table` through the kernel's director and through ipvsd, compared packet by packet.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use similar::{ChangeTag, TextDiff};
 
+use super::fast_path::FastPath;
 use super::known::Known;
-use super::{Tally, client, reference};
+use super::{Outcome, Subject, Tally, client, reference};
 
 /// Record or compare the tables of packets.
 #[derive(clap::Subcommand)]
@@ -31,6 +32,9 @@ pub(crate) enum Action {
         /// Print what came of each scenario.
         #[arg(long)]
         show: bool,
+        /// The daemon's fast path; with it, packets forwarded by the program are counted, and a table must have some.
+        #[arg(long, value_enum, default_value_t = FastPath::Off)]
+        fast_path: FastPath,
         /// Tables at once; by default as many as there are processors.
         #[arg(long)]
         jobs: Option<std::num::NonZeroUsize>,
@@ -43,7 +47,7 @@ pub(crate) enum Action {
 const LIMIT: &str = "3000";
 
 /// The folder of the tables and of what runs them.
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     crate::workspace::root().join("conformance/packets")
 }
 
@@ -106,12 +110,12 @@ pub(crate) fn name(table: &str) -> String {
 }
 
 /// Runs a table on ipvsd; what differs from the kernel, and is not known to.
-pub(crate) fn check(table: &str, binaries: &Path, show: bool) -> Result<Option<String>> {
+pub(super) fn check(table: &str, subject: &Subject<'_>, show: bool) -> Result<Outcome> {
     let expected = load(table)?;
     let output = Command::new("python3")
         .arg(folder().join("run.py"))
-        .args(["ipvsd", table])
-        .env("PATH", client::Client::Ours.path(binaries))
+        .args([subject.fast_path.director(), table])
+        .env("PATH", client::Client::Ours.path(subject.binaries))
         .env("LC_ALL", "C")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
@@ -120,11 +124,22 @@ pub(crate) fn check(table: &str, binaries: &Path, show: bool) -> Result<Option<S
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success() && errors.is_empty(), "{}:\n{errors}", output.status);
     let text = String::from_utf8(output.stdout).context("output is not UTF-8")?;
-    let got = part(&text, table)?;
+    let (text, forwarded) = split_forwarded(&text)?;
+    let got = part(text, table)?;
     if show {
         println!("{got}");
     }
-    compare(table, &expected, got, &Known::load()?)
+    let difference = compare(table, &expected, got, &Known::load()?)?;
+    let difference = difference.or_else(|| subject.fast_path.judge_table(table, forwarded));
+    Ok(Outcome { difference, forwarded })
+}
+
+/// What a run printed without its last line, and what that says: how many packets the program forwarded.
+fn split_forwarded(text: &str) -> Result<(&str, u64)> {
+    match text.rsplit_once("\nforwarded ") {
+        Some((text, count)) => Ok((text, count.trim_end().parse().context("no number of packets")?)),
+        None => Ok((text, 0)),
+    }
 }
 
 /// What differs between two texts of a table, scenario by scenario.
@@ -211,6 +226,13 @@ mod tests {
             "{told}"
         );
         assert!(compare("a", a, &a.replace("x-6", "x-7"), &known).is_err());
+    }
+
+    #[test]
+    fn what_the_program_forwarded_is_no_part_of_the_table() {
+        assert_eq!(split_forwarded(TEXT).unwrap(), (TEXT, 0));
+        assert_eq!(split_forwarded(&format!("{TEXT}\nforwarded 12\n")).unwrap(), (TEXT, 12));
+        assert!(split_forwarded("\nforwarded many\n").is_err());
     }
 
     /// The promise of the suite.

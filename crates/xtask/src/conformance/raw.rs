@@ -1,12 +1,12 @@
 //! Sessions of raw bytes: `conformance/raw/NAME.py`, a client that knows nothing but numbers, under `ipvsd exec`; its
 //! answers against those of the reference kernel (`conformance/raw/record` makes the recordings).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use similar::TextDiff;
 
-use super::candidate;
+use super::{Outcome, Subject, candidate};
 
 /// The sessions.
 pub(crate) const NAMES: [&str; 2] = ["netlink", "sockopt"];
@@ -26,22 +26,23 @@ fn folder(part: &str) -> PathBuf {
 }
 
 /// Runs a session on ipvsd; what differs from the kernel's answers.
-pub(crate) fn check(name: &str, binaries: &Path) -> Result<Option<String>> {
+pub(super) fn check(name: &str, subject: &Subject<'_>) -> Result<Outcome> {
     let path = folder("recordings/raw").join(format!("{name}.txt"));
     let recorded =
         std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let scripts = folder("raw");
     let setup = format!(". {}", scripts.join("setup.sh").display());
     let run = format!("ipvsd exec -- python3 {}", scripts.join(format!("{name}.py")).display());
-    let got = candidate::bash(&format!("raw-{name}"), binaries, &setup, &run)?;
+    let (got, forwarded) = candidate::bash(&format!("raw-{name}"), subject, &setup, &run)?;
     let (expected, count) = answers(&recorded);
     ensure!(count > 500, "only {count} exchanges are recorded in {}", path.display());
     let (got, _) = answers(&got);
     if expected == got {
-        return Ok(None);
+        return Ok(Outcome { difference: None, forwarded });
     }
     let diff = TextDiff::from_lines(&expected, &got);
-    Ok(Some(diff.unified_diff().context_radius(3).header("kernel", "ipvsd").to_string()))
+    let difference = diff.unified_diff().context_radius(3).header("kernel", "ipvsd").to_string();
+    Ok(Outcome { difference: Some(difference), forwarded })
 }
 
 /// The exchanges' names and answers, and how many there are. Requests are left out: they name the family by its number.
