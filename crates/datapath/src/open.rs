@@ -28,6 +28,11 @@ use ipvs_flow::steady::TIMEOUTS;
 
 /// How long a queue may be another socket's, in all: that of a daemon that has just ended.
 const LEAVING: Duration = Duration::from_secs(5);
+/// The same where that daemon's program goes on: whoever has the queue is gone. (The kernel takes the socket off in a work queue, for
+/// which 5 s were not enough on a machine with ten times as much to do as it can.)
+const GONE: Duration = Duration::from_secs(30);
+/// After this time it is said what is waited for.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
 /// How often it is looked whether it still is.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -89,7 +94,8 @@ pub(crate) fn prepare(options: &Options) -> Result<Datapath, OpenError> {
     })?;
     // Receive rings take twice what is offered (`refill` offers half), so that they never overflow.
     let sizes = Sizes { receive: per_queue, transmit: per_queue };
-    let (mut ports, multi_buffer) = open_ports(&umem, &by_xdp, sizes)?;
+    let (mut ports, multi_buffer) =
+        open_ports(&umem, &by_xdp, sizes, if previous.is_some() { GONE } else { LEAVING })?;
     for port in &ports {
         let result = program.set_sockets(port.interface, &port.sockets, keep.is_some());
         result.map_err(|error| OpenError::Load { reason: error.to_string() })?;
@@ -283,6 +289,7 @@ fn open_ports(
     umem: &Umem,
     interfaces: &[(u32, String)],
     sizes: Sizes,
+    patience: Duration,
 ) -> Result<(Vec<Port>, bool), OpenError> {
     let mut ports: Vec<Port> = Vec::new();
     let mut multi_buffer = true;
@@ -293,7 +300,16 @@ fn open_ports(
             let first = ports.first().and_then(|port| port.sockets.first()).or(sockets.first());
             let mut result = Socket::open(umem, first, *interface, queue, sizes, Flags { multi_buffer });
             // The kernel takes a socket off its queue some time after the process has ended that had it.
-            while is_busy(&result) && start.elapsed() < LEAVING {
+            let mut told = false;
+            while is_busy(&result) && start.elapsed() < patience {
+                if !told && start.elapsed() > WORTH_TELLING {
+                    told = true;
+                    tracing::warn!(
+                        interface = name,
+                        queue,
+                        "waiting for the queue, which another socket has"
+                    );
+                }
                 std::thread::sleep(LOOK_AGAIN);
                 result = Socket::open(umem, first, *interface, queue, sizes, Flags { multi_buffer });
             }

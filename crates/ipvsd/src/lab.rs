@@ -7,6 +7,9 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use ipvs_lab::{Bulk, Error, Flood, Kills, Mode, Options, Protocol, Report, Tunnel};
 
+/// Schedulers whose choices the XDP program can make.
+const BEGUN_BY_PROGRAM: [&str; 10] = ["rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "sh", "dh", "mh"];
+
 /// Try a director between a client and servers, all in namespaces made for it.
 ///
 /// Builds network namespaces with a client, a director that runs `ipvsd run`, and real HTTP (or UDP echo) servers;
@@ -110,7 +113,8 @@ pub(crate) struct Arguments {
     /// Kill the daemon so many times while --connections are in use, each time at a random moment, and start another one
     ///
     /// Fails if a connection is lost, a new one refused, a counter goes backwards. The daemon is run with --pin on. With --fast-path on
-    /// requests are answered while no daemon runs; else they wait for the next one.
+    /// requests are answered while no daemon runs, and new connections begin if the scheduler is one whose choices the program makes;
+    /// else they wait for the next one.
     #[arg(long, value_name = "ROUNDS", conflicts_with_all = ["udp", "bulk", "syn_flood", "direct", "keep"])]
     kill_daemon: Option<usize>,
 
@@ -256,6 +260,10 @@ impl Arguments {
                 rounds,
                 connections: self.connections,
                 at_once: self.fast_path.as_deref() != Some("on"),
+                begins: self.fast_path.as_deref() == Some("on")
+                    && matches!(self.mode, ModeArgument::Nat | ModeArgument::Dr)
+                    && BEGUN_BY_PROGRAM.contains(&&*self.scheduler)
+                    && self.half_open_quota.is_none(),
                 other: self.upgrade_to.clone(),
             }),
             half_open_quota: self.half_open_quota,

@@ -16,6 +16,8 @@ const LIFE: Duration = Duration::from_millis(400);
 /// Without a daemon so many requests are waited for, at most so long.
 const WITHOUT: u64 = 200;
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Then so many new connections are tried, if the program begins them.
+const NEW: usize = 10;
 
 /// Does it: `start` starts a daemon with the executable of that number (0: the usual one, 1: the other one).
 pub(crate) fn run(
@@ -46,6 +48,14 @@ pub(crate) fn run(
             interrupt.wait(PATIENCE, || {
                 Ok((usage.answered() - before >= WITHOUT || kills.at_once).then_some(()))
             })?;
+            for _ in 0..if kills.begins { NEW } else { 0 } {
+                match steady::connect_anew(topology)? {
+                    Ok(_) => report.begun_without_daemon += 1,
+                    Err(reason) => {
+                        report.refused.push(format!("while no daemon ran, round {round}: {reason}"))
+                    }
+                }
+            }
             report.without_daemon += usage.answered() - before;
             *daemon = Some(start((round + 1) % 2)?);
             report.longest_outage_ms =

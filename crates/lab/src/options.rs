@@ -69,6 +69,8 @@ pub struct Kills {
     pub connections: usize,
     /// The next daemon is started at once; else requests without a daemon are waited for.
     pub at_once: bool,
+    /// The program begins connections of the service itself, so new ones are tried while no daemon runs, too.
+    pub begins: bool,
     /// Every other daemon is started with this executable.
     pub other: Option<PathBuf>,
 }

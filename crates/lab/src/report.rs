@@ -175,9 +175,11 @@ pub struct Killed {
     pub requests: u64,
     /// How many of these while no daemon ran.
     pub without_daemon: u64,
+    /// New connections that were answered while no daemon ran; tried where the program begins connections.
+    pub begun_without_daemon: u64,
     /// The longest time in milliseconds from a daemon's end until the next one was ready.
     pub longest_outage_ms: u64,
-    /// Why new connections, one tried with each new daemon, failed.
+    /// Why new connections, one tried with each new daemon, and those without a daemon, failed.
     pub refused: Vec<String>,
     /// How often a listing had a smaller counter than the one before.
     pub backwards: usize,
@@ -346,13 +348,14 @@ impl Report {
         writeln!(
             text,
             "daemon killed {} times: {} of {} connections in use lost; {} requests answered on them, {} of these while no \
-             daemon ran\nlongest time without daemon {} ms; new connections refused {}; counters went backwards {} times; \
+             daemon ran, and {} new connections\nlongest time without daemon {} ms; new connections refused {}; counters went backwards {} times; \
              connections forgotten {}",
             killed.rounds,
             killed.lost,
             killed.connections,
             killed.requests,
             killed.without_daemon,
+            killed.begun_without_daemon,
             killed.longest_outage_ms,
             killed.refused.len(),
             killed.backwards,

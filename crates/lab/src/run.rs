@@ -287,7 +287,8 @@ fn raise_file_limit(options: &Options) -> Result<(), Error> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raise = |to| setrlimit(Resource::Nofile, Rlimit { current: to, maximum: to });
-    let needed = options.at_once.map_or(0, |connections| connections as u64 + OTHER_FILES);
+    let crowd = options.at_once.or(options.kills.as_ref().map(|kills| kills.connections));
+    let needed = crowd.map_or(0, |connections| connections as u64 + OTHER_FILES);
     if let Some(maximum) = limit.maximum.filter(|&maximum| maximum < needed) {
         // Only few may do that.
         let refused = |error| {

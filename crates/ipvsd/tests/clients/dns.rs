@@ -177,7 +177,9 @@ fn dns_in_turn_on_the_fast_path() {
 /// itself.
 #[test]
 fn dns_from_one_port() {
-    for (family, name) in [(Family::V4, "4"), (Family::V6, "6")] {
+    for (family, path, name) in
+        [(Family::V4, Path::Daemon, "4"), (Family::V6, Path::Daemon, "6"), (Family::V4, Path::Fast, "4f")]
+    {
         let same_port = |lab: &Lab| {
             let [mut first, mut second] = [0, 0];
             for _ in 0..20 {
@@ -187,9 +189,9 @@ fn dns_from_one_port() {
             [first, second]
         };
         let place = (Method::DirectRouting, family);
-        let shares = same_port(&Lab::new(&format!("dns-one-{name}"), place, "-s rr", Path::Daemon));
+        let shares = same_port(&Lab::new(&format!("dns-one-{name}"), place, "-s rr", path));
         assert!(shares.contains(&20) && shares.contains(&0), "{shares:?}");
-        let lab = Lab::new(&format!("dns-ops-{name}"), place, "-s rr --ops", Path::Daemon);
+        let lab = Lab::new(&format!("dns-ops-{name}"), place, "-s rr --ops", path);
         assert_eq!(same_port(&lab), [10, 10]);
         lab.counts("UDP", |counters| counters[..3] == [20, 20, 0]);
         let listing = lab.network.director.ipvsadm(&["-Lnc"]).unwrap();
@@ -210,8 +212,18 @@ fn dns_one_by_one_and_masqueraded() {
 /// Answers larger than two frames: over UDP in fragments, and to who takes no large datagrams by TCP after a truncated one.
 #[test]
 fn dns_large_answers() {
+    large_answers("dns-large", Path::Daemon);
+}
+
+/// Questions are forwarded in the program, and the fragments of their answers by the daemon.
+#[test]
+fn dns_large_answers_on_the_fast_path() {
+    large_answers("dns-large-f", Path::Fast);
+}
+
+fn large_answers(test: &str, path: Path) {
     for (method, family, name) in EVERYWHERE {
-        let lab = Lab::new(&format!("dns-large-{name}"), (method, family), "-s rr", Path::Daemon);
+        let lab = Lab::new(&format!("{test}-{name}"), (method, family), "-s rr", path);
         let whole = lab.ask(20_000..20_020, "large", "+bufsize=8192 +ignore");
         assert_eq!(whole.large_by_server(), [10, 10]);
         assert!(!whole.0.contains(" tc"), "{}", whole.0);
@@ -222,5 +234,6 @@ fn dns_large_answers() {
         assert_eq!(retried.large_by_server(), [10, 10]);
         lab.counts("UDP", |counters| counters[0] == 40);
         lab.counts("TCP", |counters| counters[0] == 20);
+        lab.network.end();
     }
 }

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::namespace::Namespace;
+use crate::network;
 use crate::program::{Director, Program};
 use crate::wait_for;
 
@@ -19,11 +20,12 @@ struct Network {
     client: Namespace,
     director: Director,
     servers: [Namespace; 2],
-    _switch: Namespace,
+    path: network::Path,
+    switch: Namespace,
 }
 
 impl Network {
-    fn new(test: &str) -> Self {
+    fn new(test: &str, path: network::Path) -> Self {
         let client = Namespace::new(test, "client");
         let switch = Namespace::new(test, "switch");
         let director = Director::new(test, "director");
@@ -48,7 +50,14 @@ impl Network {
             server.ip("route add default via 10.84.0.1");
             server.ip("-6 route add default via fd84::1");
         }
-        Self { client, director, servers, _switch: switch }
+        let mut network = Self { client, director, servers, path, switch };
+        path.start_daemon(&mut network.director, &network.switch, &["director", "behind"]);
+        network
+    }
+
+    /// Ends the daemon, and fails unless packets went by the path that was asked for.
+    fn end(mut self) {
+        self.path.end_daemon(&mut self.director);
     }
 
     /// A folder of the test's, removed with the director's.
@@ -147,14 +156,23 @@ fn services(scheduler: &str) -> Vec<String> {
 
 #[test]
 fn files_go_both_ways_by_every_way_to_agree_on_a_connection() {
-    let mut network = Network::new("ftp");
-    network.director.start_daemon(&[]);
+    // 100 MB passively; the other ways differ in their beginning alone.
+    files_go_both_ways("ftp", network::Path::Daemon, 100_000_000);
+}
+
+/// Control connections are the daemon's, data connections the program's.
+#[test]
+fn files_go_both_ways_on_the_fast_path() {
+    files_go_both_ways("ftp-f", network::Path::Fast, 20_000_000);
+}
+
+fn files_go_both_ways(test: &str, path: network::Path, first: usize) {
+    let network = Network::new(test, path);
     let (served, own) = (network.folder("served"), network.folder("own"));
     let _servers = ftp_servers(&network, &served);
     network.rules(&services("rr"));
     for (number, (way, options, host)) in ways().into_iter().enumerate() {
-        // 100 MB passively; the other ways differ in their beginning alone.
-        let length = if number == 0 { 100_000_000 } else { 3_000_001 };
+        let length = if number == 0 { first } else { 3_000_001 };
         let bytes = content(length, number as u64 + 1);
         let (up, down) = (own.join(format!("up{number}")), own.join(format!("down{number}")));
         std::fs::write(&up, &bytes).unwrap();
@@ -175,12 +193,21 @@ fn files_go_both_ways_by_every_way_to_agree_on_a_connection() {
         let total: u64 = servers.iter().filter_map(|it| network.director.connections(vip, it)).sum();
         assert_eq!(total, if vip.starts_with('[') { 4 } else { 8 });
     }
+    network.end();
 }
 
 #[test]
 fn fifty_sessions_at_once() {
-    let mut network = Network::new("ftp-many");
-    network.director.start_daemon(&[]);
+    sessions_at_once("ftp-many", network::Path::Daemon);
+}
+
+#[test]
+fn fifty_sessions_at_once_on_the_fast_path() {
+    sessions_at_once("ftp-many-f", network::Path::Fast);
+}
+
+fn sessions_at_once(test: &str, path: network::Path) {
+    let network = Network::new(test, path);
     let (served, own) = (network.folder("served"), network.folder("own"));
     let _servers = ftp_servers(&network, &served);
     network.rules(&services("rr"));
@@ -199,13 +226,13 @@ fn fifty_sessions_at_once() {
     for number in 0..50 {
         assert!(std::fs::read(path(number)).unwrap() == bytes, "session {number}");
     }
+    network.end();
 }
 
 /// A control connection whose two ends say everything byte by byte, each byte in a segment of its own.
 #[test]
 fn commands_and_answers_byte_by_byte() {
-    let mut network = Network::new("ftp-slow");
-    network.director.start_daemon(&[]);
+    let network = Network::new("ftp-slow", network::Path::Daemon);
     network.rules(&[
         format!("-A -t {V4}:2121 -s rr --helper ftp"),
         format!("-a -t {V4}:2121 -r 10.84.0.11:2121 -m"),
@@ -279,8 +306,16 @@ fn limit(stream: &TcpStream) {
 
 #[test]
 fn tftp_servers_answer_from_ports_of_their_own() {
-    let mut network = Network::new("tftp");
-    network.director.start_daemon(&[]);
+    tftp("tftp", network::Path::Daemon);
+}
+
+#[test]
+fn tftp_on_the_fast_path() {
+    tftp("tftp-f", network::Path::Fast);
+}
+
+fn tftp(test: &str, path: network::Path) {
+    let network = Network::new(test, path);
     let (served, own) = (network.folder("served"), network.folder("own"));
     let bytes = content(200_000, 9);
     std::fs::write(served.join("file"), &bytes).unwrap();
@@ -311,4 +346,5 @@ fn tftp_servers_answer_from_ports_of_their_own() {
         network.curl(&["-o", &path.display().to_string(), &format!("tftp://{host}/file")]).succeeds();
         assert!(std::fs::read(path).unwrap() == bytes, "{host}");
     }
+    network.end();
 }

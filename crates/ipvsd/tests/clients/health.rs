@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::namespace::Namespace;
+use crate::network::Path;
 use crate::program::Director;
 use crate::server::Server;
 use crate::traffic::{Traffic, ask};
@@ -65,22 +66,26 @@ fn rules(port_80: &[(u8, u32)], port_81: &[(u8, u32)], port_82: &[(u8, u32)]) ->
 
 #[test]
 fn checks_remove_and_restore_servers_while_traffic_flows() {
-    keeps_servers("netlink");
+    keeps_servers("netlink", "health", Path::Daemon);
 }
 
 #[test]
 fn checks_remove_and_restore_servers_over_socket_options() {
-    keeps_servers("sockopt");
+    keeps_servers("sockopt", "health-sockopt", Path::Daemon);
+}
+
+#[test]
+fn checks_remove_and_restore_servers_on_the_fast_path() {
+    keeps_servers("netlink", "health-f", Path::Fast);
 }
 
 /// keepalived under `ipvsd exec --mode MODE`, from its start to its end.
-fn keeps_servers(mode: &str) {
-    let test = format!("health-{mode}");
+fn keeps_servers(mode: &str, test: &str, path: Path) {
     // Client 10.81.0.2 – 10.81.0.1 director 10.82.0.1 – servers 10.82.0.11 and .12.
-    let client = Namespace::new(&test, "client");
-    let switch = Namespace::new(&test, "switch");
-    let mut director = Director::new(&test, "director");
-    let (one, two) = (Namespace::new(&test, "one"), Namespace::new(&test, "two"));
+    let client = Namespace::new(test, "client");
+    let switch = Namespace::new(test, "switch");
+    let mut director = Director::new(test, "director");
+    let (one, two) = (Namespace::new(test, "one"), Namespace::new(test, "two"));
     switch.bridge("front");
     switch.bridge("back");
     client.plug("eth0", "10.81.0.2/24", &switch, "front", "client");
@@ -97,7 +102,7 @@ fn keeps_servers(mode: &str) {
     let mut plain_two = Server::start(&two, "two", 81);
     let _unchecked = Server::start(&one, "one", 82);
 
-    director.start_daemon(&[]);
+    path.start_daemon(&mut director, &switch, &["director", "behind"]);
     director.configure(&configuration(1, ""));
     let mut keepalived = director.start_keepalived(mode);
     let all = rules(&[(11, 1), (12, 1)], &[(11, 3), (12, 2)], &[(11, 1)]);
@@ -176,4 +181,5 @@ fn keeps_servers(mode: &str) {
     assert!(keepalived.runs());
     assert!(keepalived.end().success());
     wait_for("the end of the rules", || director.rules().is_empty());
+    path.end_daemon(&mut director);
 }

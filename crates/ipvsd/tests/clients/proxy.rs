@@ -36,8 +36,8 @@ fn inside(namespace: &Namespace, words: &[&str]) -> Command {
 }
 
 /// A network whose servers are told clients' addresses.
-fn network(test: &str, method: Method, family: Family) -> Network {
-    let network = Network::new(test, method, family, Path::Daemon);
+fn network(test: &str, method: Method, family: Family, path: Path) -> Network {
+    let network = Network::new(test, method, family, path);
     let servers = [0, 1].map(|number| network.server(number, SERVER_PORT));
     tell(&network, method, &servers);
     network
@@ -114,7 +114,11 @@ fn curl(network: &Network, words: &[&str]) -> String {
 }
 
 fn nginx_logs_true_clients(test: &str, method: Method, family: Family) {
-    let network = network(test, method, family);
+    nginx_logs_true_clients_by(test, method, family, Path::Daemon).end();
+}
+
+fn nginx_logs_true_clients_by(test: &str, method: Method, family: Family, path: Path) -> Network {
+    let network = network(test, method, family, path);
     let servers = [0, 1].map(|number| Nginx::start(&network, number));
     let clients = [2, 3, 4].map(|host| network.client_of(host));
     // What the server logs: the client, and the address that its packets come from.
@@ -164,7 +168,13 @@ fn nginx_logs_true_clients(test: &str, method: Method, family: Family) {
     let mut logged: Vec<String> = servers.iter().flat_map(Nginx::logged).collect();
     logged.sort();
     assert_eq!(logged, expected);
-    network.end();
+    network
+}
+
+/// Connections with a header are the daemon's, whose program must leave them alone.
+#[test]
+fn nginx_logs_true_clients_on_the_fast_path() {
+    nginx_logs_true_clients_by("proxy4f", Method::Masquerading, Family::V4, Path::Fast);
 }
 
 #[test]
@@ -234,7 +244,7 @@ fn nginx_in_one_family_logs_true_clients_in_the_other() {
 #[test]
 fn a_server_that_speaks_first_knows_its_client() {
     for (test, family) in [("proxy-first4", Family::V4), ("proxy-first6", Family::V6)] {
-        let network = network(test, Method::Masquerading, family);
+        let network = network(test, Method::Masquerading, family, Path::Daemon);
         let _servers = [0_u8, 1].map(|number| {
             let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/greeting_server.py");
             let (address, port) = (network.server_address(number), SERVER_PORT.to_string());
@@ -272,7 +282,7 @@ fn a_server_that_speaks_first_knows_its_client() {
 /// Debian's ipvsadm does not know the setting: it shows nothing of it, and its edits leave it alone.
 #[test]
 fn unmodified_clients_leave_the_setting_alone() {
-    let network = network("proxy-edit", Method::Masquerading, Family::V4);
+    let network = network("proxy-edit", Method::Masquerading, Family::V4, Path::Daemon);
     let service = network.virtual_service(80);
     let exec = |words: &[&str]| {
         let output = network.director.exec("auto", &[&["ipvsadm"], words].concat()).output().unwrap();

@@ -28,8 +28,10 @@ fn fragmented_datagrams() {
             let load =
                 &["--udp", "--datagram", size, "--requests", "60", "--concurrency", concurrency, "--mode"];
             let arguments = [load, mode].concat();
-            let report = good(&arguments);
-            assert_eq!(report["failed"], 0, "{arguments:?}: {report}");
+            for fast_path in ["off", "on"] {
+                let report = good(&[&arguments, &["--fast-path", fast_path][..]].concat());
+                assert_eq!(report["failed"], 0, "{arguments:?} {fast_path}: {report}");
+            }
         }
     }
 }
@@ -55,9 +57,12 @@ fn clients_on_the_director() {
     for mode in ["nat", "dr"] {
         for family in [&[][..], &["--ipv6"]] {
             for load in [
-                &["--fast-path", "on"][..],
+                &[][..],
+                &["--fast-path", "on"],
                 &["--udp"],
+                &["--udp", "--fast-path", "on"],
                 &["--udp", "--datagram", "8000", "--concurrency", "1"],
+                &["--udp", "--datagram", "8000", "--concurrency", "1", "--fast-path", "on"],
             ] {
                 let arguments =
                     [&["--client-on-director", "--requests", "60", "--mode", mode], family, load].concat();

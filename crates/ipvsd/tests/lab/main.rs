@@ -46,10 +46,19 @@ fn served(report: &Value) -> Vec<u64> {
     servers.iter().map(|server| server["served"].as_u64().expect("a number")).collect()
 }
 
-/// All requests of a run are answered, and the shares are what the scheduler gives.
+/// All requests of a run are answered, and the shares are what the scheduler gives, whoever forwards.
 fn balanced(scheduler: &str, arguments: &[&str]) {
+    for fast_path in ["off", "on"] {
+        balanced_with(scheduler, &[&["--fast-path", fast_path], arguments].concat());
+    }
+}
+
+fn balanced_with(scheduler: &str, arguments: &[&str]) {
     let fixed = ["--scheduler", scheduler, "--weights", "3,2,1", "--requests", "120"];
     let report = good(&[&fixed, arguments].concat());
+    if arguments.contains(&"on") {
+        assert!(report["forwarded_by_program"].as_u64().is_some_and(|packets| packets > 60), "{report}");
+    }
     assert_eq!(report["requests"], 120);
     assert_eq!(report["failed"], 0);
     let served = served(&report);

@@ -34,7 +34,7 @@ pub(crate) fn start_all(topology: &Topology, options: &Options) -> Result<Vec<cr
             match options.protocol {
                 Protocol::Tcp => {
                     let listener = host.namespace.run(|| listen(address))?.map_err(failed)?;
-                    if options.at_once.is_some() {
+                    if options.at_once.is_some() || options.kills.is_some() {
                         processes.push(crowd::Process::start(listener, &name).map_err(failed)?);
                     } else {
                         on_thread(&name, move |name| http::serve(&listener, name)).map_err(failed)?;
