@@ -6,6 +6,7 @@ mod pools;
 mod ports;
 #[path = "../rig/mod.rs"]
 mod rig;
+mod sctp;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;

@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "shared by several test binaries, each uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test may fail that way")]
 
+pub mod sctp;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
