@@ -7,8 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::cleanup::RunDirectory;
-use crate::client::crowd::Crowd;
-use crate::client::{self, Sample};
+use crate::client::{self, Sample, crowd};
 use crate::control::Control;
 use crate::daemon::Daemon;
 use crate::interrupt::Interrupt;
@@ -16,9 +15,6 @@ use crate::options::{Kills, Options, Protocol};
 use crate::report::{AtOnce, Failure, Flooded, Latency, Report, Server, Transfers};
 use crate::topology::Topology;
 use crate::{Error, expectation, kills, sent, server};
-
-/// Room for files that are no connections: namespaces, netlink, listeners, event loops.
-const OTHER_FILES: u64 = 1000;
 
 /// Builds a lab, sends the requests, hands the report to `show`, and takes the lab down; with
 /// [`keep`](Options::keep) only after SIGINT or SIGTERM. `progress` gets the commands as they are run.
@@ -33,7 +29,7 @@ pub fn run(options: &Options, progress: &mut dyn Write, show: &mut dyn FnMut(&Re
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotPermitted);
     }
-    raise_file_limit(options)?;
+    raise_file_limit();
     let interrupt = Interrupt::install()?;
     // Dropped in the opposite order: the daemon first, then the namespaces, the directory last.
     let directory = RunDirectory::create()?;
@@ -235,13 +231,14 @@ impl Lab<'_> {
     /// Opens connections, looks at the director, and closes them.
     fn crowd(&self, count: usize, control: Option<&Control>) -> Result<(Vec<Sample>, AtOnce), Error> {
         let start = Instant::now();
-        let crowd = Crowd::open(self.topology, self.options, count, self.interrupt)?;
-        let open_seconds = start.elapsed().as_secs_f64();
-        let open = crowd.len() as u64;
-        let active = control.map(|control| control.active(open)).transpose()?;
-        let samples = crowd.close(self.interrupt)?;
+        let look = |open| {
+            let open_seconds = start.elapsed().as_secs_f64();
+            let active = control.map(|control| control.active(open)).transpose()?;
+            Ok(AtOnce { open, active, active_afterwards: None, open_seconds })
+        };
+        let (samples, outcome) = crowd::run(self.topology, self.options, count, self.interrupt, look)?;
         let active_afterwards = control.map(|control| control.active(0)).transpose()?;
-        Ok((samples, AtOnce { open, active, active_afterwards, open_seconds }))
+        Ok((samples, AtOnce { active_afterwards, ..outcome }))
     }
 
     /// Says how to play with the lab, and waits for a signal.
@@ -282,21 +279,10 @@ impl Lab<'_> {
     }
 }
 
-/// Connections are descriptors of this process, both ends of them but for crowds: 1024, the usual soft limit, is few.
-fn raise_file_limit(options: &Options) -> Result<(), Error> {
+/// Connections are descriptors, both ends of many of them: 1024, the usual soft limit, is few.
+fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raise = |to| setrlimit(Resource::Nofile, Rlimit { current: to, maximum: to });
-    let needed = options.at_once.map_or(0, |connections| connections as u64 + OTHER_FILES);
-    if let Some(maximum) = limit.maximum.filter(|&maximum| maximum < needed) {
-        // Only few may do that.
-        let refused = |error| {
-            let reason = format!("have {needed} open files, {maximum} is the limit (raise it by ulimit -Hn)");
-            Error::setup(reason, error)
-        };
-        return raise(Some(needed)).map_err(refused);
-    }
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     // A refusal shows as a failed request, with its reason.
-    let _ = raise(limit.maximum);
-    Ok(())
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
