@@ -1,8 +1,9 @@
-//! Addresses of pools as text: single ones, ranges (`10.0.0.8-10.0.0.15`) and prefixes (`10.0.0.8/29`).
+//! Pools and their addresses as text: single ones, ranges (`10.0.0.8-10.0.0.15`) and prefixes (`10.0.0.8/29`); a pool is a line of its
+//! name and such words, `web 10.0.0.8-10.0.0.15 2001:db8::8`.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipvs_core::MOST_POOL_ADDRESSES;
+use ipvs_core::{MOST_POOL_ADDRESSES, PoolName};
 
 /// Why a text names no addresses, for whoever wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +24,34 @@ pub enum PoolTextError {
         "{0:?} are more than the {MOST_POOL_ADDRESSES} addresses that a pool may have: name fewer, each serves 64512 connections to each server"
     )]
     TooMany(String),
+    /// Not a name.
+    #[error(
+        "no pool {0:?}: a name has 1 to 15 letters, digits, '-', '_' and '.', and no '-' at its beginning"
+    )]
+    Name(String),
+    /// A pool without addresses.
+    #[error("a pool has a name and at least one address")]
+    Words,
+}
+
+/// A pool as a line, without the newline.
+pub fn line(name: PoolName, addresses: &[IpAddr]) -> String {
+    format!("{name} {}", ranges(addresses).join(" "))
+}
+
+/// Reads a pool as [`line`] writes it: its name, and all addresses that its words name.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse(text: &str) -> Result<(PoolName, Vec<IpAddr>), PoolTextError> {
+    let mut words = text.split_ascii_whitespace();
+    let name = words.next().ok_or(PoolTextError::Words)?;
+    let name = name.parse().map_err(|_| PoolTextError::Name(name.to_owned()))?;
+    let mut addresses = Vec::new();
+    for word in words {
+        addresses.extend(parse_addresses(word)?);
+    }
+    if addresses.is_empty() { Err(PoolTextError::Words) } else { Ok((name, addresses)) }
 }
 
 /// Reads an address, a range or a prefix: all addresses in it, in order. A prefix has all its addresses, the first and the last too:
@@ -110,6 +139,25 @@ mod tests {
         let scattered: Vec<IpAddr> =
             ["10.0.0.9", "10.0.0.10", "10.0.0.8", "::1", "::2"].map(|it| it.parse().unwrap()).into();
         assert_eq!(ranges(&scattered), ["10.0.0.9-10.0.0.10", "10.0.0.8", "::1-::2"]);
+    }
+
+    #[test]
+    fn pools_are_written_as_they_are_read() {
+        for text in ["web 10.0.0.8-10.0.0.15 2001:db8::8", "a.b-c_9 10.0.0.9 10.0.0.8"] {
+            let (name, addresses) = parse(text).unwrap();
+            assert_eq!(line(name, &addresses), text);
+        }
+        let (name, addresses) = parse(" web\t10.0.0.8/31  10.0.0.10 ").unwrap();
+        assert_eq!(line(name, &addresses), "web 10.0.0.8-10.0.0.10");
+        for (text, named) in [
+            ("web", "at least one address"),
+            ("", "a name"),
+            ("-web 10.0.0.8", "no pool \"-web\""),
+            ("web 10.0.0.8,10.0.0.9", "no addresses \"10.0.0.8,10.0.0.9\""),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(named), "{text:?}: {error}");
+        }
     }
 
     #[test]

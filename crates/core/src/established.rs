@@ -9,7 +9,7 @@ use crate::connections::{flag, tick};
 use crate::destination::DestinationIndex;
 use crate::director::Director;
 use crate::explain::describe;
-use crate::forward::{self, Ends};
+use crate::forward::Ends;
 use crate::helper::Side;
 use crate::packet::Packet;
 use crate::protocol::{SCTP, Signal};
@@ -129,12 +129,12 @@ impl Director {
         let Some(ends) = self.ends(index) else { return Verdict::Drop(Reason::DestinationUnavailable) };
         let mut bytes = packet.len();
         let verdict = if ends.flags & flag::READ_ALONG == 0 {
-            forward::to_client(arrival, packet, &ends)
+            self.forward_to_client(arrival, packet, &ends)
         } else {
             self.introduced(arrival, packet, index, &ends, Side::Server, |director, arrival, packet| {
-                director.helped(arrival, packet, index, &ends, Side::Server, |_, arrival, packet| {
+                director.helped(arrival, packet, index, &ends, Side::Server, |director, arrival, packet| {
                     bytes = packet.len();
-                    forward::to_client(arrival, packet, &ends)
+                    director.forward_to_client(arrival, packet, &ends)
                 })
             })
         };

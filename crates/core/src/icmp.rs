@@ -15,7 +15,7 @@ use crate::receive::{Arrival, Match};
 use crate::verdict::{Reason, Verdict};
 
 /// The longest ICMP error we send: an IPv6 packet of the minimum MTU (RFC 4443 section 2.4).
-const LONGEST_ERROR: usize = 1280;
+pub(crate) const LONGEST_ERROR: usize = 1280;
 
 /// Puts an ICMP error about `packet` in its place; drops silently where none may be sent.
 pub(crate) fn answer(packet: &mut Packet<'_>, source: IpAddr, kind: ErrorKind, reason: Reason) -> Verdict {

@@ -27,6 +27,8 @@ pub struct Packet<'a> {
     unsegmented: bool,
     /// What each segment goes inside of.
     wrapping: Option<(Outer, Encapsulation)>,
+    /// Longest packet in which it is to leave, in fragments if need be, though it is IPv6 now.
+    cut: Option<usize>,
     /// Where netfilter gave it away; `None`: the host's stack has not seen it.
     hook: Option<Hook>,
     /// The firewall mark that it has in the host's stack; 0: none.
@@ -38,7 +40,17 @@ impl<'a> Packet<'a> {
     pub fn new(buffer: &'a mut [u8], start: usize, len: usize) -> Self {
         let start = start.min(buffer.len());
         let len = len.min(buffer.len() - start);
-        Self { buffer, start, len, largest: 0, unsegmented: false, wrapping: None, hook: None, mark: 0 }
+        Self {
+            buffer,
+            start,
+            len,
+            largest: 0,
+            unsegmented: false,
+            wrapping: None,
+            cut: None,
+            hook: None,
+            mark: 0,
+        }
     }
 
     /// The same, reassembled from fragments of which the largest had `largest` bytes.
@@ -83,6 +95,17 @@ impl<'a> Packet<'a> {
         self.wrapping
     }
 
+    /// Has it, or each of its segments, leave in fragments where it is longer than this.
+    pub(crate) fn cut_to(&mut self, longest: usize) {
+        self.cut = Some(longest);
+    }
+
+    /// Into what fragments an IPv6 packet is to be cut that came as an IPv4 packet which routers may fragment: of at most so many
+    /// bytes. `None`: as usual, by what came and by the link.
+    pub fn cut(&self) -> Option<usize> {
+        self.cut
+    }
+
     /// The same, given away by netfilter with this mark.
     pub fn from_netfilter(self, hook: Hook, mark: u32) -> Self {
         Self { hook: Some(hook), mark, ..self }
@@ -100,7 +123,7 @@ impl<'a> Packet<'a> {
 
     /// Whether it was reassembled from fragments.
     pub(crate) fn came_in_pieces(&self) -> bool {
-        self.largest != 0
+        self.largest != 0 && !self.unsegmented
     }
 
     /// Whether it may not leave by a link of `mtu` bytes, though in fragments. One that came in fragments may leave in such:

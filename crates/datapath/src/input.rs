@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::interests::Interests;
 use crate::netlink::HardwareAddress;
 use crate::network::Network;
-use crate::output::{FRAME_ROOM, Output};
+use crate::output::{FRAME_ROOM, Output, anew};
 use crate::reassembly::{Outcome, Reassembly};
 use crate::segment::Segments;
 use crate::tap::LONGEST_FRAME;
@@ -123,11 +123,11 @@ impl Input<'_> {
         }
         let mut packet = Packet::new(self.output.umem.bytes_mut(&mut frame), start, len);
         let verdict = engine.receive(self.now, &*self.network, &mut packet);
-        let (start, len) = (packet.start(), packet.len());
+        let (start, len, cut) = (packet.start(), packet.len(), packet.cut());
         let destination = destination(packet.as_slice());
         match (verdict, destination) {
             (Verdict::Forward { next }, _) | (Verdict::Reply(_), Some(next)) => {
-                self.output.send(self.network, self.now, frame, start, len, next);
+                self.output.send_cut(self.network, self.now, frame, (start, len), next, cut);
             }
             // What this host sends and is not IPVS's concern goes on as if the host port were not there.
             (Verdict::Pass, Some(next)) if origin == Origin::Host => {
@@ -216,14 +216,12 @@ impl Input<'_> {
         pieces: Option<Pieces<'_>>,
         origin: Origin,
     ) {
-        let version = buffer.get(start).map(|first| first >> 4);
+        let version = version(buffer.get(start..).unwrap_or_default());
         let mut packet = Packet::reassembled(buffer, start, len, pieces.map_or(0, |pieces| pieces.largest));
         let verdict = engine.receive(self.now, &*self.network, &mut packet);
         match (verdict, destination(packet.as_slice())) {
             (Verdict::Forward { next }, _) => {
-                // Inside a packet of the other family it is cut as the link asks (experiment `fragments.py`).
-                let other = packet.as_slice().first().map(|first| first >> 4) != version;
-                let pieces = if other { Some(Pieces::OWN) } else { pieces };
+                let pieces = leaving(&packet, version, pieces);
                 self.output.send_slice(self.network, self.now, packet.as_slice(), next, pieces);
             }
             (Verdict::Pass, Some(next)) if origin == Origin::Host => {
@@ -353,6 +351,25 @@ impl Input<'_> {
 /// loses that header.
 pub(crate) fn is_fragment(headers: &Headers) -> bool {
     headers.fragment != Fragment::Whole || headers.is_ipv6() && headers.identification != 0
+}
+
+/// The version of IP, of a packet.
+pub(crate) fn version(packet: &[u8]) -> Option<u8> {
+    packet.first().map(|first| first >> 4)
+}
+
+/// In what pieces a packet leaves that came in `pieces` as one of that version of IP.
+pub(crate) fn leaving<'p>(
+    packet: &Packet<'_>,
+    came_as: Option<u8>,
+    pieces: Option<Pieces<'p>>,
+) -> Option<Pieces<'p>> {
+    match packet.cut() {
+        Some(longest) if packet.len() > longest => Some(anew(longest)),
+        // As or inside a packet of the other family it is cut as the link asks (experiment `fragments.py`).
+        _ if version(packet.as_slice()) != came_as => Some(Pieces::OWN),
+        _ => pieces,
+    }
 }
 
 /// Whether it is an echo request (ICMP type 8, ICMPv6 type 128).

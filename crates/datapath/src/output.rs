@@ -78,8 +78,28 @@ impl Output {
         match network.hop(next) {
             Hop::Local => self.give_to_host(frame, start, len),
             Hop::None => self.discard(frame, Counter::NoRoute),
-            Hop::Link(way) if len > way.mtu as usize => self.fragment(network, now, frame, start, len, way),
+            Hop::Link(way) if len > way.mtu as usize => {
+                self.fragment(network, now, frame, (start, len), way, None);
+            }
             Hop::Link(way) => self.send_on(network, now, frame, start, len, way),
+        }
+    }
+
+    /// The same, and [cuts](ipvs_core::Packet::cut) it to fragments of at most `cut` bytes.
+    pub(crate) fn send_cut(
+        &mut self,
+        network: &mut Network,
+        now: Instant,
+        frame: Frame,
+        (start, len): (usize, usize),
+        next: IpAddr,
+        cut: Option<usize>,
+    ) {
+        match network.hop(next) {
+            Hop::Link(way) if cut.is_some_and(|longest| len > longest) => {
+                self.fragment(network, now, frame, (start, len), way, cut);
+            }
+            _ => self.send(network, now, frame, start, len, next),
         }
     }
 
@@ -105,22 +125,24 @@ impl Output {
         }
     }
 
-    /// Sends a packet in fragments. An IPv6 packet is only ours to cut if this host is its source: a tunnel's.
+    /// Sends a packet in fragments, of at most `cut` bytes. Without that an IPv6 packet is only ours to cut if this host is its source: a
+    /// tunnel's.
     fn fragment(
         &mut self,
         network: &mut Network,
         now: Instant,
         mut frame: Frame,
-        start: usize,
-        len: usize,
+        (start, len): (usize, usize),
         way: Way,
+        cut: Option<usize>,
     ) {
         let mut packet = std::mem::take(&mut self.scratch);
         packet.clear();
         packet.extend_from_slice(self.umem.bytes_mut(&mut frame).get(start..start + len).unwrap_or_default());
         self.umem.put(frame);
-        let own = source(&packet).is_some_and(|source| source.is_ipv6() && network.is_own(source));
-        self.fragment_slice(network, now, &packet, way, own.then_some(Pieces::OWN));
+        let own = || source(&packet).is_some_and(|source| source.is_ipv6() && network.is_own(source));
+        let pieces = cut.map(anew).or_else(|| own().then_some(Pieces::OWN));
+        self.fragment_slice(network, now, &packet, way, pieces);
         self.scratch = packet;
     }
 
@@ -350,6 +372,11 @@ impl Output {
             }
         }
     }
+}
+
+/// As pieces, for a packet that is to be cut to such of at most `longest` bytes.
+pub(crate) const fn anew(longest: usize) -> Pieces<'static> {
+    Pieces { largest: longest, ends: &[] }
 }
 
 /// The source address of a packet.

@@ -6,7 +6,7 @@ use ipvs_wire::{Fragment, Headers, protocol};
 
 use crate::counter::Counter;
 use crate::engine::Engine;
-use crate::input::{Input, destination};
+use crate::input::{Input, destination, leaving, version};
 use crate::netfilter::{Fate, Waiting};
 use crate::network::Hop;
 use crate::reassembly::Outcome;
@@ -85,8 +85,9 @@ impl Input<'_> {
         original: Option<&[u8]>,
         pieces: Option<Pieces<'_>>,
     ) -> Fate {
-        let hook = packet.hook();
+        let (hook, came_as) = (packet.hook(), version(packet.as_slice()));
         let verdict = engine.receive(self.now, &*self.network, &mut packet);
+        let pieces = leaving(&packet, came_as, pieces);
         let packet = packet.as_slice();
         let next = match (verdict, destination(packet)) {
             (Verdict::Forward { next }, _) | (Verdict::Reply(_), Some(next)) => next,

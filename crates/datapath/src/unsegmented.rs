@@ -27,6 +27,8 @@ struct Cut {
     wrapping: Option<(Outer, Encapsulation)>,
     /// It came as IPv6; `offload` is of that family.
     ipv6: bool,
+    /// Of how many bytes the fragments of each segment are to be at most.
+    fragments: Option<usize>,
 }
 
 impl Input<'_> {
@@ -54,7 +56,13 @@ impl Input<'_> {
         let ipv6 = is_ipv6(bytes);
         let mut packet = Packet::unsegmented(buffer, start, len, longest);
         let verdict = engine.receive(self.now, &*self.network, &mut packet);
-        let cut = Cut { longest, offload, wrapping: packet.wrapping(), ipv6 };
+        let mut cut = Cut { longest, offload, wrapping: packet.wrapping(), ipv6, fragments: packet.cut() };
+        if cut.wrapping.is_none() && ipv6 != is_ipv6(packet.as_slice()) {
+            // Its headers have another length, each segment's payload has not.
+            let headers = Headers::parse(packet.as_slice()).ok();
+            let length = headers.and_then(|headers| headers_len(packet.as_slice(), &headers));
+            cut.longest = length.map_or(longest, |length| length + segment);
+        }
         match (verdict, destination(packet.as_slice())) {
             (Verdict::Forward { next }, _) => {
                 self.output.send_unsegmented(self.network, self.now, packet.as_mut_slice(), next, &cut);
@@ -95,7 +103,9 @@ impl Output {
         {
             return;
         }
-        self.cut(packet, cut, |output, frame, start, len| output.send(network, now, frame, start, len, next));
+        self.cut(packet, cut, |output, frame, start, len| {
+            output.send_cut(network, now, frame, (start, len), next, cut.fragments);
+        });
     }
 
     /// Sends it whole; `false`, and nothing was done, if the interface has no TAP device.

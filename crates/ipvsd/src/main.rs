@@ -7,6 +7,7 @@ mod cli;
 mod exec;
 mod explain;
 mod lab;
+mod lines;
 mod mark;
 mod pool;
 mod show;

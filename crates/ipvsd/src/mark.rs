@@ -6,11 +6,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use ipvs_abi::errno::Errno;
-use ipvs_abi::mark::{parse_mark, parse_network, parse_ports, parse_protocol, words};
+use ipvs_abi::mark::{parse, parse_mark, parse_network, parse_ports, parse_protocol, words};
 use ipvs_client::{ClientError, ControlClient, DEFAULT_SOCKET, SOCKET_VARIABLE};
 use ipvs_core::{Command, MarkRule, PortRange, Reply};
 use serde_json::json;
 
+use crate::lines;
 use crate::show::print;
 
 /// Give packets a firewall mark, for services by mark (`ipvsadm -A -f MARK`).
@@ -34,6 +35,9 @@ EXAMPLES
   ipvsd mark add --proto tcp --dst 192.0.2.10 --dport 22 --mark 0                    the later rules spare this port
   ipvsd mark list
   ipvsd mark del --proto tcp --dst 192.0.2.10 --dport 80,443 --mark 5
+
+  ipvsd mark save > marks; ipvsadm -Sn > rules        everything, as text
+  ipvsd mark restore < marks; ipvsadm -R < rules      back again
 
 A single address is virtual, as that of a service: ipvsd answers ARP and neighbour discovery for it if it is not the host's. For the
 addresses of a network nobody is answered: their packets must come to this host by routes, as to a transparent proxy.
@@ -63,6 +67,13 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Print the rules for `restore`: a line each, as `tcp 192.0.2.10/32 80,443 5`
+    Save,
+    /// Add the rules on standard input behind the others, in their order; what is there already stays where it is
+    ///
+    /// Empty lines and those that begin with '#' are passed over. If a line is malformed nothing is done; if one is refused the others
+    /// are done.
+    Restore,
 }
 
 #[derive(Debug, Args)]
@@ -119,22 +130,41 @@ fn act(arguments: &Arguments) -> Result<ExitCode, ClientError> {
         Action::Add(rule) => client.request(Command::AddMark(rule.rule()))?,
         Action::Del(rule) => client.request(Command::DeleteMark(rule.rule()))?,
         Action::List { json } => {
-            let rules = match client.request(Command::ListMarks { cursor: 0, limit: usize::MAX })? {
-                Reply::Marks { items, .. } => items,
-                _ => Vec::new(),
-            };
+            let rules = list(&mut client)?;
             return Ok(print(if *json { as_json(&rules) } else { as_table(&rules) }.as_bytes()));
+        }
+        Action::Save => {
+            let lines: String = list(&mut client)?.iter().map(|rule| words(rule).join(" ") + "\n").collect();
+            return Ok(print(lines.as_bytes()));
+        }
+        Action::Restore => {
+            let there = list(&mut client)?;
+            let add = |rule| match there.contains(&rule) {
+                true => Ok(()),
+                false => client.request(Command::AddMark(rule)).map(drop),
+            };
+            let refusal = |error: &ClientError| refusal(&arguments.action, error.errno()?).map(str::to_owned);
+            return lines::restore(lines::read(parse), add, refusal);
         }
     };
     Ok(ExitCode::SUCCESS)
 }
 
+fn list(client: &mut ControlClient) -> Result<Vec<MarkRule>, ClientError> {
+    Ok(match client.request(Command::ListMarks { cursor: 0, limit: usize::MAX })? {
+        Reply::Marks { items, .. } => items,
+        _ => Vec::new(),
+    })
+}
+
 /// What an error number says about a rule.
 fn refusal(action: &Action, errno: Errno) -> Option<&'static str> {
     Some(match (action, errno) {
-        (Action::Add(_), Errno::EEXIST) => "there is such a rule already",
-        (Action::Add(_), Errno::ENOMEM) => "there are as many rules as there may be",
-        (Action::Add(_) | Action::Del(_), Errno::EINVAL) => "a rule has at most 64 ports and ranges of ports",
+        (Action::Add(_) | Action::Restore, Errno::EEXIST) => "there is such a rule already",
+        (Action::Add(_) | Action::Restore, Errno::ENOMEM) => "there are as many rules as there may be",
+        (Action::Add(_) | Action::Del(_) | Action::Restore, Errno::EINVAL) => {
+            "a rule has at most 64 ports and ranges of ports"
+        }
         (Action::Del(_), Errno::ENOENT) => "there is no such rule; `ipvsd mark list` shows all",
         _ => return None,
     })

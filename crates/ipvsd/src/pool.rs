@@ -6,11 +6,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use ipvs_abi::errno::Errno;
-use ipvs_abi::pool::{parse_addresses, ranges};
+use ipvs_abi::pool::{line, parse, parse_addresses, ranges};
 use ipvs_client::{ClientError, ControlClient, DEFAULT_SOCKET, SOCKET_VARIABLE};
 use ipvs_core::{Command, MOST_POOL_ADDRESSES, PoolInfo, PoolName, Reply};
 use serde_json::json;
 
+use crate::lines;
 use crate::show::print;
 
 /// Pools of local addresses, which servers of full NAT see as their clients' (`ipvsadm … --full-nat --local-pool NAME`).
@@ -37,6 +38,9 @@ EXAMPLES
   ipvsadm -Lnc --local                                    and which connection uses which
   ipvsd pool del web 10.0.0.15                            one less; connections that use it go on
   ipvsd pool del web                                      the pool, once no destination names it
+
+  ipvsd pool save > pools; ipvsadm -Sn > rules            everything, as text
+  ipvsd pool restore < pools; ipvsadm -R < rules          back again, the pools first: destinations name them
 
 EXIT CODES
   0  done
@@ -77,6 +81,13 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Print the pools for `restore`: a line each, as `web 10.0.0.8-10.0.0.15 2001:db8::8`
+    Save,
+    /// Add the pools on standard input; what is there already stays
+    ///
+    /// Empty lines and those that begin with '#' are passed over. If a line is malformed nothing is done; if one is refused the others
+    /// are done.
+    Restore,
 }
 
 /// What one word names: of one value, for clap takes a list as several.
@@ -114,31 +125,60 @@ fn act(arguments: &Arguments) -> Result<ExitCode, ClientError> {
         Action::Del { name, addresses } => {
             client.request(Command::DeletePool(*name, Addresses::all(addresses)))?;
         }
+        Action::Save => {
+            let pools = list(&mut client)?;
+            let lines: String = pools.iter().map(|it| line(it.name, &it.addresses) + "\n").collect();
+            return Ok(print(lines.as_bytes()));
+        }
+        Action::Restore => {
+            let add = |pool| add_missing(&mut client, pool);
+            let refusal = |error: &ClientError| refusal(&arguments.action, error.errno()?);
+            return lines::restore(lines::read(parse), add, refusal);
+        }
         Action::List { json } => {
-            let pools = match client.request(Command::ListPools { cursor: 0, limit: usize::MAX })? {
-                Reply::Pools { items, .. } => items,
-                _ => Vec::new(),
-            };
+            let pools = list(&mut client)?;
             return Ok(print(if *json { as_json(&pools) } else { as_table(&pools) }.as_bytes()));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn list(client: &mut ControlClient) -> Result<Vec<PoolInfo>, ClientError> {
+    Ok(match client.request(Command::ListPools { cursor: 0, limit: usize::MAX })? {
+        Reply::Pools { items, .. } => items,
+        _ => Vec::new(),
+    })
+}
+
+/// Adds those of the addresses that the pool does not have.
+fn add_missing(
+    client: &mut ControlClient,
+    (name, mut addresses): (PoolName, Vec<IpAddr>),
+) -> Result<(), ClientError> {
+    let pools = list(client)?;
+    if let Some(pool) = pools.iter().find(|pool| pool.name == name) {
+        addresses.retain(|address| !pool.addresses.contains(address));
+        if addresses.is_empty() {
+            return Ok(());
+        }
+    }
+    client.request(Command::AddPool(name, addresses)).map(drop)
+}
+
 /// What an error number says. Of several addresses either all are added or taken out, or none.
 fn refusal(action: &Action, errno: Errno) -> Option<String> {
     Some(match (action, errno) {
-        (Action::Add { .. }, Errno::EEXIST) => {
+        (Action::Add { .. } | Action::Restore, Errno::EEXIST) => {
             "an address is in a pool already; `ipvsd pool list` shows all, and nothing was added".to_owned()
         }
-        (Action::Add { .. }, Errno::EADDRINUSE) => {
+        (Action::Add { .. } | Action::Restore, Errno::EADDRINUSE) => {
             "an address is that of a virtual service, and cannot be of a pool too; nothing was added"
                 .to_owned()
         }
-        (Action::Add { .. }, Errno::EINVAL) => {
+        (Action::Add { .. } | Action::Restore, Errno::EINVAL) => {
             "an address is no unicast address that packets can come from; nothing was added".to_owned()
         }
-        (Action::Add { .. }, Errno::ENOMEM) => {
+        (Action::Add { .. } | Action::Restore, Errno::ENOMEM) => {
             format!("a pool has at most {MOST_POOL_ADDRESSES} addresses; nothing was added")
         }
         (Action::Del { name, .. }, Errno::ENXIO) => {

@@ -31,6 +31,7 @@ mod namespace;
 #[allow(unsafe_code)]
 mod offload;
 mod options;
+mod own_files;
 mod pattern;
 mod report;
 mod run;

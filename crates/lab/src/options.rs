@@ -145,7 +145,7 @@ const MOST_POOL_ADDRESSES: u8 = address::VIRTUAL - address::POOL;
 const LARGEST_DATAGRAM: usize = 65000;
 
 /// Each of the connections that are open at once has a source port of its own.
-const MAX_AT_ONCE: usize = 60_000;
+pub(crate) const MAX_AT_ONCE: usize = 60_000;
 /// Most connections in use all the time: each takes a thread of its server.
 const MOST_STEADY: usize = 20_000;
 

@@ -7,8 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::cleanup::RunDirectory;
-use crate::client::crowd::Crowd;
-use crate::client::{self, Sample};
+use crate::client::{self, Sample, crowd};
 use crate::control::Control;
 use crate::daemon::Daemon;
 use crate::interrupt::Interrupt;
@@ -235,13 +234,14 @@ impl Lab<'_> {
     /// Opens connections, looks at the director, and closes them.
     fn crowd(&self, count: usize, control: Option<&Control>) -> Result<(Vec<Sample>, AtOnce), Error> {
         let start = Instant::now();
-        let crowd = Crowd::open(self.topology, self.options, count, self.interrupt)?;
-        let open_seconds = start.elapsed().as_secs_f64();
-        let open = crowd.len() as u64;
-        let active = control.map(|control| control.active(open)).transpose()?;
-        let samples = crowd.close(self.interrupt)?;
+        let look = |open| {
+            let open_seconds = start.elapsed().as_secs_f64();
+            let active = control.map(|control| control.active(open)).transpose()?;
+            Ok(AtOnce { open, active, active_afterwards: None, open_seconds })
+        };
+        let (samples, outcome) = crowd::run(self.topology, self.options, count, self.interrupt, look)?;
         let active_afterwards = control.map(|control| control.active(0)).transpose()?;
-        Ok((samples, AtOnce { open, active, active_afterwards, open_seconds }))
+        Ok((samples, AtOnce { active_afterwards, ..outcome }))
     }
 
     /// Says how to play with the lab, and waits for a signal.
@@ -282,13 +282,12 @@ impl Lab<'_> {
     }
 }
 
-/// Connections are descriptors of this process, both ends of them but for crowds: 1024, the usual soft limit, is few.
+/// Connections are descriptors, both ends of many of them: 1024, the usual soft limit, is few.
 fn raise_file_limit(options: &Options) -> Result<(), Error> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raise = |to| setrlimit(Resource::Nofile, Rlimit { current: to, maximum: to });
-    let crowd = options.at_once.or(options.kills.as_ref().map(|kills| kills.connections));
-    let needed = crowd.map_or(0, |connections| connections as u64 + OTHER_FILES);
+    let needed = options.kills.as_ref().map_or(0, |kills| kills.connections as u64 + OTHER_FILES);
     if let Some(maximum) = limit.maximum.filter(|&maximum| maximum < needed) {
         // Only few may do that.
         let refused = |error| {

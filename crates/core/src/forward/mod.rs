@@ -26,6 +26,9 @@ use crate::packet::Packet;
 use crate::receive::Arrival;
 use crate::verdict::{Reason, Verdict};
 
+/// IPv6's smallest MTU (RFC 8200 section 5): every link takes it, and no IPv6 sender need make shorter packets.
+const SMALLEST_IPV6: u32 = 1280;
+
 /// A connection's ends, copied from the table and its destination.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ends {
@@ -70,18 +73,29 @@ impl Director {
             ForwardingMethod::DIRECT => direct::to_server(arrival, packet, ends),
             ForwardingMethod::TUNNEL => self.tunnel_to_server(arrival, packet, ends),
             ForwardingMethod::LOCAL => Verdict::Deliver,
-            ForwardingMethod::FULL_NAT => full_nat::to_server(arrival, packet, ends),
+            ForwardingMethod::FULL_NAT => {
+                let verdict = full_nat::to_server(arrival, packet, ends);
+                self.identify(arrival, packet, ends);
+                verdict
+            }
             _ => Verdict::Drop(Reason::MethodNotSupported),
         }
     }
-}
 
-/// Towards the client, from the server of a connection whose answers pass here.
-#[inline]
-pub(crate) fn to_client(arrival: Arrival<'_>, packet: &mut Packet<'_>, ends: &Ends) -> Verdict {
-    match ends.local {
-        None => masquerade::to_client(arrival, packet, ends),
-        Some(_) => full_nat::to_client(arrival, packet, ends),
+    /// Towards the client, from the server of a connection whose answers pass here.
+    #[inline]
+    pub(crate) fn forward_to_client(
+        &mut self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        ends: &Ends,
+    ) -> Verdict {
+        if ends.local.is_none() {
+            return masquerade::to_client(arrival, packet, ends);
+        }
+        let verdict = full_nat::to_client(arrival, packet, ends);
+        self.identify(arrival, packet, ends);
+        verdict
     }
 }
 
@@ -104,7 +118,7 @@ fn check_hop_limit(
 }
 
 /// Whether there is a route to `next` that the packet fits, in fragments if need be. `Err` as for
-/// [`check_hop_limit`]. To the other family it leaves in another length; what is too long then may not be fragmented here.
+/// [`check_hop_limit`].
 fn check_route(
     arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
@@ -113,9 +127,11 @@ fn check_route(
 ) -> Result<(), Verdict> {
     let headers = arrival.headers;
     let Some(link) = arrival.host.path_mtu(next) else { return Err(Verdict::Drop(Reason::NoRoute)) };
-    let growth = across::growth(headers, next);
-    let mtu = (link as usize).saturating_sub_signed(growth);
-    if packet.is_too_big(headers, mtu) || growth > 0 && headers.total_len > mtu {
+    let mtu = match next.is_ipv6() == headers.is_ipv6() {
+        true => link as usize,
+        false => across::room(headers, next, link as usize),
+    };
+    if packet.is_too_big(headers, mtu) {
         let kind = ErrorKind::FragmentationNeeded { mtu: mtu as u32 };
         return Err(refuse(packet, reporter, kind, Reason::TooBig));
     }

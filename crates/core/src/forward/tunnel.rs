@@ -10,7 +10,7 @@ use ipvs_wire::transport;
 use ipvs_wire::tunnel::{self, Encapsulation, Outer};
 use ipvs_wire::{Ports, rewrite};
 
-use super::{Ends, check_hop_limit, is_local, refuse};
+use super::{Ends, SMALLEST_IPV6, check_hop_limit, is_local, refuse};
 use crate::command::{Tunnel, TunnelType};
 use crate::director::Director;
 use crate::ip_options;
@@ -18,9 +18,6 @@ use crate::packet::Packet;
 use crate::receive::Arrival;
 use crate::sysctl::Sysctl;
 use crate::verdict::{Reason, Verdict};
-
-/// IPv6's smallest MTU (RFC 8200 section 5): a tunnel over IPv6 that leaves less carries nothing.
-const SMALLEST_IPV6: u32 = 1280;
 
 /// UDP checksums of GUE: TUN_FLAG_CSUM. Remote checksum offload has one too; a packet whose inner checksum is
 /// complete carries no remote checksum option, and packets that come here are complete.
@@ -40,7 +37,8 @@ pub(crate) fn encapsulation(tunnel: &Tunnel, source_port: u16) -> Encapsulation 
     }
 }
 
-/// Most bytes of a packet in a tunnel to `server`, on a way whose MTU is `mtu`; `None`: it carries nothing.
+/// Most bytes of a packet in a tunnel to `server`, on a way whose MTU is `mtu`; `None`: it carries nothing, as a tunnel over IPv6 that
+/// leaves less than IPv6's smallest MTU.
 pub(crate) fn room(server: IpAddr, encapsulation: Encapsulation, mtu: u32) -> Option<u32> {
     let room = mtu.saturating_sub(encapsulation.overhead(server.is_ipv6()) as u32);
     (!server.is_ipv6() || room >= SMALLEST_IPV6).then_some(room)

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A service of one family whose server is of the other.
-fn across(clients: Family, protocol: u16) -> (Rig, Family) {
+pub(super) fn across(clients: Family, protocol: u16) -> (Rig, Family) {
     let servers = if clients == Family::V4 { Family::V6 } else { Family::V4 };
     let mut rig = Rig::with(small());
     let service = rig.service(clients, protocol, "rr");
@@ -35,6 +35,7 @@ fn clients_reach_servers_of_the_other_family_and_back() {
                 let hop_limit = if servers == Family::V4 { 8 } else { 7 };
                 expected[hop_limit] = 63;
                 if servers == Family::V4 {
+                    expected[4..6].copy_from_slice(&bytes[4..6]);
                     expected[6] = 0;
                     ipvs_wire::checksum::fill_ipv4_header(&mut expected);
                 }

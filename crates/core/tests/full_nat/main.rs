@@ -1,10 +1,12 @@
 //! Full NAT end to end through the engine: both ends replaced and put back, ports of a pool, ICMP, listings.
 
 mod across;
+mod lengths;
 mod pools;
 mod ports;
 #[path = "../rig/mod.rs"]
 mod rig;
+mod sctp;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;

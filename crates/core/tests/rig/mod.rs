@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "shared by several test binaries, each uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test may fail that way")]
 
+pub mod sctp;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -332,6 +334,15 @@ impl Rig {
         let mut buffer = vec![0; 4096];
         buffer[256..256 + packet.len()].copy_from_slice(packet);
         self.judge(Packet::reassembled(&mut buffer, 256, packet.len(), largest))
+    }
+
+    /// The same, and into what fragments it is to be cut. It came whole if `largest` is 0.
+    pub fn receive_to_cut(&mut self, packet: &[u8], largest: usize) -> (Verdict, Vec<u8>, Option<usize>) {
+        let mut buffer = vec![0; 4096];
+        buffer[256..256 + packet.len()].copy_from_slice(packet);
+        let mut packet = Packet::reassembled(&mut buffer, 256, packet.len(), largest);
+        let verdict = self.director.receive(self.now, &self.host, &mut packet);
+        (verdict, packet.as_slice().to_vec(), packet.cut())
     }
 
     /// The same for one that is yet to be cut into packets of at most `largest` bytes; and what each is to go inside of.

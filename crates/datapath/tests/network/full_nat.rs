@@ -117,10 +117,13 @@ fn serves(mode: XdpMode, vip: &str, server: &str, local: &str) {
     let data: Vec<u8> = (0..2_000_000_usize).map(|index| (index * 31 + index / 251) as u8).collect();
     let locals = with_director(&network.director, &options, commands(vip, server, local), || {
         thread::scope(|scope| {
-            scope.spawn(|| echo_udp(&socket, 1));
+            scope.spawn(|| echo_udp(&socket, 2));
             scope.spawn(|| echo_tcp(&listener, 3));
             let answer = network.client.run(|| exchange_udp(vip, b"ping"));
             assert_eq!(answer.as_deref(), Some(&b"ping"[..]));
+            // In fragments, which have another length in the other family.
+            let answer = network.client.run(|| exchange_udp(vip, &data[..4000]));
+            assert_eq!(answer.as_deref(), Some(&data[..4000]));
             for length in [1, 1000, data.len()] {
                 let sent = &data[..length];
                 let answer = network.client.run(|| exchange_tcp(vip, sent));
@@ -128,7 +131,7 @@ fn serves(mode: XdpMode, vip: &str, server: &str, local: &str) {
             }
         });
     });
-    assert_eq!(locals.len(), 4);
+    assert_eq!(locals.len(), 5);
     assert!(locals.iter().all(|it| it.is_some_and(|(address, _)| address == local)), "{locals:?}");
     // Nobody but the director speaks for these addresses.
     let own = if local.is_ipv4() { "10.3.0.1" } else { "fd03::1" };

@@ -164,3 +164,60 @@ fn unmodified_clients_see_masquerading() {
     director.ipvsadm(&["-D", "-t", &service]).unwrap();
     assert!(director.ipvsd(&["pool", "del", POOL]).is_some());
 }
+
+/// Pools, rules for marks, services and destinations as text make all of them again, and a second time nothing more.
+#[test]
+fn everything_is_saved_as_text_and_restored() {
+    let network = Network::new("fn-save", Method::FullNat, Family::V4, Path::Daemon);
+    let director = &network.director;
+    network.serve("-t", PORT, PORT, "-s rr");
+    let ipvsd = env!("CARGO_BIN_EXE_ipvsd");
+    let done = |words: &[&str]| assert!(director.ipvsd(words).is_some(), "{words:?}");
+    done(&["pool", "add", "other", "10.88.9.8/30", "fd88:9::1"]);
+    done(&["mark", "add", "--proto", "tcp", "--dst", "10.88.8.1", "--dport", "80,443", "--mark", "5"]);
+    done(&["mark", "add", "--proto", "udp", "--dst", "10.88.8.0/24", "--mark", "0"]);
+    let saved = || {
+        let [pools, marks] = ["pool", "mark"].map(|what| director.ipvsd(&[what, "save"]).unwrap());
+        [pools, marks, director.rules()]
+    };
+    let before = saved();
+    assert_eq!(
+        before[0].lines().collect::<std::collections::BTreeSet<_>>(),
+        [&*format!("{POOL} {}", network.local_address()), "other 10.88.9.8-10.88.9.11 fd88:9::1"].into()
+    );
+    assert_eq!(before[1], "tcp 10.88.8.1/32 80,443 5\nudp 10.88.8.0/24 * 0\n");
+    let restore = |what: &str, text: &str| {
+        let output = director.given(&[ipvsd, what, "restore"], text);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let nothing = (Some(0), String::new());
+    director.ipvsadm(&["-C"]).unwrap();
+    done(&["pool", "del", POOL]);
+    done(&["pool", "del", "other", "10.88.9.9", "10.88.9.10"]);
+    done(&["mark", "del", "--proto", "tcp", "--dst", "10.88.8.1", "--dport", "80,443", "--mark", "5"]);
+    done(&["mark", "del", "--proto", "udp", "--dst", "10.88.8.0/24", "--mark", "0"]);
+    let rules = || director.given(&[env!("CARGO_BIN_EXE_ipvsadm"), "-R"], &before[2]);
+    let refused = String::from_utf8(rules().stderr).unwrap();
+    assert!(refused.contains(POOL) && refused.contains("ipvsd pool add"), "{refused}");
+    director.ipvsadm(&["-C"]).unwrap();
+    // A line that says nothing, and a good one before one that is malformed.
+    let (code, said) = restore("mark", "# marks\n\ntcp 10.88.8.1 80 6\ntcp 10.88.8.1 x 6\n");
+    assert!(code == Some(2) && said.contains("line 4: no ports \"x\"") && said.contains("nothing"), "{said}");
+    assert_eq!(saved()[1], "");
+    for _ in 0..2 {
+        assert_eq!(restore("pool", &before[0]), nothing);
+        assert_eq!(restore("mark", &before[1]), nothing);
+    }
+    assert!(rules().status.success());
+    let [pools, marks, rules] = saved();
+    assert_eq!((&marks, &rules), (&before[1], &before[2]));
+    // What was taken out comes behind what had stayed.
+    assert!(pools.contains("other 10.88.9.8 10.88.9.11 fd88:9::1 10.88.9.9-10.88.9.10\n"), "{pools}");
+    // The others are done where one is refused.
+    let taken = format!("more 10.88.9.8\n{POOL} {}\nmore 10.88.9.20\n", network.address());
+    let (code, said) = restore("pool", &taken);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("line 1: an address is in a pool already"), "{said}");
+    assert!(said.contains("line 2: an address is that of a virtual service"), "{said}");
+    assert!(saved()[0].contains("more 10.88.9.20\n"));
+}

@@ -1,7 +1,7 @@
 //! The programs of a director: `ipvsd run`, and unmodified clients under `ipvsd exec`.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -27,6 +27,13 @@ impl Director {
     /// A file of its folder.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    /// What our program of these words says to this on standard input.
+    pub(crate) fn given(&self, words: &[&str], text: &str) -> Output {
+        let file = self.file("given");
+        std::fs::write(&file, text).unwrap();
+        self.command(words).stdin(std::fs::File::open(file).unwrap()).output().unwrap()
     }
 
     /// A command inside, at this director's control socket.

@@ -1,17 +1,18 @@
 //! Thousands of connections open at once: a request on each as it is opened, all held open together, then a second request
-//! on each, after which it ends. One thread for all.
+//! on each, after which it ends. One thread for all that a table of open files has room for.
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -20,14 +21,139 @@ use crate::Error;
 use crate::interrupt::Interrupt;
 use crate::message::{Ahead, Kind};
 use crate::options::Options;
+use crate::own_files;
 use crate::topology::Topology;
 
-/// The connections between the two requests.
-pub(crate) struct Crowd {
-    runtime: Runtime,
+/// Opens `count` connections, with a request on each; when all are open does `between`, which is told how many there are; then
+/// sends the second request on each, which is the last. One sample per connection, and what `between` returned.
+pub(crate) fn run<T>(
+    topology: &Topology,
+    options: &Options,
+    count: usize,
+    interrupt: &Interrupt,
+    between: impl FnOnce(u64) -> Result<T, Error>,
+) -> Result<(Vec<Sample>, T), Error> {
+    let tables = own_files::tables_for(count);
+    let (size, concurrency) = (count.div_ceil(tables), options.concurrency.div_ceil(tables));
+    let failures = Arc::new(AtomicUsize::new(0));
+    let (opened, open) = mpsc::channel();
+    thread::scope(|scope| {
+        let mut parts = Vec::new();
+        for first in (0..count).step_by(size) {
+            let indices = first..count.min(first + size);
+            let part =
+                Part { topology, options, indices, concurrency, interrupt, failures: failures.clone() };
+            let (go_on, wait) = mpsc::channel();
+            let opened = opened.clone();
+            let work = move || own_files::apart(|| part.run(opened, &wait));
+            let thread = thread::Builder::new().spawn_scoped(scope, work);
+            parts.push((go_on, thread.map_err(|error| Error::setup("start a thread", error))?));
+        }
+        drop(opened);
+        // A part that fails says nothing here.
+        let open = open.iter().sum();
+        interrupt.check()?;
+        let outcome = between(open)?;
+        for (go_on, _) in &parts {
+            let _ = go_on.send(());
+        }
+        let mut samples = Vec::with_capacity(count);
+        for (_, thread) in parts {
+            let part = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            samples.extend(part.map_err(|error| Error::setup("have a table of files", error))??);
+        }
+        interrupt.check()?;
+        Ok((samples, outcome))
+    })
+}
+
+/// Those of the connections that one table of open files has room for, on a thread of their own.
+struct Part<'a> {
+    topology: &'a Topology,
+    options: &'a Options,
+    indices: Range<usize>,
     /// Requests under way at once.
     concurrency: usize,
-    members: Vec<Member>,
+    interrupt: &'a Interrupt,
+    /// Of all parts.
+    failures: Arc<AtomicUsize>,
+}
+
+impl Part<'_> {
+    /// Both requests on each connection. `opened` is told how many are open, and the second requests wait for `wait`: if nobody is there
+    /// any more, the lab has failed.
+    fn run(self, opened: mpsc::Sender<u64>, wait: &mpsc::Receiver<()>) -> Result<Vec<Sample>, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::setup("make an event loop", error))?;
+        // A socket stays in the namespace in which it was made.
+        let client = &self.topology.client;
+        let sockets = client.namespace.run(|| {
+            let bind = |index| bound(source(index, client.address));
+            self.indices.clone().map(bind).collect::<io::Result<Vec<_>>>()
+        })?;
+        let failed = |error| Error::setup(format!("make {} sockets", self.indices.len()), error);
+        let sockets = sockets.map_err(failed)?;
+        let work = self.indices.clone().zip(sockets).map(|(index, socket)| {
+            let to = target(index, self.topology, self.options.direct);
+            (Duration::ZERO, Ok(async move { Connection::open(socket, to).await }))
+        });
+        let members = runtime.block_on(self.each(work));
+        let open = members.iter().filter(|member| member.state.is_ok()).count();
+        let _ = opened.send(open as u64);
+        drop(opened);
+        if wait.recv().is_err() {
+            return Ok(Vec::new());
+        }
+        let work = members.into_iter().map(|Member { state, elapsed }| {
+            (elapsed, state.map(|connection| async move { connection.close().await }))
+        });
+        let closed = runtime.block_on(self.each(work));
+        let answer = |it: Connection| it.answer.ok_or_else(|| "no answer".to_owned());
+        let sample = |Member { state, elapsed }| Sample { outcome: state.and_then(answer), elapsed };
+        Ok(closed.into_iter().map(sample).collect())
+    }
+
+    /// Does a piece of work for each member that has any, until the lab is to stop or too many have failed. `work` has the time that was
+    /// spent before.
+    async fn each<F>(&self, work: impl Iterator<Item = (Duration, Result<F, String>)>) -> Vec<Member>
+    where
+        F: Future<Output = io::Result<Connection>> + Send + 'static,
+    {
+        let turns = Arc::new(Semaphore::new(self.concurrency));
+        let mut tasks = JoinSet::new();
+        let mut members = Vec::new();
+        for (before, work) in work {
+            let work = match work {
+                Ok(work) => work,
+                Err(reason) => {
+                    members.push(Member { state: Err(reason), elapsed: before });
+                    continue;
+                }
+            };
+            let (turns, failures, interrupt) =
+                (Arc::clone(&turns), Arc::clone(&self.failures), self.interrupt.clone());
+            tasks.spawn(async move {
+                // Nobody closes the semaphore.
+                let _turn = turns.acquire().await;
+                if interrupt.is_set() || failures.load(Ordering::Relaxed) >= MAX_FAILURES {
+                    let reason = format!("not sent: given up after {MAX_FAILURES} failures");
+                    return Member { state: Err(reason), elapsed: before };
+                }
+                let start = Instant::now();
+                let outcome = tokio::time::timeout(LIMIT, work).await;
+                let state = outcome.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+                if state.is_err() {
+                    failures.fetch_add(1, Ordering::Relaxed);
+                }
+                let state = state.map_err(|error| explain(&error, LIMIT));
+                Member { state, elapsed: before + start.elapsed() }
+            });
+        }
+        members.extend(tasks.join_all().await);
+        members
+    }
 }
 
 /// One connection, or why there is none any more, and the time that was spent on it.
@@ -42,95 +168,6 @@ struct Connection {
     to: SocketAddr,
     /// Who answered; none before the first answer.
     answer: Option<Answer>,
-}
-
-impl Crowd {
-    /// Opens `count` connections, with a request on each.
-    pub(crate) fn open(
-        topology: &Topology,
-        options: &Options,
-        count: usize,
-        interrupt: &Interrupt,
-    ) -> Result<Self, Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::setup("make an event loop", error))?;
-        // A socket stays in the namespace in which it was made.
-        let sockets = topology.client.namespace.run(|| {
-            let bind = |index| bound(source(index, topology.client.address));
-            (0..count).map(bind).collect::<io::Result<Vec<_>>>()
-        })?;
-        let sockets = sockets.map_err(|error| Error::setup(format!("make {count} sockets"), error))?;
-        let work = sockets.into_iter().enumerate().map(|(index, socket)| {
-            let to = target(index, topology, options.direct);
-            (Duration::ZERO, Ok(async move { Connection::open(socket, to).await }))
-        });
-        let members = runtime.block_on(each(work, options.concurrency, interrupt));
-        interrupt.check()?;
-        Ok(Self { runtime, concurrency: options.concurrency, members })
-    }
-
-    /// Connections that are open.
-    pub(crate) fn len(&self) -> usize {
-        self.members.iter().filter(|member| member.state.is_ok()).count()
-    }
-
-    /// Sends the second request on each connection, which is the last. One sample per connection.
-    pub(crate) fn close(self, interrupt: &Interrupt) -> Result<Vec<Sample>, Error> {
-        let work = self.members.into_iter().map(|Member { state, elapsed }| {
-            (elapsed, state.map(|connection| async move { connection.close().await }))
-        });
-        let closed = self.runtime.block_on(each(work, self.concurrency, interrupt));
-        interrupt.check()?;
-        let answer = |it: Connection| it.answer.ok_or_else(|| "no answer".to_owned());
-        let sample = |Member { state, elapsed }| Sample { outcome: state.and_then(answer), elapsed };
-        Ok(closed.into_iter().map(sample).collect())
-    }
-}
-
-/// Does a piece of work for each member that has any, `concurrency` at once, until the lab is to stop or too many have
-/// failed. `work` has the time that was spent before.
-async fn each<F>(
-    work: impl Iterator<Item = (Duration, Result<F, String>)>,
-    concurrency: usize,
-    interrupt: &Interrupt,
-) -> Vec<Member>
-where
-    F: Future<Output = io::Result<Connection>> + Send + 'static,
-{
-    let turns = Arc::new(Semaphore::new(concurrency));
-    let failures = Arc::new(AtomicUsize::new(0));
-    let mut tasks = JoinSet::new();
-    let mut members = Vec::new();
-    for (before, work) in work {
-        let work = match work {
-            Ok(work) => work,
-            Err(reason) => {
-                members.push(Member { state: Err(reason), elapsed: before });
-                continue;
-            }
-        };
-        let (turns, failures, interrupt) = (Arc::clone(&turns), Arc::clone(&failures), interrupt.clone());
-        tasks.spawn(async move {
-            // Nobody closes the semaphore.
-            let _turn = turns.acquire().await;
-            if interrupt.is_set() || failures.load(Ordering::Relaxed) >= MAX_FAILURES {
-                let reason = format!("not sent: given up after {MAX_FAILURES} failures");
-                return Member { state: Err(reason), elapsed: before };
-            }
-            let start = Instant::now();
-            let outcome = tokio::time::timeout(LIMIT, work).await;
-            let state = outcome.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            if state.is_err() {
-                failures.fetch_add(1, Ordering::Relaxed);
-            }
-            let state = state.map_err(|error| explain(&error, LIMIT));
-            Member { state, elapsed: before + start.elapsed() }
-        });
-    }
-    members.extend(tasks.join_all().await);
-    members
 }
 
 /// A socket of the calling thread's namespace.

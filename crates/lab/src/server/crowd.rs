@@ -1,7 +1,8 @@
-//! The HTTP server for thousands of connections at once: one thread for all. It knows `GET /` only.
+//! The HTTP server for thousands of connections at once: one thread for all that its table of open files has room for. It knows
+//! `GET /` only.
 //!
-//! It is a process of its own, as one process may not have enough open files for both ends. Its listener, made by the lab
-//! in the server's namespace, is its standard input.
+//! It is a process of its own, so that its work is not the clients'. Its listener, made by the lab in the server's namespace, is its
+//! standard input.
 
 use std::io;
 use std::net::{IpAddr, TcpListener};
@@ -15,6 +16,8 @@ use tokio::net::TcpStream;
 use super::http;
 use crate::child;
 use crate::message::{Ahead, Kind};
+use crate::options::MAX_AT_ONCE;
+use crate::own_files;
 
 /// A server's process, ended when dropped.
 #[derive(Debug)]
@@ -44,6 +47,19 @@ const ARGUMENT: &str = "--serve-standard-input";
 /// # Errors
 /// If standard input is no listener, or there can be no event loop.
 pub fn serve_standard_input(name: &str) -> io::Result<()> {
+    std::thread::scope(|scope| {
+        let serve = || own_files::apart(|| serve_some(name)).and_then(|outcome| outcome);
+        let start = |_| std::thread::Builder::new().spawn_scoped(scope, serve);
+        let threads: Vec<_> =
+            (0..own_files::tables_for(MAX_AT_ONCE)).map(start).collect::<io::Result<_>>()?;
+        threads
+            .into_iter()
+            .try_for_each(|it| it.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
+/// As many of its connections as there is room for: the others are another thread's.
+fn serve_some(name: &str) -> io::Result<()> {
     let listener = TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(accept(listener, name))
