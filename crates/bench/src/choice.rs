@@ -13,13 +13,13 @@ pub(crate) const MANY: u32 = FLOWS[1];
 fn all() -> Vec<Row> {
     let mut rows = Vec::new();
     let mut add = |measure, paths: &[Path]| rows.extend(paths.iter().map(|path| Row::new(measure, *path)));
-    use Path::{Forwarding, Haproxy, Nft, Noop, Slow, Tc, Xdp};
+    use Path::{Forwarding, Haproxy, Nft, Noop, Slow, SlowTc, Tc, Xdp};
     for flows in FLOWS {
         add(Measure::Packets(flows), &[Noop, Xdp, Tc, Slow, Forwarding, Nft]);
     }
     add(Measure::Syns, &[Xdp, Slow, Nft]);
     add(Measure::Connections, &[Xdp, Tc, Slow, Forwarding, Nft, Haproxy]);
-    add(Measure::Bulk, &[Xdp, Tc, Slow, Forwarding, Nft, Haproxy]);
+    add(Measure::Bulk, &[Xdp, Tc, Slow, SlowTc, Forwarding, Nft, Haproxy]);
     add(Measure::Latency, &[Xdp, Tc, Slow, Forwarding, Nft]);
     add(Measure::Memory, &[Xdp, Nft]);
     add(Measure::Storm, &[Xdp]);

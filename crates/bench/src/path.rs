@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// A director, or something else in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Path {
     /// An XDP program that redirects every frame without a look: the limit.
     Noop,
@@ -14,6 +14,8 @@ pub enum Path {
     Tc,
     /// ipvsd, whose daemon forwards everything (`--fast-path off`).
     Slow,
+    /// ipvsd, whose daemon forwards everything that a tc program hands it (`--attach tc --fast-path off`).
+    SlowTc,
     /// The kernel's own forwarding to one server, without balancing.
     Forwarding,
     /// Rules of nftables that balance by rewriting the destination.
@@ -24,8 +26,16 @@ pub enum Path {
 
 impl Path {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Noop, Self::Xdp, Self::Tc, Self::Slow, Self::Forwarding, Self::Nft, Self::Haproxy];
+    pub const ALL: [Self; 8] = [
+        Self::Noop,
+        Self::Xdp,
+        Self::Tc,
+        Self::Slow,
+        Self::SlowTc,
+        Self::Forwarding,
+        Self::Nft,
+        Self::Haproxy,
+    ];
 
     /// As in names of rows.
     pub const fn name(self) -> &'static str {
@@ -34,6 +44,7 @@ impl Path {
             Self::Xdp => "xdp",
             Self::Tc => "tc",
             Self::Slow => "slow",
+            Self::SlowTc => "slow-tc",
             Self::Forwarding => "forwarding",
             Self::Nft => "nft",
             Self::Haproxy => "haproxy",
@@ -47,6 +58,7 @@ impl Path {
             Self::Xdp => "ipvsd, XDP",
             Self::Tc => "ipvsd, tc",
             Self::Slow => "ipvsd, daemon only",
+            Self::SlowTc => "ipvsd, tc, daemon only",
             Self::Forwarding => "kernel forwarding",
             Self::Nft => "nftables DNAT",
             Self::Haproxy => "HAProxy, TCP mode",

@@ -71,7 +71,9 @@ impl Peer {
     pub(crate) fn build(site: &Site<'_>, path: Path) -> Result<Result<Self, Unavailable>, Error> {
         match Self::try_build(site, path) {
             Err(error @ (Error::Interrupted | Error::NotPermitted)) => Err(error),
-            Err(Error::Daemon { log, .. }) if path == Path::Tc && log.contains("--attach") => {
+            Err(Error::Daemon { log, .. })
+                if matches!(path, Path::Tc | Path::SlowTc) && log.contains("--attach") =>
+            {
                 Ok(Err(missing("this ipvsd has no `run --attach tc`")))
             }
             Err(error) => Ok(Err(Unavailable { outcome: Outcome::Failed, why: error.to_string() })),
@@ -103,6 +105,9 @@ impl Peer {
             Path::Xdp => daemon = Some(start(site, &road, path, &["--fast-path", "on"])?),
             Path::Tc => daemon = Some(start(site, &road, path, &["--fast-path", "on", "--attach", "tc"])?),
             Path::Slow => daemon = Some(start(site, &road, path, &["--fast-path", "off"])?),
+            Path::SlowTc => {
+                daemon = Some(start(site, &road, path, &["--fast-path", "off", "--attach", "tc"])?);
+            }
             Path::Forwarding => {}
             Path::Nft => balancer::set_rules(&program, &road.director)?,
             Path::Haproxy => {

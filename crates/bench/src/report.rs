@@ -44,6 +44,8 @@ pub struct Ratios {
     pub xdp_nat_64k_vs_nft: Option<f64>,
     /// ipvsd in tc against the kernel's forwarding, one TCP connection.
     pub tc_bulk_vs_forwarding: Option<f64>,
+    /// ipvsd by its daemon behind tc against the kernel's forwarding, one TCP connection.
+    pub slow_tc_bulk_vs_forwarding: Option<f64>,
     /// New connections a second, begun in the XDP program.
     pub new_conns_xdp_per_s: Option<f64>,
     /// New connections a second, begun by the daemon.
@@ -108,13 +110,14 @@ impl Ratios {
             xdp_nat_64k_vs_forwarding: ratio("packets-xdp-64k", "packets-forwarding-64k"),
             xdp_nat_64k_vs_nft: ratio("packets-xdp-64k", "packets-nft-64k"),
             tc_bulk_vs_forwarding: ratio("bulk-tc", "bulk-forwarding"),
+            slow_tc_bulk_vs_forwarding: ratio("bulk-slow-tc", "bulk-forwarding"),
             new_conns_xdp_per_s: median("syns-xdp"),
             new_conns_engine_per_s: median("syns-slow"),
         }
     }
 
     /// Names and values.
-    pub(crate) const fn named(&self) -> [(&'static str, Option<f64>); 8] {
+    pub(crate) const fn named(&self) -> [(&'static str, Option<f64>); 9] {
         [
             ("xdp_nat_1_vs_noop", self.xdp_nat_1_vs_noop),
             ("xdp_nat_64k_vs_noop", self.xdp_nat_64k_vs_noop),
@@ -122,6 +125,7 @@ impl Ratios {
             ("xdp_nat_64k_vs_forwarding", self.xdp_nat_64k_vs_forwarding),
             ("xdp_nat_64k_vs_nft", self.xdp_nat_64k_vs_nft),
             ("tc_bulk_vs_forwarding", self.tc_bulk_vs_forwarding),
+            ("slow_tc_bulk_vs_forwarding", self.slow_tc_bulk_vs_forwarding),
             ("new_conns_xdp_per_s", self.new_conns_xdp_per_s),
             ("new_conns_engine_per_s", self.new_conns_engine_per_s),
         ]

@@ -65,18 +65,29 @@ fn is_virtio(name: &str) -> bool {
 
 /// What is wrong with the text of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}`: say xdp, tc or auto, for some interfaces NAME=xdp and so on, with commas between: auto,eth0=xdp"
-)]
-pub struct AttachRuleError(String);
+pub enum AttachRuleError {
+    /// It is none.
+    #[error(
+        "`{0}`: say xdp, tc or auto, for some interfaces NAME=xdp and so on, with commas between: auto,eth0=xdp"
+    )]
+    Unknown(String),
+    /// Two parts of it differ.
+    #[error("{} is to be attached by {} and by {}: say one of them", name.as_deref().unwrap_or("what has no rule of its own"), .ways[0], .ways[1])]
+    Contradiction {
+        /// The interface; `None`: those that are not named.
+        name: Option<String>,
+        /// What was said of it.
+        ways: [Attach; 2],
+    },
+}
 
 impl FromStr for AttachRule {
     type Err = AttachRuleError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut rule = Self::default();
-        for (place, part) in text.split(',').enumerate() {
-            let wrong = || AttachRuleError(part.to_owned());
+        let (mut others, mut named) = (None, BTreeMap::new());
+        for part in text.split(',') {
+            let wrong = || AttachRuleError::Unknown(part.to_owned());
             let (name, word) = match part.split_once('=') {
                 Some((name, word)) => (Some(name), word),
                 None => (None, part),
@@ -87,14 +98,17 @@ impl FromStr for AttachRule {
                 "auto" => Attach::Auto,
                 _ => return Err(wrong()),
             };
-            match name {
+            let former = match name {
                 Some("") => return Err(wrong()),
-                Some(name) => drop(rule.named.insert(name.to_owned(), attach)),
-                None if place == 0 => rule.others = attach,
-                None => return Err(wrong()),
+                Some(name) => named.insert(name.to_owned(), attach),
+                None => others.replace(attach),
+            };
+            if let Some(former) = former.filter(|former| *former != attach) {
+                let (name, ways) = (name.map(str::to_owned), [former, attach]);
+                return Err(AttachRuleError::Contradiction { name, ways });
             }
         }
-        Ok(rule)
+        Ok(Self { others: others.unwrap_or_default(), named })
     }
 }
 
@@ -126,8 +140,26 @@ mod tests {
         }
         // What is not said is the default.
         assert_eq!("veth0=tc".parse::<AttachRule>().unwrap().others, Attach::Xdp);
-        for text in ["", "tcp", "tc,", "tc,xdp", "eth0", "=tc", "eth0=", "eth0=native"] {
-            assert!(text.parse::<AttachRule>().is_err(), "{text}");
+        // In any order, and twice.
+        for text in ["eth0=xdp,eth1=tc,auto", "eth0=xdp,auto,eth1=tc,eth0=xdp,auto"] {
+            let rule = text.parse::<AttachRule>().map(|rule| rule.to_string());
+            assert_eq!(rule, Ok("auto,eth0=xdp,eth1=tc".into()));
         }
+        for text in ["", "tcp", "tc,", "eth0", "=tc", "eth0=", "eth0=native"] {
+            assert!(matches!(text.parse::<AttachRule>(), Err(AttachRuleError::Unknown(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        let message = |text: &str| text.parse::<AttachRule>().unwrap_err().to_string();
+        assert_eq!(
+            message("auto,eth0=xdp,eth0=tc"),
+            "eth0 is to be attached by xdp and by tc: say one of them"
+        );
+        assert_eq!(
+            message("tc,xdp"),
+            "what has no rule of its own is to be attached by tc and by xdp: say one of them"
+        );
     }
 }

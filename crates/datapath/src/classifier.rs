@@ -1,5 +1,5 @@
-//! The program as a classifier (tc): a link at the interface's entry (tcx, Linux 6.6), and one at that of the TAP device by which
-//! the daemon sends.
+//! The program as a classifier (tc): at the interface's entry, and at that of the TAP device by which the daemon sends; by a link
+//! (tcx, Linux 6.6) or else a [filter](crate::filter).
 
 use std::io;
 
@@ -7,32 +7,53 @@ use aya::programs::tc::{SchedClassifierLink, SchedClassifierLinkId, TcAttachOpti
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType};
 
 use crate::OpenError;
+use crate::filter::Filter;
 use crate::pins::PinnedLink;
 use crate::program::{Link, LinkId, Program, reason};
+use crate::tap::Tap;
 
 /// The program at an interface.
 pub(crate) const RECEIVES: &str = "ipvsd_tc";
 /// The program at a TAP device.
 const SENDS: &str = "ipvsd_tap";
 
+/// Whether the kernel has links for classifiers.
+pub(crate) fn has_tcx(name: &str) -> bool {
+    SchedClassifier::query_tcx(name, TcAttachType::Ingress).is_ok()
+}
+
 impl Program {
-    /// Attaches to an interface.
-    pub(crate) fn attach_classifier(&mut self, name: &str) -> Result<Link, OpenError> {
-        self.classify(RECEIVES, name)
+    /// Attaches to the interface of that index and name; by a link only with `tcx`.
+    pub(crate) fn attach_classifier(
+        &mut self,
+        interface: u32,
+        name: &str,
+        tcx: bool,
+    ) -> Result<Link, OpenError> {
+        self.classify(RECEIVES, interface, name, tcx)
     }
 
     /// Attaches to the TAP device of an interface, as long as that exists.
-    pub(crate) fn attach_to_tap(&mut self, name: &str) -> Result<(), OpenError> {
-        self.classify(SENDS, name).map(drop)
+    pub(crate) fn attach_to_tap(&mut self, tap: &Tap, tcx: bool) -> Result<(), OpenError> {
+        self.classify(SENDS, tap.interface, &tap.name, tcx).map(drop)
     }
 
-    fn classify(&mut self, program: &'static str, name: &str) -> Result<Link, OpenError> {
+    fn classify(
+        &mut self,
+        program: &'static str,
+        interface: u32,
+        name: &str,
+        tcx: bool,
+    ) -> Result<Link, OpenError> {
         let attached = self.classifier(program).and_then(|classifier| {
             let last = TcAttachOptions::TcxOrder(LinkOrder::default());
-            classifier.attach_with_options(name, TcAttachType::Ingress, last)
+            match tcx {
+                true => classifier.attach_with_options(name, TcAttachType::Ingress, last).map(LinkId::Tc),
+                false => Filter::attach(classifier, interface, name).map(LinkId::Filter),
+            }
         });
         match attached {
-            Ok(id) => Ok(Link { program, id: LinkId::Tc(id) }),
+            Ok(id) => Ok(Link { program, id }),
             Err(ProgramError::LoadError { io_error, verifier_log }) => {
                 tracing::debug!(%verifier_log, "the verifier's log");
                 Err(match io_error.kind() {
@@ -46,7 +67,7 @@ impl Program {
                 name: name.into(),
                 mode: "tc",
                 reason: reason(&error),
-                remedy: "Linux 6.6 or later is needed for it; use --attach xdp",
+                remedy: "the kernel needs tcx (Linux 6.6) or CONFIG_NET_CLS_BPF and CONFIG_NET_SCH_INGRESS; use --attach xdp",
             }),
         }
     }
@@ -72,6 +93,15 @@ impl Program {
     ) -> Result<SchedClassifierLinkId, Box<dyn std::error::Error>> {
         let link = SchedClassifierLink::try_from(link.open()?)?;
         Ok(self.classifier(RECEIVES)?.attach_to_link(link)?)
+    }
+
+    /// Takes the place of the classifier of a filter at the interface of that name; whether that could be.
+    pub(crate) fn replace_filter(&mut self, filter: Filter, name: &str) -> bool {
+        let replaced = self.classifier(RECEIVES).and_then(|classifier| filter.replace(classifier, name));
+        if let Err(error) = &replaced {
+            tracing::debug!(interface = name, error = reason(error), "could not take the place of a filter");
+        }
+        replaced.is_ok()
     }
 
     /// The link of the classifier, taken from it.

@@ -13,6 +13,7 @@ use ipvs_flow::steady::TIMEOUTS;
 
 use crate::counter::Counter;
 use crate::fast_path::{FastPath, Previous, Shared};
+use crate::filter::Temporary;
 use crate::interests::Interests;
 use crate::netfilter::Netfilter;
 use crate::network::{Event, Network};
@@ -61,6 +62,8 @@ pub struct Datapath {
     /// Links and maps outlive this.
     pub(crate) keep: bool,
     pub(crate) unattached: Option<Unattached>,
+    /// Filters that go with this.
+    pub(crate) filters: Temporary,
 }
 
 impl Datapath {

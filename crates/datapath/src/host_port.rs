@@ -164,11 +164,8 @@ impl Drop for HostPort {
     }
 }
 
-/// Removes the rules of a daemon that is gone from the calling thread's network namespace; its device went with it.
-///
-/// # Errors
-/// If rtnetlink fails.
-pub fn remove_leftovers() -> io::Result<()> {
+/// Removes the rules of a daemon that is gone from the calling thread's network namespace.
+pub(crate) fn remove_leftovers() -> io::Result<()> {
     remove_rules(&mut Requests::open()?);
     Ok(())
 }

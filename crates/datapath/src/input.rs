@@ -299,36 +299,35 @@ impl Input<'_> {
         }
     }
 
-    /// Takes a packet that comes by the port's TAP device; returns whether there was one. `large` is room for those that are
-    /// larger than a frame.
+    /// Takes a frame that comes by the port's TAP device, read into `large`; returns whether there was one.
     pub(crate) fn take_from_tap(&mut self, engine: &mut (impl Engine + ?Sized), large: &mut Vec<u8>) -> bool {
         large.resize(HEADROOM + LONGEST_FRAME, 0);
-        let Some(mut frame) = self.output.umem.take() else { return false };
         let Some(tap) = self.output.ports.get_mut(self.port).and_then(|port| port.tap.as_mut()) else {
-            self.output.umem.put(frame);
             return false;
         };
-        let room = self.output.umem.bytes_mut(&mut frame).get_mut(HEADROOM..).unwrap_or_default();
-        let in_frame = room.len();
-        let (first, rest) = large.split_at_mut(HEADROOM + in_frame);
-        let Some((len, offload)) = tap.receive(room, rest) else {
+        let Some(mut frame) = self.output.umem.take() else { return false };
+        // Large packets stay where they are read, and are written from there.
+        let Some((len, offload)) = tap.receive(large.get_mut(HEADROOM..).unwrap_or_default()) else {
             self.output.umem.put(frame);
             return false;
         };
         self.output.counters.count(Counter::Received);
-        let segment = offload.segment();
-        if segment.is_none() && len <= in_frame {
-            self.frame(engine, Buffer { frame, start: HEADROOM, len, more: false });
-            return true;
-        }
-        if let Some(first) = first.get_mut(HEADROOM..) {
-            first.copy_from_slice(room);
-        }
-        self.output.umem.put(frame);
         let whole = large.get_mut(..HEADROOM + len).unwrap_or_default();
-        match segment {
-            Some(segment) => self.unsegmented(engine, whole, (offload, segment)),
-            None => self.large(engine, whole),
+        match offload.segment() {
+            None if len <= FRAME_ROOM => {
+                let room = self.output.umem.bytes_mut(&mut frame).get_mut(HEADROOM..HEADROOM + len);
+                if let (Some(room), Some(bytes)) = (room, whole.get(HEADROOM..)) {
+                    room.copy_from_slice(bytes);
+                }
+                self.frame(engine, Buffer { frame, start: HEADROOM, len, more: false });
+            }
+            segment => {
+                self.output.umem.put(frame);
+                match segment {
+                    Some(segment) => self.unsegmented(engine, whole, (offload, segment)),
+                    None => self.large(engine, whole),
+                }
+            }
         }
         true
     }

@@ -6,9 +6,11 @@ use std::{fs, io};
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
+use crate::classifier;
 use crate::counter::Counters;
 use crate::datapath::{Attached, Datapath};
 use crate::fast_path::FastPath;
+use crate::filter::{self, Filter, Temporary};
 use crate::host_port::HostPort;
 use crate::interests::Interests;
 use crate::netfilter::Netfilter;
@@ -16,7 +18,7 @@ use crate::netlink::Links;
 use crate::network::Network;
 use crate::output::{FRAME_ROOM, Output, Port};
 use crate::pins::PinnedLink;
-use crate::program::Program;
+use crate::program::{LinkId, Program};
 use crate::reassembly::Reassembly;
 use crate::syn_filter::Switch;
 use crate::tap::Tap;
@@ -104,7 +106,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Datapath, OpenError> {
         let tap = Tap::open(&format!("{}-{interface}", options.host_port))?;
         let result = program.set_tap(*interface, tap.interface);
         result.map_err(|error| OpenError::Load { reason: error.to_string() })?;
-        program.attach_to_tap(&tap.name)?;
+        program.attach_to_tap(&tap, options.tcx && classifier::has_tcx(&tap.name))?;
         ports.push(Port { interface: *interface, sockets: Vec::new(), transmit: 0, tap: Some(tap) });
     }
 
@@ -139,7 +141,8 @@ pub(crate) fn prepare(options: &Options) -> Result<Datapath, OpenError> {
         previous,
         pins: options.pins.clone(),
         keep: keep.is_some(),
-        unattached: Some(Unattached { interfaces, mode: options.xdp_mode, multi_buffer }),
+        unattached: Some(Unattached { interfaces, tcx: options.tcx, mode: options.xdp_mode, multi_buffer }),
+        filters: Temporary::default(),
     };
     datapath.flush();
     Ok(datapath)
@@ -149,6 +152,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Datapath, OpenError> {
 #[derive(Debug)]
 pub(crate) struct Unattached {
     interfaces: Vec<(u32, String)>,
+    tcx: bool,
     mode: XdpMode,
     multi_buffer: bool,
 }
@@ -164,11 +168,17 @@ fn suits(mode: Mode, tc: bool, xdp: XdpMode) -> bool {
 
 /// See [`Datapath::attach`].
 pub(crate) fn attach(datapath: &mut Datapath) -> Result<(), OpenError> {
-    let Some(Unattached { interfaces, mode, multi_buffer }) = datapath.unattached.take() else {
+    let Some(Unattached { interfaces, tcx, mode, multi_buffer }) = datapath.unattached.take() else {
         return Ok(());
     };
     let mut links = datapath.pins.as_ref().map_or_else(Vec::new, Pins::links);
+    // Without clsact in the kernel there are none.
+    let mut filters = filter::all().unwrap_or_default();
+    let taps = datapath.output.ports.iter().filter_map(|port| port.tap.as_ref());
+    let taps: Vec<u32> = taps.map(|tap| tap.interface).collect();
+    filters.retain(|filter| !taps.contains(&filter.interface));
     for (index, name) in interfaces {
+        let tcx = tcx && classifier::has_tcx(&name);
         let tc = datapath.output.ports.iter().any(|port| port.interface == index && port.tap.is_some());
         let place = links.iter().position(|link| link.interface == index && suits(link.mode, tc, mode));
         let former = place.map(|place| links.swap_remove(place));
@@ -179,15 +189,31 @@ pub(crate) fn attach(datapath: &mut Datapath) -> Result<(), OpenError> {
             }
             replaced
         });
-        let mode = match former.filter(|_| replaced) {
-            Some(link) => link.mode,
-            None => {
+        let filter = filters.iter().position(|filter| tc && !tcx && filter.interface == index);
+        let filter = filter.filter(|_| !replaced).map(|place| filters.swap_remove(place));
+        let filter = filter.filter(|filter| datapath.program.replace_filter(*filter, &name));
+        let replaced = replaced || filter.is_some();
+        let mode = match (former.filter(|_| replaced), filter) {
+            (_, Some(filter)) => {
+                if !datapath.keep {
+                    datapath.filters.0.push(filter);
+                }
+                Mode::Tc
+            }
+            (Some(link), None) => link.mode,
+            (None, None) => {
                 // In another mode than is wanted: the kernel has one program per interface.
                 links.extract_if(.., |link| link.interface == index).for_each(|link| unpin(&link));
                 let (mode, link) = match tc {
-                    true => (Mode::Tc, datapath.program.attach_classifier(&name)?),
+                    true => (Mode::Tc, datapath.program.attach_classifier(index, &name, tcx)?),
                     false => datapath.program.attach(index, &name, mode, multi_buffer)?,
                 };
+                if let LinkId::Filter(filter) = link.id {
+                    tracing::info!(interface = name, "by a filter of clsact: no tcx link");
+                    if !datapath.keep {
+                        datapath.filters.0.push(filter);
+                    }
+                }
                 if let Some(pins) = datapath.pins.as_ref().filter(|_| datapath.keep)
                     && let Err(error) = datapath.program.keep(link, pins, index, mode)
                 {
@@ -204,6 +230,7 @@ pub(crate) fn attach(datapath: &mut Datapath) -> Result<(), OpenError> {
     }
     // Interfaces that are no longer ours, or have gone.
     links.iter().for_each(unpin);
+    filters.into_iter().for_each(Filter::remove);
     datapath.tell_ports();
     datapath.renew_exits();
     if let Some(fast_path) = &datapath.fast_path {

@@ -22,6 +22,8 @@ pub struct Options {
     pub interfaces: Vec<String>,
     /// Where to attach.
     pub attach: AttachRule,
+    /// Attach classifiers by tcx links where the kernel has them (Linux 6.6); else, and where it has none, by filters of clsact.
+    pub tcx: bool,
     /// How to attach by XDP.
     pub xdp_mode: XdpMode,
     /// Answer ARP, neighbour solicitations and echo requests for virtual addresses that are not the host's.
@@ -49,6 +51,7 @@ impl Default for Options {
         Self {
             interfaces: Vec::new(),
             attach: AttachRule::default(),
+            tcx: true,
             xdp_mode: XdpMode::Auto,
             answer_arp: true,
             local_clients: true,

@@ -79,11 +79,11 @@ impl Tap {
         Ok(Self { file, name: name.into(), interface })
     }
 
-    /// Reads a frame into `first` and, what does not fit there, `rest`. Its length; `None` if there is none.
-    pub(crate) fn receive(&mut self, first: &mut [u8], rest: &mut [u8]) -> Option<(usize, Offload)> {
+    /// Reads a frame. Its length; `None` if there is none.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Option<(usize, Offload)> {
         loop {
             let mut offload = Offload::default();
-            let mut slices = [IoSliceMut::new(&mut offload.0), IoSliceMut::new(first), IoSliceMut::new(rest)];
+            let mut slices = [IoSliceMut::new(&mut offload.0), IoSliceMut::new(buffer)];
             let len = self.file.read_vectored(&mut slices).ok()?.checked_sub(HEADER)?;
             if !offload.is_foreign() {
                 return Some((len, offload));

@@ -25,6 +25,7 @@ PATHS
   xdp         ipvsd run --fast-path on: masquerading in the XDP program
   tc          ipvsd run --fast-path on --attach tc
   slow        ipvsd run --fast-path off: the daemon forwards everything
+  slow-tc     ipvsd run --fast-path off --attach tc (bulk only)
   forwarding  the kernel's forwarding to one server, no balancing
   nft         nftables: DNAT to a server by a random number (package nftables)
   haproxy     HAProxy in TCP mode (package haproxy)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipvs_client::{DEFAULT_SOCKET, SOCKET_VARIABLE};
 use ipvs_core::MaglevSize;
-use ipvs_datapath::AttachRule;
+use ipvs_datapath::{AttachRule, AttachRuleError};
 use ipvsd::logging::LogFormat;
 use ipvsd::run;
 
@@ -58,6 +58,7 @@ pub(crate) enum Command {
 EXAMPLES
   ipvsd run                                      all interfaces that are up
   ipvsd run --interface eth0 --interface eth1    these
+  ipvsd run --attach auto --attach eth0=tc       eth0 by tc, of the others virtual interfaces by tc, cards by XDP
   ipvsd run --netns blue --socket /run/blue.sock inside a namespace of `ip netns`
   IPVSD_SOCKET=/run/blue.sock ipvsadm -Ln        and the client of that one
   ipvsd stop && ipvsd run                        another version: nothing is lost
@@ -91,14 +92,18 @@ pub(crate) struct Run {
     #[arg(long, value_name = "PATH", env = SOCKET_VARIABLE, default_value = DEFAULT_SOCKET)]
     socket: PathBuf,
 
-    /// Where to attach the program: xdp, tc or auto; for some interfaces NAME=WHERE, after commas
+    /// Where to attach the program: xdp, tc or auto, or NAME=WHERE for one interface (repeatable, or with commas between)
     ///
     /// `xdp`: before the host's stack, fastest for small packets. `tc`: behind its entry, where packets that are yet to be cut into
-    /// segments stay whole: faster for TCP in bulk between virtual interfaces, whose ends would have to cut for XDP (needs Linux
-    /// 6.6). `auto`: tc at veth, TUN/TAP and virtio interfaces, xdp at others. With --fast-path on the program forwards only if all
-    /// interfaces have the same.
-    #[arg(long, value_name = "WHERE", default_value = "xdp")]
-    attach: AttachRule,
+    /// segments stay whole: faster for TCP in bulk between virtual interfaces, whose ends would have to cut for XDP. (Before
+    /// Linux 6.6 it is a filter of the qdisc clsact, which also stays when the daemon is killed.) `auto`: tc at veth, TUN/TAP and
+    /// virtio interfaces, xdp at others. With --fast-path on the program forwards only if all interfaces have the same.
+    #[arg(long, value_name = "[NAME=]WHERE", default_value = "xdp", value_parser = attach_rule)]
+    attach: Vec<String>,
+
+    /// Attach by tc as before Linux 6.6: for tests
+    #[arg(long, hide = true, env = "IPVSD_NO_TCX")]
+    no_tcx: bool,
 
     /// How to attach the program by XDP
     #[arg(long, value_name = "MODE", value_enum, default_value_t = XdpMode::Auto)]
@@ -209,6 +214,11 @@ enum SynFilter {
     On,
 }
 
+/// A rule, or a part of one.
+fn attach_rule(text: &str) -> Result<String, AttachRuleError> {
+    text.parse::<AttachRule>().map(|_| text.to_owned())
+}
+
 fn pinning(word: &str) -> Result<run::Pinning, String> {
     match word {
         "auto" => Ok(run::Pinning::Auto),
@@ -226,8 +236,11 @@ impl Run {
     }
 
     /// The options of the daemon.
-    pub(crate) fn options(self) -> run::Options {
-        run::Options {
+    ///
+    /// # Errors
+    /// Two values of --attach that contradict each other.
+    pub(crate) fn options(self) -> Result<run::Options, AttachRuleError> {
+        Ok(run::Options {
             netns: self.netns,
             socket: self.socket,
             capacity: self.capacity,
@@ -240,7 +253,8 @@ impl Run {
             fresh: self.fresh,
             datapath: ipvs_datapath::Options {
                 interfaces: self.interfaces,
-                attach: self.attach,
+                attach: self.attach.join(",").parse()?,
+                tcx: !self.no_tcx,
                 xdp_mode: match self.xdp {
                     XdpMode::Native => ipvs_datapath::XdpMode::Native,
                     XdpMode::Generic => ipvs_datapath::XdpMode::Generic,
@@ -255,6 +269,6 @@ impl Run {
                 local_clients: self.local_clients == Switch::On,
                 ..ipvs_datapath::Options::default()
             },
-        }
+        })
     }
 }

@@ -25,7 +25,14 @@ fn main() -> ExitCode {
         cli::Command::Run(arguments) => {
             let format = arguments.log();
             logging::start(format);
-            match run::run(arguments.options()) {
+            let options = match arguments.options() {
+                Ok(options) => options,
+                Err(error) => {
+                    eprintln!("ipvsd: --attach: {error}");
+                    return ExitCode::from(2);
+                }
+            };
+            match run::run(options) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(failure) => {
                     // Said even if the filter keeps errors back.

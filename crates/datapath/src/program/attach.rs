@@ -6,6 +6,7 @@ use aya::programs::xdp::{XdpLink, XdpLinkId};
 use aya::programs::{ProgramError, Xdp};
 
 use super::{Program, reason};
+use crate::filter::Filter;
 use crate::pins::PinnedLink;
 use crate::{Mode, OpenError, Pins, XdpMode, classifier};
 
@@ -26,6 +27,7 @@ pub(crate) struct Link {
 pub(crate) enum LinkId {
     Xdp(XdpLinkId),
     Tc(SchedClassifierLinkId),
+    Filter(Filter),
 }
 
 impl Program {
@@ -147,6 +149,8 @@ impl Program {
     ) -> std::io::Result<()> {
         let failed = std::io::Error::other::<ProgramError>;
         let link = match link.id {
+            // It stays by itself.
+            LinkId::Filter(_) => return Ok(()),
             LinkId::Tc(id) => FdLink::try_from(self.take_classifier_link(id).map_err(failed)?),
             LinkId::Xdp(id) => {
                 let program = self.ebpf.program_mut(link.program).ok_or(ProgramError::NotLoaded);

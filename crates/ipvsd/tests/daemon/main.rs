@@ -1,6 +1,7 @@
 //! `ipvsd run` as a process, in network namespaces made for it. Needs root.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod attachments;
 mod process;
 mod restart;
 

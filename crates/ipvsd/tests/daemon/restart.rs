@@ -42,10 +42,10 @@ fn weight(weight: i32) -> DestinationConfig {
 }
 
 /// A BPF filesystem of this test's own; unmounted when dropped.
-struct BpfFilesystem(PathBuf);
+pub(crate) struct BpfFilesystem(PathBuf);
 
 impl BpfFilesystem {
-    fn mount(name: &str) -> Self {
+    pub(crate) fn mount(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("ipvsd-bpf-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         let mounted = Command::new("mount").args(["-t", "bpf", "bpf"]).arg(&path).status().unwrap();
@@ -53,11 +53,11 @@ impl BpfFilesystem {
         Self(path)
     }
 
-    fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
 
-    fn pins(&self) -> Vec<String> {
+    pub(crate) fn pins(&self) -> Vec<String> {
         let Ok(folders) = std::fs::read_dir(self.0.join("ipvsd")) else { return Vec::new() };
         let files = folders.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
         let mut names: Vec<_> =

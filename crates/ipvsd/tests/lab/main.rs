@@ -18,17 +18,23 @@ use serde_json::Value;
 const IPVSD: &str = env!("CARGO_BIN_EXE_ipvsd");
 const IPVSADM: &str = env!("CARGO_BIN_EXE_ipvsadm");
 
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(IPVSD);
+    command.args(["lab", "--json", "--ipvsadm", IPVSADM]).args(arguments);
+    command
+}
+
 fn lab(arguments: &[&str]) -> Output {
-    Command::new(IPVSD)
-        .args(["lab", "--json", "--ipvsadm", IPVSADM])
-        .args(arguments)
-        .output()
-        .expect("ipvsd can be started")
+    command(arguments).output().expect("ipvsd can be started")
 }
 
 /// Runs a lab that must end well, and returns its report.
 fn good(arguments: &[&str]) -> Value {
-    let output = lab(arguments);
+    report(&lab(arguments), arguments)
+}
+
+/// The report of a lab with these arguments, which must have ended well.
+fn report(output: &Output, arguments: &[&str]) -> Value {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(
         output.status.success(),

@@ -1,7 +1,7 @@
 //! The program as a classifier, with the ends' cables as they are.
 
 use super::fast_path::fast_path;
-use super::good;
+use super::{command, good, report};
 
 /// As a classifier, with the ends' cables as they are.
 #[test]
@@ -44,5 +44,19 @@ fn fragments_and_own_requests() {
         let arguments = [&["--attach", "tc"], load].concat();
         let report = good(&arguments);
         assert_eq!(report["failed"], 0, "{arguments:?}: {report}");
+    }
+}
+
+/// As a filter of clsact, as before Linux 6.6: by the program and by the daemon.
+#[test]
+fn filters() {
+    for mode in [&["--fast-path", "on"][..], &["--ipv6"]] {
+        let load = ["--attach", "tc", "--mode", "nat", "--bulk", "2000000", "--connections", "8"];
+        let arguments = [&load[..], mode].concat();
+        let output = command(&arguments).env("IPVSD_NO_TCX", "true").output().unwrap();
+        let report = report(&output, &arguments);
+        assert_eq!(report["failed"], 0, "{arguments:?}: {report}");
+        let forwarded = report["forwarded_by_program"].as_u64();
+        assert_eq!(forwarded.is_some_and(|packets| packets > 60), mode.contains(&"on"), "{report}");
     }
 }
