@@ -106,9 +106,6 @@ impl Director {
             return Verdict::Drop(Reason::DestinationUnavailable);
         }
         self.advance(arrival.now, index, signal, Direction::Input);
-        if let Some(entry) = self.connections.table.entry(index) {
-            entry.count_packet_in();
-        }
         self.pass_by(arrival, packet)
     }
 

@@ -2,8 +2,12 @@
 //! of persistence engines stand for.
 
 pub(crate) use ipvs_flow::flag;
-use ipvs_flow::{Connection, EntryIndex, EntryRef, InsertError, NewConnection, Tick, Wheel, nanos, ticks};
+use ipvs_flow::tcp::Direction;
+use ipvs_flow::{
+    Connection, EntryIndex, EntryRef, InsertError, Moved, NewConnection, Tick, Wheel, nanos, ticks,
+};
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use crate::destination::{Bound, DestinationIndex, Destinations};
@@ -13,6 +17,7 @@ use crate::helper::Sessions;
 use crate::local_pool::Pools;
 use crate::memory::{ConnectionTable, Lines, TableMemory};
 use crate::persistence::is_assured;
+use crate::protocol::Next;
 use crate::proxy::Beginnings;
 use crate::template_data::TemplateData;
 use crate::time::Instant;
@@ -31,6 +36,15 @@ pub(crate) struct Connections {
     pub(crate) beginnings: Beginnings,
     /// When [`Connections::expire`] was last called.
     visited: Instant,
+}
+
+/// What a packet has done to its connection.
+pub(crate) struct Advanced {
+    pub(crate) moved: Moved,
+    /// As in [`Next`].
+    pub(crate) assures: bool,
+    /// The connection's destination.
+    pub(crate) destination: DestinationIndex,
 }
 
 /// At most this many timers are looked at in one call of [`Connections::expire`], so that packets never wait long.
@@ -78,23 +92,40 @@ impl Connections {
         Ok(index)
     }
 
-    /// Restarts the timer with `timeout` ticks.
-    pub(crate) fn restart(&mut self, index: EntryIndex, now: Tick, timeout: u32) {
-        let state = self.table.entry(index).map_or(0, |entry| entry.state());
-        self.restart_in(index, now, state, |_| timeout);
-    }
-
-    /// Restarts the timer of a connection that came to `state`, with what `timeout_of` (ticks) says of its state. The wheel is
-    /// told only when the end comes nearer; else it finds out from the entry when it gets there.
-    pub(crate) fn restart_in(
+    /// A packet has come: counts it if it is from the client, moves the connection to the state that `next` says follows its
+    /// own, and restarts its timer with what `timeout_of` (ticks) says of that. The wheel is told only when the end comes nearer;
+    /// else it finds out from the entry when it gets there. What follows for others is the caller's.
+    #[inline]
+    pub(crate) fn advance(
         &mut self,
         index: EntryIndex,
         now: Tick,
-        state: u8,
+        direction: Direction,
+        next: impl Fn(u8) -> Next,
         timeout_of: impl Fn(u8) -> u32,
-    ) {
+    ) -> Option<Advanced> {
+        let entry = self.table.entry(index)?;
+        if direction != Direction::Output {
+            entry.count_packet_in();
+        }
+        let assures = Cell::new(false);
+        let moved = entry.advance(|state| {
+            let next = next(state);
+            assures.set(next.assures);
+            (next.state, next.active)
+        });
+        let shorter = entry.follow_state(moved.to, timeout_of);
+        entry.touch(now);
+        if shorter {
+            self.wheel.schedule(index, entry.deadline());
+        }
+        Some(Advanced { moved, assures: assures.get(), destination: DestinationIndex(entry.destination()) })
+    }
+
+    /// Restarts the timer with `timeout` ticks.
+    pub(crate) fn restart(&mut self, index: EntryIndex, now: Tick, timeout: u32) {
         let Some(entry) = self.table.entry(index) else { return };
-        let shorter = entry.follow_state(state, timeout_of);
+        let shorter = entry.follow_state(entry.state(), |_| timeout);
         entry.touch(now);
         if shorter {
             self.wheel.schedule(index, entry.deadline());
@@ -131,7 +162,7 @@ impl Connections {
     pub(crate) fn begin_trial(&mut self, now: Tick) -> Wheel {
         let layout = self.table.layout();
         self.change_memory(|lines| match lines {
-            Lines::Real(memory) => Lines::Trial(Copies::of(memory, layout)),
+            Lines::Real(memory) => Lines::Trial(Box::new(Copies::of(memory, layout))),
             trial => trial,
         });
         self.half_open.begin_trial();

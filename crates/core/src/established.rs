@@ -5,7 +5,7 @@ use ipvs_flow::sctp;
 use ipvs_flow::tcp::{self, Direction};
 use ipvs_wire::Ports;
 
-use crate::connections::{flag, tick};
+use crate::connections::{Advanced, flag, tick};
 use crate::destination::DestinationIndex;
 use crate::director::Director;
 use crate::explain::describe;
@@ -39,9 +39,6 @@ impl Director {
         let direction =
             if ends.flags & flag::NO_OUTPUT != 0 { Direction::InputOnly } else { Direction::Input };
         self.advance(arrival.now, index, signal, direction);
-        if let Some(entry) = self.connections.table.entry(index) {
-            entry.count_packet_in();
-        }
         let verdict = if ends.flags & flag::READ_ALONG == 0 {
             self.forward_to_server(arrival, packet, &ends)
         } else {
@@ -201,16 +198,18 @@ impl Director {
 
     /// Moves a connection to the state that follows, restarts its timer and keeps the destination's counts.
     pub(crate) fn advance(&mut self, now: Instant, index: EntryIndex, signal: Signal, direction: Direction) {
-        let Some(entry) = self.connections.table.entry(index) else { return };
-        let next = |state| signal.next(state, direction, self.defence.secure_tcp);
-        let moved = entry.advance(|state| {
-            let next = next(state);
-            (next.state, next.active)
-        });
-        let assures = next(moved.from).assures;
+        let (secure, timeouts) = (self.defence.secure_tcp, &self.timeouts);
+        let advanced = self.connections.advance(
+            index,
+            tick(now),
+            direction,
+            |state| signal.next(state, direction, secure),
+            |state| signal.timeout(state, timeouts),
+        );
+        let Some(Advanced { moved, assures, destination }) = advanced else { return };
         let changes = moved.from != moved.to;
         if let Some(active) = moved.activity {
-            self.destinations.set_active(DestinationIndex(entry.destination()), active);
+            self.destinations.set_active(destination, active);
         }
         if changes {
             self.follow_handshake(index, signal.protocol(), moved.from, moved.to);
@@ -218,8 +217,6 @@ impl Director {
         if assures && self.connections.has_control() {
             self.assure(index);
         }
-        let timeouts = &self.timeouts;
-        self.connections.restart_in(index, tick(now), moved.to, |state| signal.timeout(state, timeouts));
         self.unsettle(index, changes);
         if assures {
             self.release(index);

@@ -57,6 +57,12 @@ impl HalfOpen {
         this
     }
 
+    /// Whether half-open connections are in queues: with a quota.
+    #[inline]
+    pub(crate) fn are_queued(&self) -> bool {
+        !self.places.is_empty()
+    }
+
     /// A queue for a new service.
     pub(crate) fn open(&mut self) -> QueueIndex {
         QueueIndex(self.queues.insert(Queue::default()) as u32)
@@ -172,6 +178,9 @@ impl Director {
     /// Notes that a connection went from one state to another.
     #[inline]
     pub(crate) fn follow_handshake(&mut self, entry: EntryIndex, protocol: u8, before: u8, after: u8) {
+        if !self.connections.half_open.are_queued() {
+            return;
+        }
         match (is_half_open(protocol, before), is_half_open(protocol, after)) {
             (false, true) => {
                 let queue = self.queue_of(entry);
@@ -199,6 +208,9 @@ impl Director {
 
     /// Before a connection to `service` begins: one at its quota loses the oldest half-open one.
     pub(crate) fn keep_quota(&mut self, service: ServiceIndex) {
+        if !self.connections.half_open.are_queued() {
+            return;
+        }
         let queue = self.services.get(service).map_or(NO_SERVICE, |service| service.half_open);
         if let Some(oldest) = self.connections.half_open.surplus(queue) {
             self.evict(oldest, Eviction::HalfOpenQuota);

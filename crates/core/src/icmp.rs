@@ -18,6 +18,8 @@ use crate::verdict::{Reason, Verdict};
 pub(crate) const LONGEST_ERROR: usize = 1280;
 
 /// Puts an ICMP error about `packet` in its place; drops silently where none may be sent.
+#[cold]
+#[inline(never)] // its room would be part of the frame of whoever may have to answer
 pub(crate) fn answer(packet: &mut Packet<'_>, source: IpAddr, kind: ErrorKind, reason: Reason) -> Verdict {
     let mut error = [0; LONGEST_ERROR];
     match icmp_error::icmp_error(packet.as_slice(), source, kind, &mut error) {

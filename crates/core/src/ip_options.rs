@@ -233,28 +233,27 @@ impl Director {
         if headers.is_ipv6() || headers.transport <= FIXED {
             return None;
         }
-        let fault = check(packet.as_slice().get(..headers.transport)?).err()?;
-        Some(self.refuse_fault(arrival, packet, fault))
+        self.refuse_fault(arrival, packet)
     }
 
     #[cold]
-    fn refuse_fault(&self, arrival: Arrival<'_>, packet: &mut Packet<'_>, fault: Fault) -> Verdict {
+    fn refuse_fault(&self, arrival: Arrival<'_>, packet: &mut Packet<'_>) -> Option<Verdict> {
         let Arrival { host, headers, .. } = arrival;
-        let pointer = match fault {
+        let pointer = match check(packet.as_slice().get(..headers.transport)?).err()? {
             Fault::At(place) => place as u32,
-            Fault::SourceRoute => return Verdict::Drop(Reason::SourceRoute),
+            Fault::SourceRoute => return Some(Verdict::Drop(Reason::SourceRoute)),
         };
         let to = headers.destination;
         let reporter = match host.address_kind(to) == AddressKind::Local || self.interests.is_virtual(to) {
             true => Some(to),
             false => host.source_address(headers.source),
         };
-        match reporter {
+        Some(match reporter {
             Some(own) => {
                 icmp::answer(packet, own, ErrorKind::ParameterProblem { pointer }, Reason::Malformed)
             }
             None => Verdict::Drop(Reason::Malformed),
-        }
+        })
     }
 }
 

@@ -11,6 +11,9 @@ use crate::explain::Copies;
 pub enum TableMemory {
     /// On the heap.
     Heap(Box<[Line]>),
+    /// Mapped from elsewhere for the life of the process; otherwise as `Shared`. Each packet asks for a dozen lines: here that
+    /// costs no call.
+    Mapped(&'static [Line]),
     /// Mapped from elsewhere; all zero for a new table. As many lines as [`Layout::lines_with_words_beside`] says.
     Shared(Box<dyn AsRef<[Line]> + Send + Sync>),
 }
@@ -24,7 +27,7 @@ pub(crate) enum Lines {
     /// Themselves.
     Real(TableMemory),
     /// Copies, in a trial.
-    Trial(Copies),
+    Trial(Box<Copies>),
 }
 
 #[cfg(test)]
@@ -43,9 +46,21 @@ impl Memory for Lines {
     fn line(&self, number: u32) -> Option<&Line> {
         match self {
             Self::Real(memory) => memory.get(number as usize),
-            Self::Trial(copies) => copies.line(number as usize),
+            Self::Trial(copies) => copied(copies, number),
         }
     }
+}
+
+/// In a function of its own: a trial is rare, and the way of all packets stays short.
+#[cold]
+#[inline(never)]
+fn copied(copies: &Copies, number: u32) -> Option<&Line> {
+    copies.line(number as usize)
+}
+
+#[inline(never)]
+fn shared<'l>(lines: &'l Box<dyn AsRef<[Line]> + Send + Sync>) -> &'l [Line] {
+    (**lines).as_ref()
 }
 
 impl TableMemory {
@@ -66,14 +81,19 @@ impl Deref for TableMemory {
     fn deref(&self) -> &[Line] {
         match self {
             Self::Heap(lines) => lines,
-            Self::Shared(lines) => (**lines).as_ref(),
+            Self::Mapped(lines) => lines,
+            Self::Shared(lines) => shared(lines),
         }
     }
 }
 
 impl fmt::Debug for TableMemory {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = if matches!(self, Self::Heap(_)) { "Heap" } else { "Shared" };
+        let name = match self {
+            Self::Heap(_) => "Heap",
+            Self::Mapped(_) => "Mapped",
+            Self::Shared(_) => "Shared",
+        };
         formatter.debug_struct(name).field("lines", &self.len()).finish()
     }
 }

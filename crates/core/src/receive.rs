@@ -82,12 +82,13 @@ impl Director {
         if headers.protocol == if headers.is_ipv6() { ICMPV6 } else { ICMP } {
             return self.receive_icmp(arrival, packet);
         }
-        let signal = match Signal::read(packet.as_slice(), headers) {
+        let bytes = packet.as_slice();
+        let signal = match Signal::read(bytes, headers) {
             Ok(Some(signal)) => signal,
             Ok(None) => return self.receive_other(arrival, packet),
             Err(_) => return self.unreadable(arrival, packet),
         };
-        let Ok(ports) = transport::ports(packet.as_slice(), headers) else {
+        let Ok(ports) = transport::ports(bytes, headers) else {
             return Verdict::Drop(Reason::Malformed);
         };
         let found = self.find(
@@ -147,7 +148,7 @@ impl Director {
         destination: (IpAddr, u16),
     ) -> Option<Match> {
         let table = &self.connections.table;
-        let inbound = table.find_in(&Key {
+        let inbound = table.lookup_in(&Key {
             ipv6: source.0.is_ipv6(),
             template: false,
             protocol,
@@ -157,8 +158,8 @@ impl Director {
             virtual_port: destination.1,
         });
         // A reply entry is found here by what would be from the local address itself.
-        if let Some(index) = inbound
-            && !table.entry(index).is_some_and(|entry| is_reply(&entry))
+        if let Some((index, entry)) = inbound
+            && !is_reply(&entry)
         {
             return Some(Match::Inbound(index));
         }

@@ -23,7 +23,7 @@ impl Director {
     /// Makes a connection of a packet from a masquerading server, of no connection so far, if the server's service has a
     /// persistence engine that learns from servers. Where a server serves several services, the one counts to which it was
     /// added last, with engine or not. `None`: the packet begins none.
-    #[inline(never)] // as for `schedule`
+    #[inline]
     pub(crate) fn begin_by_server(
         &mut self,
         arrival: Arrival<'_>,
@@ -34,6 +34,17 @@ impl Director {
         if !self.services.any_with_engine() {
             return None;
         }
+        self.begin_with_engine(arrival, packet, ports, signal)
+    }
+
+    #[inline(never)] // as for `schedule`
+    fn begin_with_engine(
+        &mut self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        ports: Ports,
+        signal: Signal,
+    ) -> Option<Verdict> {
         let headers = arrival.headers;
         let server = self.destinations.newest(u16::from(headers.protocol), headers.source, ports.source)?;
         let index = self.destinations.get(server)?.service?;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 
+use foldhash::fast::RandomState;
 use slab::Slab;
 
 use crate::command::{MarkTarget, ServiceFlags, ServiceId, ServiceInfo};
@@ -156,7 +157,8 @@ const UNPRIVILEGED: u16 = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Services {
     slab: Slab<Service>,
-    by_id: HashMap<ServiceId, ServiceIndex>,
+    /// Looked up for each new connection, so by a faster hash than the usual one; who sets up services is no attacker.
+    by_id: HashMap<ServiceId, ServiceIndex, RandomState>,
     /// In the order of listings; see [`order`].
     ordered: BTreeMap<u64, ServiceIndex>,
     /// Those that the estimator visits, with their serials: what was deleted since is passed over.

@@ -16,7 +16,7 @@ use crate::verdict::{Reason, Verdict};
 impl Director {
     /// Refuses a packet from a masquerading destination's address and port with an ICMP port unreachable, as one that
     /// the host was about to forward, or that was for the director; not a reset. `None`: it is no such packet, or passes.
-    #[inline(never)] // as for `schedule`
+    #[inline]
     pub(crate) fn refuse_stray(
         &self,
         arrival: Arrival<'_>,
@@ -24,10 +24,20 @@ impl Director {
         ports: Ports,
         signal: Signal,
     ) -> Option<Verdict> {
-        let (host, headers) = (arrival.host, arrival.headers);
         if self.sysctls.value(Sysctl::NatIcmpSend) == 0 || signal.is_reset() {
             return None;
         }
+        self.refuse_of_server(arrival, packet, ports)
+    }
+
+    #[inline(never)] // as for `schedule`
+    fn refuse_of_server(
+        &self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        ports: Ports,
+    ) -> Option<Verdict> {
+        let (host, headers) = (arrival.host, arrival.headers);
         self.destinations.find_any(u16::from(headers.protocol), headers.source, ports.source)?;
         let to = headers.destination;
         let reporter = if host.address_kind(to) == AddressKind::Local || self.interests.is_virtual(to) {

@@ -94,7 +94,7 @@ impl Network {
         let monitor = Monitor::open()?;
         let mut network = Self {
             requests: RefCell::new(Requests::open()?),
-            routes: RefCell::new(Routes::new()),
+            routes: RefCell::default(),
             monitor,
             links: Links::default(),
             addresses: Addresses::default(),

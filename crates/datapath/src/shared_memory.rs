@@ -1,6 +1,7 @@
 //! Memory that outlives the process, or that others have too: of a BPF array map, or of a file.
 
 use std::fs::File;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
@@ -75,6 +76,13 @@ impl<T: Shareable> SharedMemory<T> {
         }?;
         let memory = NonNull::new(memory.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self { memory, len })
+    }
+
+    /// Keeps it mapped until the process ends.
+    pub fn leak(self) -> &'static [T] {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: as in `as_ref`, and nobody unmaps it any more.
+        unsafe { slice::from_raw_parts(this.memory.as_ptr(), this.len) }
     }
 }
 

@@ -106,6 +106,7 @@ fn is_local(host: &dyn Host, address: IpAddr) -> bool {
 
 /// Whether the packet may go another hop. `Err` is the verdict that ends its way, with an ICMP error from `reporter`
 /// in its place where one may be sent.
+#[inline]
 fn check_hop_limit(
     arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
@@ -119,6 +120,7 @@ fn check_hop_limit(
 
 /// Whether there is a route to `next` that the packet fits, in fragments if need be. `Err` as for
 /// [`check_hop_limit`].
+#[inline]
 fn check_route(
     arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
@@ -138,6 +140,7 @@ fn check_route(
     Ok(())
 }
 
+#[cold]
 fn refuse(packet: &mut Packet<'_>, reporter: Option<IpAddr>, kind: ErrorKind, reason: Reason) -> Verdict {
     match reporter {
         Some(source) => icmp::answer(packet, source, kind, reason),
@@ -147,6 +150,7 @@ fn refuse(packet: &mut Packet<'_>, reporter: Option<IpAddr>, kind: ErrorKind, re
 
 /// What both ways to a server have in common: hop limit and route, with errors from the virtual address. The kernel
 /// counts the hop before it looks at the MTU, so a "fragmentation needed" quotes the lower hop limit.
+#[inline]
 pub(crate) fn towards_server(
     arrival: Arrival<'_>,
     packet: &mut Packet<'_>,
@@ -161,6 +165,7 @@ pub(crate) fn towards_server(
 
 /// What the host's forwarding checks before IPVS sees a server's packet: hop limit and route, with errors from the
 /// host's own address that quote the packet as it came. One to a client on this host is not forwarded.
+#[inline]
 pub(crate) fn towards_client(
     arrival: Arrival<'_>,
     packet: &mut Packet<'_>,

@@ -90,7 +90,7 @@ impl Director {
     }
 
     /// Whether a packet of no connection is the first of one that was expected: then that is complete now.
-    #[inline(never)] // as for `schedule`
+    #[inline]
     pub(crate) fn begin_expected(
         &mut self,
         arrival: Arrival<'_>,
@@ -101,6 +101,17 @@ impl Director {
         if self.connections.sessions.waiting == 0 {
             return None;
         }
+        self.meet_expected(arrival, packet, ports, signal)
+    }
+
+    #[inline(never)] // as for `schedule`
+    fn meet_expected(
+        &mut self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        ports: Ports,
+        signal: Signal,
+    ) -> Option<Verdict> {
         if let Some(index) = self.meet_client(arrival, ports) {
             return Some(match self.standby {
                 true => Verdict::Pass,

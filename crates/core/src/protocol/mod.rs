@@ -35,18 +35,12 @@ pub(crate) enum Signal {
 
 impl Signal {
     /// Reads the transport header; `None` for a protocol that is not balanced.
+    #[inline]
     pub(crate) fn read(packet: &[u8], headers: &Headers) -> Result<Option<Self>, Malformed> {
         match headers.protocol {
             TCP => Ok(Some(Self::Tcp(tcp_wire::flags(packet, headers)?))),
             UDP => Ok(Some(Self::Udp)),
-            SCTP => {
-                let first = sctp_wire::first_chunk(packet, headers)?;
-                let second = match first {
-                    chunk::COOKIE_ECHO | chunk::COOKIE_ACK => second_chunk(headers.payload(packet)),
-                    _ => None,
-                };
-                Ok(Some(Self::Sctp { first, second }))
-            }
+            SCTP => read_sctp(packet, headers).map(Some),
             _ => Ok(None),
         }
     }
@@ -107,17 +101,20 @@ impl Signal {
             Self::Udp => {
                 Next { state: udp::STATE, active: false, assures: direction == tcp::Direction::Output }
             }
-            Self::Sctp { first, second } => {
-                let before = sctp::State::from_number(state).unwrap_or(sctp::State::None);
-                let event = sctp::Event::from_chunks(first, second);
-                let state = sctp::next_state(direction, event, before);
-                Next {
-                    state: state as u8,
-                    active: state.is_active(),
-                    assures: state == sctp::State::Established && before != state,
-                }
-            }
+            Self::Sctp { first, second } => next_of_sctp(state, direction, first, second),
         }
+    }
+}
+
+#[inline(never)] // TCP's way stays short
+fn next_of_sctp(state: u8, direction: tcp::Direction, first: u8, second: Option<u8>) -> Next {
+    let before = sctp::State::from_number(state).unwrap_or(sctp::State::None);
+    let event = sctp::Event::from_chunks(first, second);
+    let state = sctp::next_state(direction, event, before);
+    Next {
+        state: state as u8,
+        active: state.is_active(),
+        assures: state == sctp::State::Established && before != state,
     }
 }
 
@@ -130,6 +127,16 @@ impl Signal {
             Self::Sctp { .. } => timeouts.sctp(sctp::State::from_number(state).unwrap_or(sctp::State::None)),
         }
     }
+}
+
+#[inline(never)] // as for `next_of_sctp`
+fn read_sctp(packet: &[u8], headers: &Headers) -> Result<Signal, Malformed> {
+    let first = sctp_wire::first_chunk(packet, headers)?;
+    let second = match first {
+        chunk::COOKIE_ECHO | chunk::COOKIE_ACK => second_chunk(headers.payload(packet)),
+        _ => None,
+    };
+    Ok(Signal::Sctp { first, second })
 }
 
 /// The type of an SCTP packet's second chunk.

@@ -127,8 +127,7 @@ impl FastPath {
             ),
             grants: Grants::new(SharedMemory::<Line>::map(&maps.grants, ring_lines())?, options.capacity),
         };
-        let shared =
-            Shared { memory: TableMemory::Shared(Box::new(connections)), fast_path: Box::new(beside) };
+        let shared = Shared { memory: TableMemory::Mapped(connections.leak()), fast_path: Box::new(beside) };
         let ways = Ways::new(ways);
         Ok(Self {
             ways,

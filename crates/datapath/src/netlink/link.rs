@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 
+use foldhash::fast::RandomState;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
@@ -35,7 +36,7 @@ pub(crate) struct Link {
 
 /// All interfaces of the network namespace, by index.
 #[derive(Debug, Default)]
-pub(crate) struct Links(HashMap<u32, Link>);
+pub(crate) struct Links(HashMap<u32, Link, RandomState>);
 
 impl Links {
     /// Reads all from the kernel.

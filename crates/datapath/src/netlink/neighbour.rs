@@ -5,6 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use ipvs_core::Instant;
 use netlink_packet_core::NLM_F_CREATE;
 use netlink_packet_route::neighbour::{
@@ -41,7 +42,7 @@ struct Entry {
 
 /// The kernel's neighbour tables.
 #[derive(Debug, Default)]
-pub(crate) struct Neighbours(HashMap<(u32, IpAddr), Entry>);
+pub(crate) struct Neighbours(HashMap<(u32, IpAddr), Entry, RandomState>);
 
 impl Neighbours {
     /// Reads all from the kernel.

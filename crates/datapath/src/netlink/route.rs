@@ -48,22 +48,20 @@ pub(crate) struct Route {
 }
 
 /// Answers remembered in two generations: when the young one is full or old it becomes the old one, and what is not
-/// used again is forgotten with that. A lookup is a hash lookup, and the bound needs no list.
-#[derive(Debug)]
+/// used again is forgotten with that. A lookup is a hash lookup, and the bound needs no list. A packet asks for the way to one
+/// address several times in a row, so the latest answer needs not even that.
+#[derive(Debug, Default)]
 pub(crate) struct Routes {
+    latest: Option<(IpAddr, Route)>,
     young: HashMap<IpAddr, Route>,
     old: HashMap<IpAddr, Route>,
     since: Instant,
 }
 
 impl Routes {
-    /// Nothing remembered.
-    pub(crate) fn new() -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), since: Instant::default() }
-    }
-
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
+        self.latest = None;
         self.young.clear();
         self.old.clear();
     }
@@ -77,12 +75,25 @@ impl Routes {
     }
 
     fn turn_over(&mut self) {
+        self.latest = None;
         std::mem::swap(&mut self.young, &mut self.old);
         self.young.clear();
     }
 
     /// The route to `address`.
+    #[inline]
     pub(crate) fn get(&mut self, requests: &mut Requests, address: IpAddr) -> Route {
+        if let Some((latest, route)) = self.latest
+            && latest == address
+        {
+            return route;
+        }
+        let route = self.find(requests, address);
+        self.latest = Some((address, route));
+        route
+    }
+
+    fn find(&mut self, requests: &mut Requests, address: IpAddr) -> Route {
         if let Some(route) = self.young.get(&address) {
             return *route;
         }

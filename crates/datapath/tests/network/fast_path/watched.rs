@@ -27,6 +27,14 @@ impl AsRef<[Line]> for Lines {
     }
 }
 
+struct Mapped(&'static [Line]);
+
+impl AsRef<[Line]> for Mapped {
+    fn as_ref(&self) -> &[Line] {
+        self.0
+    }
+}
+
 struct Unboxed(Box<dyn AsRef<[Line]> + Send + Sync>);
 
 impl AsRef<[Line]> for Unboxed {
@@ -38,6 +46,7 @@ impl AsRef<[Line]> for Unboxed {
 pub(super) fn watched(memory: TableMemory) -> Watched {
     match memory {
         TableMemory::Heap(lines) => Watched(Arc::new(Lines(lines))),
+        TableMemory::Mapped(lines) => Watched(Arc::new(Mapped(lines))),
         TableMemory::Shared(lines) => Watched(Arc::new(Unboxed(lines))),
     }
 }

@@ -51,7 +51,7 @@ impl ConnectionsFile {
         let file = create(&new)?;
         let made = allocate(&file, bytes).and_then(|()| Ok(SharedMemory::<Line>::of_file(&file, lines)?));
         match made {
-            Ok(memory) => Ok((Self { path: path.to_owned() }, TableMemory::Shared(Box::new(memory)))),
+            Ok(memory) => Ok((Self { path: path.to_owned() }, TableMemory::Mapped(memory.leak()))),
             Err(refusal) => {
                 remove(&new)?;
                 Err(refusal)
