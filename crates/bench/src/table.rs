@@ -32,9 +32,8 @@ impl Report {
             line(String::new());
             line(format!("{:<26} {:>11}  {:>21}", "ratios", "by time", "by processor time"));
             let shown = |value: Option<f64>| value.map_or_else(|| "-".into(), number);
-            let at_work =
-                self.ratios_at_work.values().map(shown).into_iter().chain(std::iter::repeat(String::new()));
-            for ((name, value), at_work) in self.ratios.named().into_iter().zip(at_work) {
+            for (name, value) in self.ratios.named() {
+                let at_work = self.ratios_at_work.named(name).map_or_else(String::new, shown);
                 line(format!("{name:<26} {:>11}  {at_work:>21}", shown(value)));
             }
         }
