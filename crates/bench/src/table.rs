@@ -24,8 +24,17 @@ impl Report {
             self.seconds
         ));
         line(format!(
-            "{:<26} {:<20} {:>11}  {:<21} {:<14} {:>8} {:>9} {:>8} {:>10}",
-            "row", "path", "median", "spread", "unit", "of CPU", "CPU ns/pk", "arrived", "in program"
+            "{:<26} {:<20} {:>11}  {:<21} {:<16} {:>8} {:>9} {:>8} {:>10}  {}",
+            "row",
+            "path",
+            "median",
+            "spread",
+            "unit",
+            "of CPU",
+            "CPU ns/pk",
+            "arrived",
+            "in program",
+            "percentiles, us"
         ));
         self.rows.iter().for_each(|row| line(one(row)));
         if self.ratios.named().iter().any(|(_, value)| value.is_some()) {
@@ -61,7 +70,7 @@ fn one(row: &Row) -> String {
     let at_work = Spread::of(&row.values_at_work).map_or_else(String::new, |spread| number(spread.median));
     let _ = write!(
         text,
-        "{:>11}  {:<21} {:<14} {at_work:>8} {cpu:>9} {:>8} {:>10}",
+        "{:>11}  {:<21} {:<16} {at_work:>8} {cpu:>9} {:>8} {:>10}",
         number(spread.median),
         format!("({} to {})", number(spread.least), number(spread.greatest)),
         row.unit,
@@ -71,7 +80,7 @@ fn one(row: &Row) -> String {
     if let Some(all) = row.percentiles {
         let _ = write!(
             text,
-            " p50 {:.1}, p90 {:.1}, p99 {:.1}, p99.9 {:.1}",
+            "  p50 {:.1}, p90 {:.1}, p99 {:.1}, p99.9 {:.1}",
             all.p50, all.p90, all.p99, all.p999
         );
     }
