@@ -18,10 +18,14 @@ pub(crate) const SERVERS: [Ipv4Addr; 4] = [
 ];
 /// The network of exactly these.
 pub(crate) const SERVERS_MASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 252);
+/// Local addresses of full NAT: network and mask.
+pub(crate) const LOCALS: (Ipv4Addr, Ipv4Addr) =
+    (Ipv4Addr::new(10, 2, 0, 64), Ipv4Addr::new(255, 255, 255, 252));
 /// Prefix length of both segments.
 pub(crate) const PREFIX: u8 = 24;
-/// The clients of frames that are made.
+/// The clients of frames that are made: network and prefix length, network and mask.
 pub(crate) const STRANGERS: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 96, 0, 0), 11);
+pub(crate) const CLIENTS: (Ipv4Addr, Ipv4Addr) = (STRANGERS.0, Ipv4Addr::new(255, 224, 0, 0));
 
 /// Port of the virtual services, and of the servers.
 pub(crate) const SERVICE_PORT: u16 = 80;

@@ -8,6 +8,8 @@ use crate::row::{Measure, Row};
 pub(crate) const FLOWS: [u32; 3] = [1, 1 << 16, 1 << 20];
 /// The one in the midst.
 pub(crate) const MANY: u32 = FLOWS[1];
+/// Those for which methods other than masquerading are measured.
+pub(crate) const FEW_AND_MANY: [u32; 2] = [FLOWS[0], MANY];
 
 /// All rows, in the order of the table.
 fn all() -> Vec<Row> {
@@ -16,6 +18,9 @@ fn all() -> Vec<Row> {
     use Path::{Forwarding, Haproxy, Nft, Noop, Slow, SlowTc, Tc, Xdp};
     for flows in FLOWS {
         add(Measure::Packets(flows), &[Noop, Xdp, Tc, Slow, Forwarding, Nft]);
+    }
+    for flows in FEW_AND_MANY {
+        add(Measure::Packets(flows), &Path::METHODS);
     }
     add(Measure::Syns, &[Xdp, Slow, Nft]);
     add(Measure::Connections, &[Xdp, Tc, Slow, Forwarding, Nft, Haproxy]);
@@ -98,6 +103,10 @@ mod tests {
         assert_eq!(
             chosen_names(&["packets-xdp"], false, false),
             ["packets-xdp-1", "packets-xdp-64k", "packets-xdp-1m"]
+        );
+        assert_eq!(
+            chosen_names(&["packets-fullnat"], false, false),
+            ["packets-fullnat-1", "packets-fullnat-64k"]
         );
         // Not all that begin with the letters.
         assert_eq!(chosen_names(&["packets-xdp-1"], false, false), ["packets-xdp-1"]);

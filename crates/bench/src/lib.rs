@@ -20,6 +20,7 @@ mod flows;
 mod latency;
 mod limit;
 mod memory;
+mod method;
 mod options;
 mod path;
 mod peer;

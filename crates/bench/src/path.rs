@@ -8,8 +8,19 @@ use serde::Serialize;
 pub enum Path {
     /// An XDP program that redirects every frame without a look: the limit.
     Noop,
-    /// ipvsd, which forwards in its XDP program (`--fast-path on`).
+    /// ipvsd, which forwards in its XDP program (`--fast-path on`) by masquerading.
     Xdp,
+    /// ipvsd in XDP by direct routing.
+    Dr,
+    /// ipvsd in XDP by IP in IP.
+    Ipip,
+    /// ipvsd in XDP by GUE.
+    Gue,
+    /// ipvsd in XDP by GRE.
+    Gre,
+    /// ipvsd in XDP by full NAT.
+    #[serde(rename = "fullnat")]
+    FullNat,
     /// ipvsd, which forwards in a tc program (`--attach tc`).
     Tc,
     /// ipvsd, whose daemon forwards everything (`--fast-path off`).
@@ -25,23 +36,19 @@ pub enum Path {
 }
 
 impl Path {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Noop,
-        Self::Xdp,
-        Self::Tc,
-        Self::Slow,
-        Self::SlowTc,
-        Self::Forwarding,
-        Self::Nft,
-        Self::Haproxy,
-    ];
+    /// ipvsd in XDP by other methods than masquerading.
+    pub const METHODS: [Self; 5] = [Self::Dr, Self::Ipip, Self::Gue, Self::Gre, Self::FullNat];
 
     /// As in names of rows.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Noop => "noop",
             Self::Xdp => "xdp",
+            Self::Dr => "dr",
+            Self::Ipip => "ipip",
+            Self::Gue => "gue",
+            Self::Gre => "gre",
+            Self::FullNat => "fullnat",
             Self::Tc => "tc",
             Self::Slow => "slow",
             Self::SlowTc => "slow-tc",
@@ -56,6 +63,11 @@ impl Path {
         match self {
             Self::Noop => "no-op XDP redirect",
             Self::Xdp => "ipvsd, XDP",
+            Self::Dr => "XDP, direct routing",
+            Self::Ipip => "XDP, IP in IP",
+            Self::Gue => "XDP, GUE",
+            Self::Gre => "XDP, GRE",
+            Self::FullNat => "XDP, full NAT",
             Self::Tc => "ipvsd, tc",
             Self::Slow => "ipvsd, daemon only",
             Self::SlowTc => "ipvsd, tc, daemon only",
@@ -67,11 +79,16 @@ impl Path {
 
     /// Whether all of it happens on the generator's processor.
     pub(crate) const fn is_on_one_processor(self) -> bool {
-        matches!(self, Self::Noop | Self::Xdp | Self::Tc | Self::Forwarding | Self::Nft)
+        !matches!(self, Self::Slow | Self::Haproxy)
     }
 
     /// Whether an XDP program takes the frames at the director: cables must then be like wires.
-    pub(crate) const fn is_xdp(self) -> bool {
-        matches!(self, Self::Xdp | Self::Slow)
+    pub(crate) fn is_xdp(self) -> bool {
+        self.is_fast() && self != Self::Tc || self == Self::Slow
+    }
+
+    /// Whether ipvsd forwards in a program.
+    pub(crate) fn is_fast(self) -> bool {
+        matches!(self, Self::Xdp | Self::Tc) || Self::METHODS.contains(&self)
     }
 }

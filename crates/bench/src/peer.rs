@@ -1,14 +1,15 @@
 //! A path that has been built: its road with what stands in the director's place.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::path::{Path as File, PathBuf};
 use std::sync::Arc;
 
 use ipvs_lab::parts::{Daemon, Interrupt, RunDirectory};
 
 use crate::Error;
-use crate::address::{SERVER_PORT, SERVERS, SERVERS_MASK, SERVICE_PORT, VIRTUAL};
+use crate::address::{SERVER_PORT, SERVERS, SERVICE_PORT, VIRTUAL};
 use crate::balancer::{self, Proxy};
+use crate::method;
 use crate::path::Path;
 use crate::processors::Processors;
 use crate::road::Road;
@@ -102,7 +103,9 @@ impl Peer {
         let (mut daemon, mut proxy) = (None, None);
         match path {
             Path::Noop => traffic.redirect(&road)?,
-            Path::Xdp => daemon = Some(start(site, &road, path, &["--fast-path", "on"])?),
+            Path::Xdp | Path::Dr | Path::Ipip | Path::Gue | Path::Gre | Path::FullNat => {
+                daemon = Some(start(site, &road, path, &["--fast-path", "on"])?);
+            }
             Path::Tc => daemon = Some(start(site, &road, path, &["--fast-path", "on", "--attach", "tc"])?),
             Path::Slow => daemon = Some(start(site, &road, path, &["--fast-path", "off"])?),
             Path::SlowTc => {
@@ -138,11 +141,7 @@ impl Peer {
     }
 
     fn way(&self) -> Way {
-        let arrive = match self.path {
-            Path::Noop => (VIRTUAL, Ipv4Addr::BROADCAST, SERVICE_PORT),
-            _ => (SERVERS[0], SERVERS_MASK, SERVER_PORT),
-        };
-        Way { to: self.target(), arrive }
+        Way { to: self.target(), arrive: method::arrival(self.path) }
     }
 
     /// Sends frames.
@@ -184,7 +183,7 @@ impl Peer {
     /// Packets that ipvsd's program has forwarded so far; none of what has no such program.
     pub(crate) fn in_program(&self, interrupt: &Interrupt) -> Result<Option<u64>, Error> {
         match (&self.daemon, self.path) {
-            (Some(daemon), Path::Xdp | Path::Tc) => {
+            (Some(daemon), path) if path.is_fast() => {
                 service::forwarded_in_program(daemon, interrupt).map(Some)
             }
             _ => Ok(None),
@@ -212,6 +211,6 @@ fn start(site: &Site<'_>, road: &Road, path: Path, more: &[&str]) -> Result<Daem
     let name = road.director.name();
     let daemon = Daemon::launch(site.ipvsd, &arguments, name, socket.clone(), log, site.interrupt)?;
     site.processors.keep_off(daemon.id());
-    service::set_up(&socket)?;
+    service::set_up(&socket, path)?;
     Ok(daemon)
 }

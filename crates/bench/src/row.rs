@@ -50,7 +50,8 @@ impl Measure {
             Self::Bulk => "bit/s",
             Self::Latency | Self::StormLatency => "us",
             Self::Memory => "bytes/connection",
-            Self::Storm => "of the packets/s without",
+            // Packets a second with changes, of those without.
+            Self::Storm => "share of calm",
         }
     }
 }

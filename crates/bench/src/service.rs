@@ -5,14 +5,14 @@ use std::path::Path as File;
 use std::time::Duration;
 
 use ipvs_client::{ClientError, ControlClient};
-use ipvs_core::{
-    Command, DestinationConfig, DestinationId, ForwardingMethod, ServiceConfig, ServiceId, Timeouts,
-};
+use ipvs_core::{Command, DestinationId, ServiceConfig, ServiceId, Timeouts};
 use ipvs_lab::parts::{Daemon, Interrupt};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Error;
-use crate::address::{SERVER_PORT, SERVERS, SERVICE_PORT, VIRTUAL};
+use crate::address::{LOCALS, SERVER_PORT, SERVERS, SERVICE_PORT, VIRTUAL};
+use crate::method;
+use crate::path::Path;
 
 /// Time for the daemon to write down its counters.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ pub(crate) fn id(protocol: u16) -> ServiceId {
     ServiceId::Address { protocol, address: IpAddr::from(VIRTUAL), port: SERVICE_PORT }
 }
 
-/// A server as destination.
+/// A server as destination, by masquerading.
 pub(crate) fn destination(address: Ipv4Addr) -> DestinationId {
     DestinationId { address: address.into(), port: SERVER_PORT }
 }
@@ -34,15 +34,21 @@ pub(crate) fn connect(socket: &File) -> Result<ControlClient, Error> {
     ControlClient::connect(socket).map_err(failed)
 }
 
-/// Sets up both services, UDP and TCP, round robin over all servers by masquerading.
-pub(crate) fn set_up(socket: &File) -> Result<(), Error> {
+/// Sets up both services, UDP and TCP, round robin over all servers by the method of the path.
+pub(crate) fn set_up(socket: &File, path: Path) -> Result<(), Error> {
     let mut client = connect(socket)?;
     let mut commands = vec![Command::SetTimeouts(Timeouts { tcp: 0, tcp_fin: 0, udp: TIMEOUT })];
+    if let Some(pool) = method::pool(path) {
+        // The mask leaves the last two bits.
+        let first = u32::from(LOCALS.0);
+        let all = (first..first + 4).map(|address| Ipv4Addr::from(address).into()).collect();
+        commands.push(Command::AddPool(pool, all));
+    }
+    let (config, port) = method::destination(path);
     for protocol in [17, 6] {
         commands.push(Command::AddService(id(protocol), ServiceConfig::new("rr")));
         commands.extend(SERVERS.map(|server| {
-            let config = DestinationConfig::new(ForwardingMethod::MASQUERADE, 1);
-            Command::AddDestination(id(protocol), destination(server), config)
+            Command::AddDestination(id(protocol), DestinationId { address: server.into(), port }, config)
         }));
     }
     for command in commands {

@@ -24,17 +24,25 @@ impl Report {
             self.seconds
         ));
         line(format!(
-            "{:<26} {:<20} {:>11}  {:<21} {:<14} {:>8} {:>9} {:>8} {:>10}",
-            "row", "path", "median", "spread", "unit", "of CPU", "CPU ns/pk", "arrived", "in program"
+            "{:<26} {:<20} {:>11}  {:<21} {:<16} {:>8} {:>9} {:>8} {:>10}  {}",
+            "row",
+            "path",
+            "median",
+            "spread",
+            "unit",
+            "of CPU",
+            "CPU ns/pk",
+            "arrived",
+            "in program",
+            "percentiles, us"
         ));
         self.rows.iter().for_each(|row| line(one(row)));
         if self.ratios.named().iter().any(|(_, value)| value.is_some()) {
             line(String::new());
             line(format!("{:<26} {:>11}  {:>21}", "ratios", "by time", "by processor time"));
             let shown = |value: Option<f64>| value.map_or_else(|| "-".into(), number);
-            let at_work =
-                self.ratios_at_work.values().map(shown).into_iter().chain(std::iter::repeat(String::new()));
-            for ((name, value), at_work) in self.ratios.named().into_iter().zip(at_work) {
+            for (name, value) in self.ratios.named() {
+                let at_work = self.ratios_at_work.named(name).map_or_else(String::new, shown);
                 line(format!("{name:<26} {:>11}  {at_work:>21}", shown(value)));
             }
         }
@@ -62,7 +70,7 @@ fn one(row: &Row) -> String {
     let at_work = Spread::of(&row.values_at_work).map_or_else(String::new, |spread| number(spread.median));
     let _ = write!(
         text,
-        "{:>11}  {:<21} {:<14} {at_work:>8} {cpu:>9} {:>8} {:>10}",
+        "{:>11}  {:<21} {:<16} {at_work:>8} {cpu:>9} {:>8} {:>10}",
         number(spread.median),
         format!("({} to {})", number(spread.least), number(spread.greatest)),
         row.unit,
@@ -72,7 +80,7 @@ fn one(row: &Row) -> String {
     if let Some(all) = row.percentiles {
         let _ = write!(
             text,
-            " p50 {:.1}, p90 {:.1}, p99 {:.1}, p99.9 {:.1}",
+            "  p50 {:.1}, p90 {:.1}, p99 {:.1}, p99.9 {:.1}",
             all.p50, all.p90, all.p99, all.p999
         );
     }

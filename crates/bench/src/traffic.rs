@@ -11,13 +11,18 @@ use aya::{Ebpf, EbpfError};
 use ipvs_lab::parts::{Interrupt, Namespace};
 
 use crate::Error;
-use crate::address::{CLIENT_END, FRONT_END};
+use crate::address::{CLIENT_END, FRONT_END, SERVER_END};
 use crate::path::Path;
 use crate::processors::{Processors, busy};
 use crate::road::{D0, Road, S0};
 
 /// Built by `cargo xtask build-xdp`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("bpf/generator.o");
+
+/// Words of the plan.
+const PLAN: usize = 26;
+/// All of IPv4.
+const ANY: Network = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
 
 /// Frames that the kernel makes before it lets them go.
 const BATCH: u32 = 64;
@@ -52,8 +57,31 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Way {
     pub(crate) to: SocketAddrV4,
-    /// Network, its mask, port.
-    pub(crate) arrive: (Ipv4Addr, Ipv4Addr, u16),
+    pub(crate) arrive: Arrival,
+}
+
+/// A network and its mask.
+pub(crate) type Network = (Ipv4Addr, Ipv4Addr);
+
+/// What frames should be when they arrive.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    pub(crate) from: Network,
+    pub(crate) to: Network,
+    pub(crate) port: u16,
+    /// What stands before the client's packet.
+    pub(crate) outer: Option<Outer>,
+    /// Whether they must have the server's hardware address.
+    pub(crate) is_for_server: bool,
+}
+
+/// The headers of a tunnel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outer {
+    pub(crate) to: Network,
+    /// Of the first header, and the length of all.
+    pub(crate) protocol: u8,
+    pub(crate) length: u32,
 }
 
 /// How much.
@@ -249,9 +277,13 @@ impl Traffic {
         let hardware = [[f[0], f[1], f[2], f[3]], [f[4], f[5], c[0], c[1]], [c[2], c[3], c[4], c[5]]];
         let [h0, h1, h2] = hardware.map(u32::from_ne_bytes);
         let address = |address: Ipv4Addr| u32::from_ne_bytes(address.octets());
-        let (server, mask, server_port) = way.arrive;
+        let Arrival { from, to, port, outer, is_for_server } = way.arrive;
+        let [_, _, hardware @ ..] = SERVER_END;
+        let hardware = if is_for_server { u32::from_ne_bytes(hardware) } else { 0 };
+        let (outer_to, protocol, length) =
+            outer.map_or((ANY, 0, 0), |outer| (outer.to, u32::from(outer.protocol), outer.length));
         let interval = load.rate.map_or(0, |rate| (1e9 / rate.max(1.0)) as u32);
-        let plan: [u32; 18] = [
+        let plan: [u32; PLAN] = [
             self.random,
             self.next,
             flows - 1,
@@ -264,17 +296,25 @@ impl Traffic {
             h2,
             self.out,
             self.onward,
-            address(server),
-            address(mask),
-            server_port.into(),
+            address(from.0),
+            address(from.1),
+            address(to.0),
+            address(to.1),
+            port.into(),
+            hardware,
+            address(outer_to.0),
+            address(outer_to.1),
+            protocol,
+            length,
             interval,
+            0,
             // Due at once.
             0,
             0,
         ];
         let failed = |error: aya::maps::MapError| Error::setup("tell the generator what to send", error);
         let map = self.ebpf.map_mut("plan").ok_or_else(|| Error::setup("find the map plan", "none"))?;
-        let mut plans: Array<_, [u32; 18]> = map.try_into().map_err(failed)?;
+        let mut plans: Array<_, [u32; PLAN]> = map.try_into().map_err(failed)?;
         plans.set(0, plan, 0).map_err(failed)
     }
 

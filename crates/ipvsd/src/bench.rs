@@ -23,6 +23,8 @@ use ipvs_bench::{Error, Options};
 PATHS
   noop        an XDP program that redirects every frame without a look: the limit
   xdp         ipvsd run --fast-path on: masquerading in the XDP program
+  dr, ipip, gue, gre, fullnat
+              the same by direct routing, tunnels of IP in IP, GUE and GRE, full NAT (packets of 1 and 64k flows)
   tc          ipvsd run --fast-path on --attach tc
   slow        ipvsd run --fast-path off: the daemon forwards everything
   slow-tc     ipvsd run --fast-path off --attach tc (bulk only)
@@ -44,6 +46,7 @@ EXAMPLES
   ipvsd bench --quick                       the ratios, in less than a minute
   ipvsd bench                               everything, some minutes
   ipvsd bench --only packets-xdp,packets-noop --rounds 9
+  ipvsd bench --only packets-noop,packets-ipip,packets-fullnat
   ipvsd bench --only latency --storm 10     latencies, and a storm of changes for 10 s in each round
   ipvsd bench --quick --json | jq .ratios
 

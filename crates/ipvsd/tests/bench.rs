@@ -52,6 +52,24 @@ fn packets_arrive_rewritten() {
     assert!(ratios["xdp_nat_64k_vs_nft"].is_null());
 }
 
+/// With every other method they arrive as it says: encapsulated, from a local address, or with another hardware address alone.
+#[test]
+fn packets_arrive_by_other_methods() {
+    let methods = ["dr", "ipip", "gue", "gre", "fullnat"];
+    let rows: Vec<String> = methods.iter().map(|method| format!("packets-{method}-1")).collect();
+    let report = report(&["--only", &format!("packets-noop-1,{}", rows.join(","))]);
+    for (method, name) in methods.iter().zip(&rows) {
+        let row = row(&report, name);
+        assert_eq!(row["outcome"], "measured", "{row}");
+        assert!(row["delivered"].as_f64().is_some_and(|share| share > 0.5), "{row}");
+        assert!(row["in_program"].as_f64().is_some_and(|share| share > 0.5), "{row}");
+        assert!(!row["notes"].to_string().contains("not rewritten"), "{row}");
+        let ratio = &report["ratios"][format!("xdp_{method}_1_vs_noop")];
+        assert!(ratio.as_f64().is_some_and(|ratio| ratio > 0.0), "{report}");
+    }
+    assert!(report["ratios"].get("xdp_gre_64k_vs_noop").is_none(), "{report}");
+}
+
 /// Real sockets get through, and new connections are begun, with the program and without.
 #[test]
 fn connections_and_latencies_are_measured() {

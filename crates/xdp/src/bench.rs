@@ -13,6 +13,7 @@ mod full_nat;
 mod lookup;
 mod maps;
 mod packet;
+mod plain;
 mod rewrite;
 mod route;
 mod shared;
@@ -42,6 +43,8 @@ struct Plan {
     mask: u32,
     /// 1: from the server to the client.
     back: u32,
+    /// Network of the clients, or of the local addresses in their place, of 16 bits; host order.
+    clients: u32,
     /// Virtual address or server, network order; port, host order.
     other: u32,
     other_port: u32,
@@ -85,7 +88,28 @@ pub fn make_and_forward(context: XdpContext) -> u32 {
     forward::forward(context.ctx).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
-/// Flow `i`: client 10.100.0.0 + the low 16 bits, port 1024 + the others.
+/// Programs that make the frame and hand it to a plain balancer.
+macro_rules! plain {
+    ($($program:ident by $find:ident;)*) => {$(
+        /// Making the frame, and a plain balancer.
+        #[xdp]
+        pub fn $program(context: XdpContext) -> u32 {
+            if !make_frame(&context) {
+                return xdp_action::XDP_ABORTED;
+            }
+            plain::balance(&context, plain::$find)
+        }
+    )*};
+}
+
+plain! {
+    plain_by_lru by in_lru;
+    plain_by_hash by in_hash;
+    plain_by_lines by in_lines;
+    plain_by_tags by in_tags;
+}
+
+/// Flow `i`: client's network + the low 16 bits, port 1024 + the others.
 #[inline(always)]
 fn make_frame(context: &XdpContext) -> bool {
     let Some(plan) = PLAN.get_ptr_mut(0) else { return false };
@@ -107,7 +131,7 @@ fn make_frame(context: &XdpContext) -> bool {
         random ^= random << 5;
         (*plan).random = random;
         let flow = random & (*plan).mask;
-        let client = (0x0a64_0000 | flow & 0xffff).to_be();
+        let client = ((*plan).clients | flow & 0xffff).to_be();
         let (port, other_port) =
             (((1024 + (flow >> 16)) as u16).to_be(), ((*plan).other_port as u16).to_be());
         let (from, to, from_port, to_port) = if (*plan).back != 0 {

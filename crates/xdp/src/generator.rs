@@ -43,12 +43,23 @@ struct Plan {
     out: u32,
     /// The interface by which `redirect` sends.
     onward: u32,
-    /// Where frames should arrive: network (network order), its mask, port (host order).
+    /// What arrives, without a tunnel's headers: from which network (network order) and its mask.
+    from: u32,
+    from_mask: u32,
+    /// To which network (network order), its mask, to which port (host order).
     server: u32,
     server_mask: u32,
     server_port: u32,
+    /// Last bytes of the hardware address that it has; 0: any.
+    server_hardware: u32,
+    /// A tunnel's headers: to which network and its mask; the protocol, 0: none; the length.
+    outer: u32,
+    outer_mask: u32,
+    outer_protocol: u32,
+    outer_length: u32,
     /// Nanoseconds from one frame to the next, and when that is due; 0: as fast as can be.
     interval: u32,
+    unused: u32,
     due: u64,
 }
 
@@ -63,6 +74,9 @@ const STRANGERS: u32 = 2;
 const CLIENTS: u32 = 0x0a60_0000;
 const CLIENTS_MASK: u32 = 0xffe0_0000;
 const FLOWS: u32 = 0x0a64_0000;
+
+/// A tunnel's headers are at most so long, a mask.
+const LONGEST_OUTER: u32 = 63;
 
 /// 64 bytes on a wire, with the check sequence.
 const FRAME: usize = 60;
@@ -129,6 +143,8 @@ pub fn generate(context: XdpContext) -> u32 {
         let (client, port, to_port) =
             (client.to_be(), (port as u16).to_be(), ((*plan).to_port as u16).to_be());
         write(frame, (*plan).hardware);
+        // A tunnel's headers lay there.
+        write(frame + 12, ETHERTYPE_IPV4);
         write(frame + 22, 64u8);
         write(frame + 24, 0u16);
         write(frame + 26, client);
@@ -169,13 +185,33 @@ pub fn sink(context: XdpContext) -> u32 {
         return xdp_action::XDP_PASS;
     }
     // SAFETY: 38 bytes are there; the map's one value.
-    let right = unsafe {
-        let (ethertype, from): (u16, u32) = (read(frame + 12), read(frame + 26));
-        if ethertype != ETHERTYPE_IPV4 || u32::from_be(from) & CLIENTS_MASK != CLIENTS {
+    let (inner, outer_is_right) = unsafe {
+        let (hardware, ethertype, protocol, to): (u32, u16, u8, u32) =
+            (read(frame + 2), read(frame + 12), read(frame + 23), read(frame + 30));
+        if ethertype != ETHERTYPE_IPV4 {
             return xdp_action::XDP_PASS;
         }
-        let (to, port): (u32, u16) = (read(frame + 30), read(frame + 36));
-        to & (*plan).server_mask == (*plan).server && u32::from(u16::from_be(port)) == (*plan).server_port
+        let is_outer = (*plan).outer_protocol == u32::from(protocol);
+        (
+            frame + if is_outer { ((*plan).outer_length & LONGEST_OUTER) as usize } else { 0 },
+            (is_outer || (*plan).outer_protocol == 0)
+                && to & (*plan).outer_mask == (*plan).outer
+                && ((*plan).server_hardware == 0 || (*plan).server_hardware == hardware),
+        )
+    };
+    if !bytes.has(inner, 38) {
+        return xdp_action::XDP_PASS;
+    }
+    // SAFETY: 38 bytes are there; the map's one value.
+    let right = unsafe {
+        let (from, to, port): (u32, u32, u16) = (read(inner + 26), read(inner + 30), read(inner + 36));
+        if from & (*plan).from_mask != (*plan).from && u32::from_be(from) & CLIENTS_MASK != CLIENTS {
+            return xdp_action::XDP_PASS;
+        }
+        outer_is_right
+            && from & (*plan).from_mask == (*plan).from
+            && to & (*plan).server_mask == (*plan).server
+            && u32::from(u16::from_be(port)) == (*plan).server_port
     };
     count(if right { RIGHT } else { WRONG });
     xdp_action::XDP_DROP

@@ -3,6 +3,8 @@
 //! anew in each round (`crates/xdp/src/bench.rs`); every packet must have been forwarded. All kinds are measured in turn, in
 //! many runs of one to three milliseconds; shown are the least and the median.
 //!
+//! Rows `plain_by_…` are a plain balancer (`crates/xdp/src/plain`) over the kernel's hashes and over other table layouts.
+//!
 //! Options, behind `--`: `--keep FOLDER` copies executable and object for a later comparison and measures nothing; `--against
 //! FOLDER` measures those of the folder in turn with the present ones; `--object FILE`; `--program FILE` loads the whole program
 //! (`crates/datapath/src/bpf/ipvsd.o`), too, and says what the verifier counts; `--turns N`; `--flows N` and `--kind TEXT`
@@ -13,6 +15,7 @@
 #[path = "../../tests/network/namespace.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod namespace;
+mod plain;
 mod setup;
 mod turn;
 

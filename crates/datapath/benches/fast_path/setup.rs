@@ -1,33 +1,41 @@
 //! A loaded program of the measurement (`crates/xdp/src/bench.rs`) with its connections, and a run of it.
 
 use aya::maps::{Array, HashMap};
-use aya::programs::{TestRun, TestRunOptions, Xdp};
+use aya::programs::{TestRun, TestRunOptions, TestRunResult, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use ipvs_datapath::FastPathOptions;
 use ipvs_flow::least::Measure;
 use ipvs_flow::pick::{self, Candidate, Rule, SLOTS_PER_CANDIDATE, SLOTS_PER_LINE, Slot};
 use ipvs_flow::steady::{BIRTHS, SECURE_TCP};
 use ipvs_flow::way::{self, Tunnel, Way};
-use ipvs_flow::{Address, HeapTable, Key, Layout, Line, Load, NewConnection, RING_LINES, Ring, Tick};
+use ipvs_flow::{
+    Address, HeapTable, Key, Layout, Line, Load, NewConnection, RING_LINES, Ring, Table, Tick, flag,
+};
 use ipvs_wire::tunnel::Encapsulation;
 
 use crate::namespace::Namespace;
+use crate::plain;
 
 const HASH_KEY: [u64; 2] = [0x0123_4567, 0x89ab_cdef];
-const VIP: [u8; 4] = [10, 1, 0, 100];
-const SERVER: [u8; 4] = [10, 2, 0, 2];
+pub(crate) const VIP: [u8; 4] = [10, 1, 0, 100];
+pub(crate) const SERVER: [u8; 4] = [10, 2, 0, 2];
 pub(crate) const REDIRECT: u32 = 4;
 pub(crate) const TX: u32 = 3;
 const DESTINATIONS: u32 = 64;
 const PICK_LINES: u32 = DESTINATIONS * SLOTS_PER_CANDIDATE / SLOTS_PER_LINE;
 const TIMEOUT: u32 = 1000;
+/// Networks of 16 bits: clients, and local addresses of full NAT.
+pub(crate) const CLIENTS: u32 = 0x0a64_0000;
+const LOCALS: u32 = 0x0a65_0000;
+/// The number of full NAT among forwarding methods.
+const FULL_NAT: u16 = 5;
 pub(crate) const ACK: u8 = 0x10;
 pub(crate) const SYN: u8 = 0x02;
 /// Connections that are begun in a round, and entries set aside for that.
 pub(crate) const BIRTHS_EACH: u32 = 8000;
 
-struct Interface {
-    index: u32,
+pub(crate) struct Interface {
+    pub(crate) index: u32,
     hardware: [u8; 6],
 }
 
@@ -48,13 +56,17 @@ pub(crate) enum Method {
     Masquerading,
     Direct,
     Tunnel,
+    FullNat,
+    /// None of the director's: a plain balancer over each of its tables.
+    Plain,
 }
 
 impl Method {
     /// Flags of its connections.
     const fn flags(self) -> u16 {
         match self {
-            Self::Masquerading => 0,
+            Self::Masquerading | Self::Plain => 0,
+            Self::FullNat => FULL_NAT | flag::TRANSLATED,
             Self::Direct => 0x83,
             Self::Tunnel => 0x82,
         }
@@ -65,7 +77,8 @@ impl Method {
 pub(crate) struct Setup {
     pub(crate) ebpf: Ebpf,
     front: Interface,
-    back: Interface,
+    pub(crate) back: Interface,
+    method: Method,
     /// Where the next run's flows begin.
     random: u32,
     /// Whether packets grow.
@@ -74,7 +87,8 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn new(object: &[u8], flows: u32, method: Method, director: &Namespace) -> Self {
-        Self::with(object, (flows, flows), method, director)
+        let entries = if method == Method::FullNat { 2 } else { 1 };
+        Self::with(object, (flows, entries * flows), method, director)
     }
 
     /// With a table of another capacity.
@@ -85,13 +99,16 @@ impl Setup {
         director: &Namespace,
     ) -> Self {
         let (front, back) = (interface(director, "d0"), interface(director, "d1"));
-        let table = HeapTable::allocate(capacity, HASH_KEY).unwrap();
+        let layout = Layout::for_capacity(capacity).unwrap();
+        let lines = layout.lines_with_words_beside();
+        let memory: Box<[Line]> = (0..lines).map(|_| Line::zeroed()).collect();
+        let table: HeapTable = Table::over(memory, capacity, HASH_KEY).unwrap();
         for flow in 0..flows {
             let key = Key {
                 ipv6: false,
                 template: false,
                 protocol: 6,
-                client: Address::from((0x0a64_0000 | flow & 0xffff).to_be_bytes()),
+                client: Address::from((CLIENTS | flow & 0xffff).to_be_bytes()),
                 client_port: (1024 + (flow >> 16)) as u16,
                 virtual_address: Address::from(VIP),
                 virtual_port: 80,
@@ -105,14 +122,29 @@ impl Setup {
                 state: 1,
                 timeout: TIMEOUT,
             };
-            table.insert(&new, Tick(0)).unwrap();
+            let index = table.insert(&new, Tick(0)).unwrap();
+            if method == Method::FullNat {
+                let local = Address::from((LOCALS | flow & 0xffff).to_be_bytes());
+                let server = Address::from(SERVER);
+                let key = Key { client: local, virtual_address: server, virtual_port: 8080, ..key };
+                let flags = flags | flag::REPLY;
+                let reply = NewConnection { key, destination: index.0, flags, state: 0, timeout: 0, ..new };
+                let reply = table.insert(&reply, Tick(0)).unwrap();
+                table.set_beside(index, reply.0 + 1);
+            }
         }
-        let layout = Layout::for_capacity(capacity).unwrap();
         let constants = constants(layout);
         let processors = aya::util::nr_cpus().unwrap() as u32;
+        let is_plain = method == Method::Plain;
+        let (plain_entries, plain_lines) =
+            if is_plain { (plain::entries(flows), plain::lines(flows)) } else { (1, 1) };
         let mut ebpf = EbpfLoader::new()
             .override_global("CONSTANTS", &constants, true)
-            .map_max_entries("connections", layout.lines())
+            .override_global("PLAIN_MASK", &(plain::lines(flows) - 1), true)
+            .map_max_entries("plain_lru", plain_entries)
+            .map_max_entries("plain_hash", plain_entries)
+            .map_max_entries("plain_lines", plain_lines)
+            .map_max_entries("connections", lines)
             .map_max_entries("ways", DESTINATIONS)
             .map_max_entries("loads", DESTINATIONS)
             .map_max_entries("events", RING_LINES * processors)
@@ -141,12 +173,16 @@ impl Setup {
             value[10] = 1;
             ports.set(port.index % 256, value, 0).unwrap();
         }
-        for name in ["empty", "redirect", "make", "make_and_forward"] {
+        let programs = if is_plain { &plain::PROGRAMS[..] } else { &[] };
+        for name in ["empty", "redirect", "make", "make_and_forward"].iter().chain(programs) {
             let program: &mut Xdp = ebpf.program_mut(name).unwrap().try_into().unwrap();
             program.load().unwrap();
         }
-        let mut setup = Self { ebpf, front, back, random: 0x9e37_79b9, tunnel: false };
+        let mut setup = Self { ebpf, front, back, method, random: 0x9e37_79b9, tunnel: false };
         setup.set_way(None);
+        if is_plain {
+            setup.fill_plain(flows);
+        }
         setup
     }
 
@@ -174,7 +210,8 @@ impl Setup {
 
     pub(crate) fn forwarded(&mut self) -> u64 {
         let traffic: Array<_, [u64; 8]> = self.ebpf.map_mut("traffic").unwrap().try_into().unwrap();
-        traffic.iter().map(|line| line.unwrap()).map(|line| line[0] + line[2]).sum()
+        let directors: u64 = traffic.iter().map(|line| line.unwrap()).map(|line| line[0] + line[2]).sum();
+        directors + self.forwarded_by_plain()
     }
 
     /// Makes the program choose one destination, or the least loaded of several, and sets entries aside on all processors from
@@ -239,8 +276,20 @@ impl Setup {
         program: &str,
         out: bool,
         expected: Option<u32>,
-        (flows, flags, repeat): (u32, u8, u32),
+        plan: (u32, u8, u32),
     ) -> f64 {
+        let (result, _) = self.run(program, out, plan);
+        assert!(expected.is_none_or(|expected| expected == result.return_value));
+        result.duration.as_nanos() as f64
+    }
+
+    /// A run of `program`, and the last frame as it left it.
+    pub(crate) fn run(
+        &mut self,
+        program: &str,
+        out: bool,
+        (flows, flags, repeat): (u32, u8, u32),
+    ) -> (TestRunResult, Vec<u8>) {
         let ingress = if out { &self.back } else { &self.front };
         let (other, port) = if out { (SERVER, 8080u32) } else { (VIP, 80) };
         let h = ingress.hardware;
@@ -248,9 +297,10 @@ impl Setup {
         let [x, y, z] = hardware;
         let index = ingress.index;
         self.random = self.random.wrapping_mul(0x9e37_79b1).wrapping_add(1) | 1;
+        let clients = if out && self.method == Method::FullNat { LOCALS } else { CLIENTS };
         let (out, other) = (u32::from(out), u32::from_ne_bytes(other));
-        let plan = [self.random, flows - 1, out, other, port, x, y, z, u32::from(self.tunnel)];
-        let mut plans: Array<_, [u32; 9]> = self.ebpf.map_mut("plan").unwrap().try_into().unwrap();
+        let plan = [self.random, flows - 1, out, clients, other, port, x, y, z, u32::from(self.tunnel)];
+        let mut plans: Array<_, [u32; 10]> = self.ebpf.map_mut("plan").unwrap().try_into().unwrap();
         plans.set(0, plan, 0).unwrap();
         let mut frame = vec![0u8; 64];
         frame[12..16].copy_from_slice(&[8, 0, 0x45, 0]);
@@ -260,16 +310,19 @@ impl Setup {
         let words = [0, frame.len() as u32, 0, index, 0, 0];
         let context: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
         let program: &mut Xdp = self.ebpf.program_mut(program).unwrap().try_into().unwrap();
+        // As long as with every tunnel.
+        let mut left = vec![0u8; 256];
         let result = program
             .test_run(TestRunOptions {
                 data_in: Some(&frame),
+                data_out: Some(&mut left),
                 ctx_in: Some(&context),
                 repeat,
                 ..TestRunOptions::new()
             })
             .unwrap();
-        assert!(expected.is_none_or(|expected| expected == result.return_value));
-        result.duration.as_nanos() as f64
+        left.truncate(result.data_size_out as usize);
+        (result, left)
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use aya::programs::Xdp;
 
 use crate::namespace::Namespace;
+use crate::plain;
 use crate::setup::{ACK, BIRTHS_EACH, Method, REDIRECT, SYN, Setup, TX};
 use ipvs_wire::tunnel::Encapsulation;
 
@@ -32,12 +33,16 @@ pub(crate) enum Kind {
     GueChecksum,
     Gre,
     GreChecksum,
+    FullNatIn,
+    FullNatOut,
+    /// A plain balancer over the table of such a program.
+    Plain(&'static str),
     /// Under rr with one destination, or under wlc with so many.
     Birth(u32),
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 15] = [
+    pub(crate) const ALL: [Kind; 21] = [
         Kind::Empty,
         Kind::Redirect,
         Kind::In,
@@ -49,6 +54,12 @@ impl Kind {
         Kind::GueChecksum,
         Kind::Gre,
         Kind::GreChecksum,
+        Kind::FullNatIn,
+        Kind::FullNatOut,
+        Kind::Plain(plain::PROGRAMS[0]),
+        Kind::Plain(plain::PROGRAMS[1]),
+        Kind::Plain(plain::PROGRAMS[2]),
+        Kind::Plain(plain::PROGRAMS[3]),
         Kind::Birth(1),
         Kind::Birth(3),
         Kind::Birth(16),
@@ -68,6 +79,9 @@ impl Kind {
             Kind::GueChecksum => "GUE, checksum",
             Kind::Gre => "GRE",
             Kind::GreChecksum => "GRE, checksum",
+            Kind::FullNatIn => "full NAT, in",
+            Kind::FullNatOut => "full NAT, out",
+            Kind::Plain(program) => program,
             Kind::Birth(1) => "new, rr",
             Kind::Birth(3) => "new, wlc of 3",
             Kind::Birth(16) => "new, wlc of 16",
@@ -78,6 +92,8 @@ impl Kind {
     fn method(self) -> Method {
         match self {
             Kind::Direct => Method::Direct,
+            Kind::FullNatIn | Kind::FullNatOut => Method::FullNat,
+            Kind::Plain(_) => Method::Plain,
             _ if self.tunnel().is_some() => Method::Tunnel,
             _ => Method::Masquerading,
         }
@@ -180,10 +196,14 @@ impl Turns for Own<'_> {
                 Kind::Empty => setup.run_with("empty", false, Some(TX), all),
                 Kind::Redirect => setup.run_with("redirect", false, Some(REDIRECT), all),
                 _ => {
-                    let out = kind == Kind::Out;
+                    let out = matches!(kind, Kind::Out | Kind::FullNatOut);
+                    let program = match kind {
+                        Kind::Plain(program) => program,
+                        _ => "make_and_forward",
+                    };
                     let make = setup.run_with("make", out, Some(TX), all);
                     let before = setup.forwarded();
-                    let both = setup.run_with("make_and_forward", out, None, all);
+                    let both = setup.run_with(program, out, None, all);
                     // Some look as if their checksum were left to hardware: one in 65536 flows.
                     assert!(setup.forwarded() - before >= u64::from(REPEAT) / 1000 * 998);
                     makes.push(make);
