@@ -128,12 +128,11 @@ fn run(bench: &mut Bench, step: Step) {
         }
         Step::Say(c, p, what) => {
             let (by_client, text) = SAYINGS[what];
-            let (client, virtual_end, server) =
-                ((client(c), 4000 + p), (virtual_address, 21), ([10, 8, 0, 3], 21));
-            let (from, to) = match (by_client, translated_to(bench, client, virtual_end)) {
+            let (client, virtual_end) = ((client(c), 4000 + p), (virtual_address, 21));
+            let (from, to) = match (by_client, answering(bench, client, virtual_end)) {
                 (true, _) => (client, virtual_end),
-                (false, None) => (server, client),
                 (false, Some(ends)) => ends,
+                (false, None) => return,
             };
             // What follows what was said before.
             let sequence = SAID.with_borrow_mut(|said| {
@@ -208,13 +207,13 @@ fn run(bench: &mut Bench, step: Step) {
     }
 }
 
-/// Server and local address of that client's connection, if it is by full NAT.
-fn translated_to(bench: &Bench, client: End, virtual_end: End) -> Option<(End, End)> {
+/// From where to where the server of a client's connection answers.
+fn answering(bench: &Bench, client: End, virtual_end: End) -> Option<(End, End)> {
     let [client, virtual_end] = [client, virtual_end].map(|(address, port)| (IpAddr::from(address), port));
     let Some(Match::Inbound(index)) = bench.director.find(6, client, virtual_end) else { return None };
     let ends = bench.director.ends(index)?;
-    let local = ends.local?;
-    Some(((octets(ends.server_address), ends.server_port), (octets(local.0), local.1)))
+    let to = ends.local.unwrap_or(ends.client);
+    Some(((octets(ends.server_address), ends.server_port), (octets(to.0), to.1)))
 }
 
 fn octets(address: IpAddr) -> [u8; 4] {
@@ -470,6 +469,33 @@ proptest! {
         check(&bench);
         bench.pass(400);
         check(&bench);
+    }
+}
+
+/// A server that was to come before a restart comes after it, by masquerading and full NAT, from whichever port.
+#[test]
+fn what_is_expected_outlives_the_director() {
+    for i in [2, 3] {
+        let mut bench = Bench::new();
+        bench.run(Command::AddPool(local_pool(), vec![ip("10.8.0.200")])).unwrap();
+        run(&mut bench, Step::Edit(21, 0, 0, false));
+        run(&mut bench, Step::Add(21, i));
+        run(&mut bench, Step::Inbound(1, 0, 21, Some(0x02)));
+        run(&mut bench, Step::Say(1, 0, 1));
+        restart(&mut bench);
+        check(&bench);
+        let (client, virtual_end) = (([10, 1, 0, 1], 4000), ([10, 9, 0, 1], 20));
+        let (_, to) = answering(&bench, client, virtual_end).expect("an expected connection");
+        let other_port = 45_000;
+        send(&mut bench, ([10, 8, 0, i], other_port), to, Some(0x02), b"");
+        check(&bench);
+        let virtual_end = (virtual_end.0, other_port);
+        assert_eq!(
+            answering(&bench, client, virtual_end),
+            Some((([10, 8, 0, i], other_port), to)),
+            "server {i}"
+        );
+        assert_eq!(bench.director.connections.sessions.waiting, 0);
     }
 }
 

@@ -64,7 +64,7 @@ impl Director {
             }
         };
         for expectation in expected {
-            self.expect(arrival.now, index, ends, &expectation);
+            self.expect(arrival.now, (index, key), ends, &expectation);
         }
         outcome
     }

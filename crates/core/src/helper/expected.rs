@@ -70,15 +70,14 @@ impl From {
 }
 
 impl Director {
-    /// Enters an expected connection; one that is there already begins its time anew if nothing came by it yet.
+    /// Enters a connection that a control connection, with that key, expects; one that is there already begins its time anew if nothing came by it yet.
     pub(super) fn expect(
         &mut self,
         now: Instant,
-        control: EntryIndex,
+        (control, key): (EntryIndex, Key),
         ends: &Ends,
         expectation: &Expectation,
     ) {
-        let Some(key) = self.connections.table.entry(control).map(|entry| entry.key()) else { return };
         let Some(awaited) = Awaited::of(key, ends, expectation) else { return };
         // Whoever comes to the port of the control connection has another such, as in the kernel.
         let helped = if awaited.key.virtual_port == ends.virtual_port { flag::HELPED } else { 0 };
@@ -121,7 +120,13 @@ impl Director {
             self.make_room(service, false);
         }
         let server = (ends.server_address, new.destination_port);
+        // One in its handshake may have given way.
+        let is_there = self.connections.sessions.get_mut(control).is_some();
         let entered = match from {
+            Some(From::Taken(local)) if !is_there => {
+                return self.connections.pools.give_back(way(&new, local.0, ends), local.1);
+            }
+            _ if !is_there => return,
             None => self.connections.insert(tick(now), &new).ok(),
             Some(From::Any(local)) => self.enter_translated_at(now, &new, local, server),
             Some(From::Taken(local)) => self.enter_translated_from(now, &new, local, server),
@@ -132,17 +137,23 @@ impl Director {
                 }
             }
         };
-        self.put_under_control(entered, control);
+        self.put_under_control(entered, Some(control));
     }
 
     /// Counts a data connection that was entered, and puts it under its control connection. A full table has no room for it, or a pool
     /// no port: then the client's packet will find no connection either.
-    fn put_under_control(&mut self, data: Option<EntryIndex>, control: EntryIndex) -> Option<EntryIndex> {
+    fn put_under_control(
+        &mut self,
+        data: Option<EntryIndex>,
+        control: Option<EntryIndex>,
+    ) -> Option<EntryIndex> {
         let index = data?;
         self.destinations.bind(self.connections.destination_of(index)?, Bound::Inactive);
-        self.connections.put_under_connection(index, control);
-        if let Some(session) = self.connections.sessions.get_mut(control) {
-            session.expected.push_back(index);
+        if let Some(control) = control {
+            self.connections.put_under_connection(index, control);
+            if let Some(session) = self.connections.sessions.get_mut(control) {
+                session.expected.push_back(index);
+            }
         }
         self.unsettle(index, true);
         Some(index)
@@ -219,7 +230,8 @@ impl Director {
         };
         let translated = || waiting_at(table, headers.protocol, to, headers.source.into());
         let index = self.connections.answered(masqueraded().or_else(translated)?)?;
-        let control = self.connections.controller_of(index)?;
+        // None after a restart.
+        let control = self.connections.controller_of(index);
         let expected = self.connections.table.entry(index)?.snapshot()?;
         let new = NewConnection {
             key: Key { virtual_port: ports.source, ..expected.key },
