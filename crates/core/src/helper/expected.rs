@@ -49,7 +49,7 @@ impl Awaited {
 
 /// With full NAT, from where a data connection goes to its server.
 #[derive(Clone, Copy)]
-enum From {
+enum LocalEnd {
     /// A port that is yet to be taken.
     Any(IpAddr),
     /// One that was taken.
@@ -58,7 +58,7 @@ enum From {
     Control(End),
 }
 
-impl From {
+impl LocalEnd {
     fn of(ends: &Ends, expectation: &Expectation) -> Option<Self> {
         let local = ends.local?;
         Some(match *expectation {
@@ -96,12 +96,12 @@ impl Director {
             state,
             timeout,
         };
-        let from = From::of(ends, expectation);
+        let from = LocalEnd::of(ends, expectation);
         if let Some((index, entry)) = self.connections.table.lookup_in(&new.key) {
             let (waits, replaceable) = (entry.flags() & flag::WAITS != 0, may_be_replaced(&entry));
             match from {
                 // The server was told of another port than before.
-                Some(From::Taken(local)) if self.connections.local_of(index) != Some(local) => {
+                Some(LocalEnd::Taken(local)) if self.connections.local_of(index) != Some(local) => {
                     if !replaceable {
                         return self.connections.pools.give_back(way(&new, local.0, ends), local.1);
                     }
@@ -123,14 +123,14 @@ impl Director {
         // One in its handshake may have given way.
         let is_there = self.connections.sessions.get_mut(control).is_some();
         let entered = match from {
-            Some(From::Taken(local)) if !is_there => {
+            Some(LocalEnd::Taken(local)) if !is_there => {
                 return self.connections.pools.give_back(way(&new, local.0, ends), local.1);
             }
             _ if !is_there => return,
             None => self.connections.insert(tick(now), &new).ok(),
-            Some(From::Any(local)) => self.enter_translated_at(now, &new, local, server),
-            Some(From::Taken(local)) => self.enter_translated_from(now, &new, local, server),
-            Some(From::Control(local)) => {
+            Some(LocalEnd::Any(local)) => self.enter_translated_at(now, &new, local, server),
+            Some(LocalEnd::Taken(local)) => self.enter_translated_from(now, &new, local, server),
+            Some(LocalEnd::Control(local)) => {
                 match self.connections.pools.retake(way(&new, local.0, ends), local.1) {
                     Some(_) => self.enter_translated_from(now, &new, local, server),
                     None => None,

@@ -1,5 +1,7 @@
 //! FTP and TFTP: data connections from the local address of their control connection, whose ports are taken and given back.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail that way")]
+
 use super::*;
 use rig::ip;
 
