@@ -163,7 +163,7 @@ fn what_is_wrong_is_named_with_its_remedy() {
     for (errno, named) in [
         (Errno::ENXIO, "`ipvsd pool add web ADDRESS...`"),
         (Errno::EAFNOSUPPORT, "The pool 'web' has no address of the server's family"),
-        (Errno::EOPNOTSUPP, "--helper none"),
+        (Errno::EOPNOTSUPP, "no -o"),
         (Errno::EEXIST, "Destination already exists"),
     ] {
         for line in [add.clone(), add.replace("-a ", "-e ")] {

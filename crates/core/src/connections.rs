@@ -337,7 +337,7 @@ impl Held<'_> {
             }
         }
         if flags & flag::HELPED != 0 {
-            sessions.close(index).into_iter().for_each(|data| control.forget(table, data));
+            sessions.close(index).into_iter().for_each(|data| control.forget(table, place(table, data)));
         }
         if flags & flag::PROXY != 0 {
             beginnings.forget(index);

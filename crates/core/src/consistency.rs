@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::local_pool::PoolName;
 use crate::memory::TableMemory;
 use crate::packet::Packet;
+use crate::receive::Match;
 use crate::saved::Saved;
 use crate::scheduler::testing::{Bench, TestHost, ip, server, settings, weight};
 use crate::sysctl::Sysctl;
@@ -27,13 +28,15 @@ use crate::translated::{is_reply, reply_of};
 const CLIENTS: u8 = 4;
 
 /// What is said in FTP, by whom: true for the client.
-const SAYINGS: [(bool, &str); 6] = [
+const SAYINGS: [(bool, &str); 8] = [
     (true, "PASV\r\n"),
     (true, "PORT 10,1,0,1,15,160\r\n"),
     (true, "PORT 10,1,0,2,15,161\r\nEPSV\r\n"),
     (false, "227 x (10,8,0,3,117,48)\r\n"),
     (false, "229 x (|||30000|)\r\n"),
     (false, "227 x (10,8,"),
+    (true, "PORT 10,1,0,1,15,160\r\nPORT 10,1,0,1,15,160\r\n"),
+    (true, "PORT 10,1,0,2,"),
 ];
 
 #[derive(Clone, Debug)]
@@ -52,8 +55,8 @@ enum Step {
     /// New flags and timeout of a service, and whether it has a persistence engine.
     Edit(u16, u32, u32, bool),
     DeleteService(u16),
-    /// From the server of the connection by full NAT that is the how manieth in the table, to its local address.
-    Answer(usize, Option<u8>),
+    /// From the server of the connection by full NAT that is the how manieth in the table, to its local address; from another port?
+    Answer(usize, Option<u8>, bool),
     /// A pool gets its second address, or loses it.
     Pool(bool),
     Set(Sysctl, i64),
@@ -98,7 +101,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(inbound, host, p, call)| Step::Message(inbound, host, p, call)),
         6 => (0..CLIENTS, 0..3u16, 0..SAYINGS.len()).prop_map(|(c, p, what)| Step::Say(c, p, what)),
         1 => service().prop_map(Step::DeleteService),
-        4 => (0..6usize, flags()).prop_map(|(n, f)| Step::Answer(n, f)),
+        4 => (0..6usize, flags(), any::<bool>()).prop_map(|(n, f, other)| Step::Answer(n, f, other)),
         1 => any::<bool>().prop_map(Step::Pool),
         2 => (sysctl, 0..4i64).prop_map(|(sysctl, value)| Step::Set(sysctl, value)),
         3 => prop::sample::select(vec![0, 1, 7, 61, 200]).prop_map(Step::Pass),
@@ -125,9 +128,12 @@ fn run(bench: &mut Bench, step: Step) {
         }
         Step::Say(c, p, what) => {
             let (by_client, text) = SAYINGS[what];
-            let (client, virtual_end, server) =
-                ((client(c), 4000 + p), (virtual_address, 21), ([10, 8, 0, 3], 21));
-            let (from, to) = if by_client { (client, virtual_end) } else { (server, client) };
+            let (client, virtual_end) = ((client(c), 4000 + p), (virtual_address, 21));
+            let (from, to) = match (by_client, answering(bench, client, virtual_end)) {
+                (true, _) => (client, virtual_end),
+                (false, Some(ends)) => ends,
+                (false, None) => return,
+            };
             // What follows what was said before.
             let sequence = SAID.with_borrow_mut(|said| {
                 let next = said.entry((from, to)).or_default();
@@ -144,12 +150,12 @@ fn run(bench: &mut Bench, step: Step) {
         }
         Step::Weigh(port, i, value) => {
             for id in services(port) {
-                let _ = bench.edit(id, i, destination(id, i, value));
+                let _ = bench.edit(id, i, destination(i, value));
             }
         }
         Step::Add(port, i) => {
             for id in services(port) {
-                let _ = bench.add(id, i, destination(id, i, 1));
+                let _ = bench.add(id, i, destination(i, 1));
             }
         }
         Step::Delete(port, i) => {
@@ -166,10 +172,9 @@ fn run(bench: &mut Bench, step: Step) {
                     persistence_engine: persistence_engine.clone(),
                     ..settings("wlc")
                 };
-                match bench.run(Command::EditService(id, config.clone())) {
-                    // What its destinations by full NAT cannot bear is refused.
-                    Ok(_) | Err(Error::FullNatDestinations) => {}
-                    Err(_) => drop(bench.run(Command::AddService(id, config)).unwrap()),
+                // One-packet scheduling is refused beside full NAT.
+                if let Err(Error::NoSuchService) = bench.run(Command::EditService(id, config.clone())) {
+                    bench.run(Command::AddService(id, config)).unwrap();
                 }
             }
         }
@@ -178,18 +183,15 @@ fn run(bench: &mut Bench, step: Step) {
                 let _ = bench.run(Command::DeleteService(id));
             }
         }
-        Step::Answer(number, flags) => {
+        Step::Answer(number, flags, elsewhere) => {
             let connections = &bench.director.connections;
             let answered = connections
                 .table
                 .entries_from(0)
                 .filter_map(|index| Some((connections.local_of(index)?, bench.director.ends(index)?)));
             let Some((local, ends)) = answered.into_iter().nth(number) else { return };
-            let octets = |address: IpAddr| match address {
-                IpAddr::V4(address) => address.octets(),
-                IpAddr::V6(_) => panic!("{address}"),
-            };
-            let from = (octets(ends.server_address), ends.server_port);
+            let port = if elsewhere { 41_000 + number as u16 } else { ends.server_port };
+            let from = (octets(ends.server_address), port);
             send(bench, from, (octets(local.0), local.1), flags, b"x");
         }
         Step::Pool(more) => {
@@ -205,14 +207,30 @@ fn run(bench: &mut Bench, step: Step) {
     }
 }
 
+/// From where to where the server of a client's connection answers.
+fn answering(bench: &Bench, client: End, virtual_end: End) -> Option<(End, End)> {
+    let [client, virtual_end] = [client, virtual_end].map(|(address, port)| (IpAddr::from(address), port));
+    let Some(Match::Inbound(index)) = bench.director.find(6, client, virtual_end) else { return None };
+    let ends = bench.director.ends(index)?;
+    let to = ends.local.unwrap_or(ends.client);
+    Some(((octets(ends.server_address), ends.server_port), (octets(to.0), to.1)))
+}
+
+fn octets(address: IpAddr) -> [u8; 4] {
+    match address {
+        IpAddr::V4(address) => address.octets(),
+        IpAddr::V6(_) => panic!("{address}"),
+    }
+}
+
 fn local_pool() -> PoolName {
     PoolName::new("local").unwrap()
 }
 
-/// Server 2 is by full NAT, but where there may be a helper.
-fn destination(service: ServiceId, i: u8, value: i32) -> DestinationConfig {
-    match service {
-        ServiceId::Address { port: 80 | 0, .. } if i == 2 => DestinationConfig {
+/// Server 2 is by full NAT.
+fn destination(i: u8, value: i32) -> DestinationConfig {
+    match i {
+        2 => DestinationConfig {
             local_pool: Some(local_pool()),
             ..DestinationConfig::new(ForwardingMethod::FULL_NAT, value)
         },
@@ -224,7 +242,7 @@ fn destination(service: ServiceId, i: u8, value: i32) -> DestinationConfig {
 fn bench(engine: bool) -> Bench {
     let mut bench = Bench::new();
     bench.run(Command::AddPool(local_pool(), vec![ip("10.8.0.200")])).unwrap();
-    for (port, i) in [(80, 1), (80, 2), (0, 1), (21, 3)] {
+    for (port, i) in [(80, 1), (80, 2), (0, 1), (21, 3), (21, 2)] {
         run(&mut bench, Step::Edit(port, ServiceFlags::PERSISTENT, 60, engine && port == 80));
         run(&mut bench, Step::Add(port, i));
     }
@@ -451,6 +469,33 @@ proptest! {
         check(&bench);
         bench.pass(400);
         check(&bench);
+    }
+}
+
+/// A server that was to come before a restart comes after it, by masquerading and full NAT, from whichever port.
+#[test]
+fn what_is_expected_outlives_the_director() {
+    for i in [2, 3] {
+        let mut bench = Bench::new();
+        bench.run(Command::AddPool(local_pool(), vec![ip("10.8.0.200")])).unwrap();
+        run(&mut bench, Step::Edit(21, 0, 0, false));
+        run(&mut bench, Step::Add(21, i));
+        run(&mut bench, Step::Inbound(1, 0, 21, Some(0x02)));
+        run(&mut bench, Step::Say(1, 0, 1));
+        restart(&mut bench);
+        check(&bench);
+        let (client, virtual_end) = (([10, 1, 0, 1], 4000), ([10, 9, 0, 1], 20));
+        let (_, to) = answering(&bench, client, virtual_end).expect("an expected connection");
+        let other_port = 45_000;
+        send(&mut bench, ([10, 8, 0, i], other_port), to, Some(0x02), b"");
+        check(&bench);
+        let virtual_end = (virtual_end.0, other_port);
+        assert_eq!(
+            answering(&bench, client, virtual_end),
+            Some((([10, 8, 0, i], other_port), to)),
+            "server {i}"
+        );
+        assert_eq!(bench.director.connections.sessions.waiting, 0);
     }
 }
 

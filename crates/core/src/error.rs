@@ -123,11 +123,11 @@ pub enum Error {
     /// A pool for a destination with another method than full NAT (EINVAL).
     #[error("only full NAT takes addresses from a pool")]
     PoolWithoutFullNat,
-    /// Full NAT in a service with a helper or one-packet scheduling (EOPNOTSUPP).
-    #[error("full NAT is not possible with helpers and one-packet scheduling")]
+    /// Full NAT in a service with one-packet scheduling (EOPNOTSUPP).
+    #[error("full NAT is not possible with one-packet scheduling")]
     FullNatService,
-    /// A helper or one-packet scheduling for a service that has destinations by full NAT (EBUSY).
-    #[error("the service has destinations by full NAT, which goes without helpers and one-packet scheduling")]
+    /// One-packet scheduling for a service that has destinations by full NAT (EBUSY).
+    #[error("the service has destinations by full NAT, which goes without one-packet scheduling")]
     FullNatDestinations,
     /// A table of the director is full (ENOMEM).
     #[error("out of memory")]

@@ -8,7 +8,7 @@ use crate::connections::tick;
 use crate::destination::DestinationIndex;
 use crate::director::Director;
 use crate::interest::Interest;
-use crate::local_pool::Way;
+use crate::local_pool::{End, Pools, Way};
 use crate::protocol;
 use crate::schedule::Refusal;
 use crate::time::Instant;
@@ -31,11 +31,49 @@ impl Director {
         let pool = destination.config.local_pool.ok_or(Refusal::PoolExhausted)?;
         let server = (destination.id.address, new.destination_port);
         let protocol = new.key.protocol;
+        self.enter_with(now, new, server, |pools| pools.take(pool, protocol, server))
+    }
+
+    /// Enters a new connection by full NAT from this very local address, and a port that no other has towards its server.
+    pub(crate) fn enter_translated_at(
+        &mut self,
+        now: Instant,
+        new: &NewConnection,
+        local: IpAddr,
+        server: End,
+    ) -> Option<EntryIndex> {
+        let way = Way { protocol: new.key.protocol, local, server };
+        self.enter_with(now, new, server, |pools| Some((local, pools.take_at(way)?))).ok()
+    }
+
+    /// Enters a new connection by full NAT from a local address and port that was taken, and is given back if that fails.
+    pub(crate) fn enter_translated_from(
+        &mut self,
+        now: Instant,
+        new: &NewConnection,
+        local: End,
+        server: End,
+    ) -> Option<EntryIndex> {
+        let entered = self.connections.insert_translated(tick(now), new, local, server).ok();
+        if entered.is_none() {
+            let way = Way { protocol: new.key.protocol, local: local.0, server };
+            self.connections.pools.give_back(way, local.1);
+        }
+        entered
+    }
+
+    /// Enters a new connection by full NAT from the local address and port that `take` takes.
+    fn enter_with(
+        &mut self,
+        now: Instant,
+        new: &NewConnection,
+        server: End,
+        mut take: impl FnMut(&mut Pools) -> Option<End>,
+    ) -> Result<EntryIndex, Refusal> {
+        let protocol = new.key.protocol;
         let mut refusal = Refusal::PoolExhausted;
         for _ in 0..TRIES {
-            let Some(local) = self.connections.pools.take(pool, protocol, server) else {
-                return Err(Refusal::PoolExhausted);
-            };
+            let local = take(&mut self.connections.pools).ok_or(Refusal::PoolExhausted)?;
             let failure = match self.connections.insert_translated(tick(now), new, local, server) {
                 Ok(index) => return Ok(index),
                 Err(failure) => failure,

@@ -174,7 +174,13 @@ impl Director {
                     _ => is_reply(&entry) && entry.key().virtual_address == Address::from(source.0),
                 }
         });
-        self.connections.answered(found?).map(Match::Outbound)
+        let found = found?;
+        let index = self.connections.answered(found)?;
+        // An expected connection by full NAT begins with its client, whose port nobody knows yet.
+        if index != found && table.entry(index).is_none_or(|it| it.flags() & flag::NO_CLIENT_PORT != 0) {
+            return None;
+        }
+        Some(Match::Outbound(index))
     }
 
     /// A packet too short for its protocol: dropped if it is of a connection or for this host, as the host would drop it; between other

@@ -265,13 +265,10 @@ impl Director {
     }
 
     /// The flag of a control connection: what the server says passes here, and a helper is to read it. (As the kernel's
-    /// helpers, ours leave other methods alone: there nothing has to be written anew, and persistence keeps data connections
-    /// on their server.)
+    /// helpers, ours leave other methods than masquerading and full NAT alone: there nothing has to be written anew, and persistence
+    /// keeps data connections on their server.)
     fn helped_flag(&self, protocol: u8, flow: &Flow, route: &Route) -> u16 {
-        let passes = self
-            .destinations
-            .get(route.destination)
-            .is_some_and(|destination| destination.config.forwarding == ForwardingMethod::MASQUERADE);
+        let passes = self.connection_flags(route.destination) & flag::NO_OUTPUT == 0;
         let helper = self.helper_for(route.destination, protocol, flow.destination_port);
         if passes && helper.is_some() { flag::HELPED } else { 0 }
     }

@@ -75,7 +75,8 @@ impl Operation {
         }
         if let (Self::EditService, Errno::EBUSY) = (self, errno) {
             return Some(
-                "The service has servers by full NAT, which goes without helpers and one-packet scheduling (--helper none, and no -o)".to_owned(),
+                "The service has servers by full NAT, which goes without one-packet scheduling (no -o)"
+                    .to_owned(),
             );
         }
         let (Self::AddDestination(Some(pool)) | Self::FindDestination(Some(pool))) = self else {
@@ -83,13 +84,15 @@ impl Operation {
         };
         Some(match errno {
             Errno::ENXIO => {
-                format!("No such pool of local addresses: make it first, with `ipvsd pool add {pool} ADDRESS...`")
+                format!(
+                    "No such pool of local addresses: make it first, with `ipvsd pool add {pool} ADDRESS...`"
+                )
             }
             Errno::EAFNOSUPPORT => format!(
                 "The pool '{pool}' has no address of the server's family: add one with `ipvsd pool add {pool} ADDRESS`"
             ),
             Errno::EOPNOTSUPP => {
-                "Full NAT is not possible for services with a helper or one-packet scheduling (--helper none, and no -o)".to_owned()
+                "Full NAT is not possible for services with one-packet scheduling (no -o)".to_owned()
             }
             _ => return None,
         })

@@ -14,9 +14,9 @@ pub(super) const HELP_IPVSD: &str = "\
 ipvsadm for ipvsd: as ipvsadm 1.31 (see ipvsadm -h), and besides
   --socket path       control socket of the daemon; also the environment variable IPVSD_SOCKET
                       (default /run/ipvsd.sock). May stand before the command.
-  --helper name       with -A and -E: who reads the service's connections for others that they tell of, through
-                      masquerading servers: ftp (TCP; of itself at port 21), tftp (UDP; of itself at port 69),
-                      or none. It is listed and saved if it was given.
+  --helper name       with -A and -E: who reads the service's connections for others that they tell of, through servers
+                      by masquerading and full NAT: ftp (TCP; of itself at port 21), tftp (UDP; of itself at
+                      port 69), or none. It is listed and saved if it was given.
   --full-nat          with -a and -e, a packet-forwarding method: masquerading that replaces the client's address too, by one of a
                       pool; so servers need no route to this host, and see no client addresses, unless with
                       --proxy-protocol. Listed as FullNat.

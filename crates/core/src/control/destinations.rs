@@ -7,7 +7,6 @@ use crate::command::{
 use crate::destination::{Destination, DestinationIndex};
 use crate::director::Director;
 use crate::error::Error;
-use crate::helper::Choice;
 use crate::host::{AddressKind, Host};
 use crate::interest::Interest;
 use crate::protocol::TCP;
@@ -144,7 +143,7 @@ impl Director {
         if config.tunnel.kind == TunnelType::GUE && config.tunnel.port == 0 {
             return Err(Error::TunnelPortMissing);
         }
-        self.check_full_nat(index, service, id, &config)?;
+        self.check_full_nat(index, id, &config)?;
         let proxy = self.check_proxy(index, id, &config)?.then_some(true);
         Ok((index, DestinationConfig { proxy, ..config }))
     }
@@ -179,7 +178,6 @@ impl Director {
     fn check_full_nat(
         &self,
         index: ServiceIndex,
-        id: &ServiceId,
         destination: DestinationId,
         config: &DestinationConfig,
     ) -> Result<(), Error> {
@@ -192,7 +190,7 @@ impl Director {
             return Err(Error::PoolFamily);
         }
         let service = self.services.get(index).ok_or(Error::NoSuchService)?;
-        can_have_full_nat(id, service.helper, service.flags)
+        can_have_full_nat(service.flags)
     }
 
     /// Puts a destination in the trash; the caller takes it out of its service's list.
@@ -263,13 +261,9 @@ pub(crate) fn interests(destination: &Destination) -> Vec<Interest> {
     interests
 }
 
-/// Whether a service with that helper and these flags can have destinations by full NAT.
-pub(super) fn can_have_full_nat(id: &ServiceId, helper: Choice, flags: ServiceFlags) -> Result<(), Error> {
-    let helped = match *id {
-        ServiceId::Address { protocol, port, .. } => helper.of(protocol, port).is_some(),
-        ServiceId::Mark { .. } => helper.uses_all_ports(id),
-    };
-    if helped || flags.contains(ServiceFlags::ONE_PACKET) {
+/// Whether a service with these flags can have destinations by full NAT.
+pub(super) fn can_have_full_nat(flags: ServiceFlags) -> Result<(), Error> {
+    if flags.contains(ServiceFlags::ONE_PACKET) {
         return Err(Error::FullNatService);
     }
     Ok(())

@@ -83,7 +83,7 @@ impl Director {
         let by_full_nat =
             |index: &_| self.destinations.get(*index).is_some_and(|it| it.config.local_pool.is_some());
         if service.destinations.iter().any(by_full_nat) {
-            can_have_full_nat(&id, helper, flags).map_err(|_| Error::FullNatDestinations)?;
+            can_have_full_nat(flags).map_err(|_| Error::FullNatDestinations)?;
         }
         // The scheduler keeps its state when it stays the same.
         let name = |scheduler: &Option<Box<dyn Scheduler>>| scheduler.as_ref().map(|it| it.name());

@@ -3,12 +3,13 @@
 use ipvs_flow::EntryIndex;
 use ipvs_wire::Headers;
 
+use super::local_port::LocalPorts;
 use super::stream::{Piece, Stream};
 use super::{Expectation, Helping, Reading, Saying, Side};
 use crate::connections::flag;
 use crate::destination::DestinationIndex;
 use crate::director::Director;
-use crate::forward::Ends;
+use crate::forward::{Ends, growth};
 use crate::packet::Packet;
 use crate::protocol::TCP;
 use crate::receive::Arrival;
@@ -54,7 +55,7 @@ impl Director {
         let client = (key.client.to_ip(key.ipv6), key.client_port);
         let virtual_end = (ends.virtual_address, ends.virtual_port);
         let mut expected = Vec::new();
-        let talk = Talk { index, side, client, virtual_end };
+        let talk = Talk { index, side, client, virtual_end, local: ends.local.map(|(address, _)| address) };
         let outcome = match headers.protocol {
             TCP => self.attend_segment(arrival, packet, ends, talk, &mut expected),
             _ => {
@@ -63,7 +64,7 @@ impl Director {
             }
         };
         for expectation in expected {
-            self.expect(arrival.now, index, ends, &expectation);
+            self.expect(arrival.now, (index, key), ends, &expectation);
         }
         outcome
     }
@@ -79,7 +80,7 @@ impl Director {
         let Some(helper) = self.helper_of(headers.protocol, ends) else { return };
         let text = headers.payload(packet.as_slice()).get(8..).unwrap_or_default();
         let session = self.connections.sessions.open(talk.index, helper);
-        let reading = helper.read(&talk.saying(text, true), &mut session.memory);
+        let reading = helper.read(&talk.saying(text, true), &mut session.memory, &mut |_| None);
         if let Reading::Expect { expectation, .. } = reading {
             expected.push(expectation);
         }
@@ -104,6 +105,7 @@ impl Director {
                 self.connections.sessions.open(talk.index, helper)
             }
         };
+        let mut ports = LocalPorts { table: &self.connections.table, pools: &mut self.connections.pools };
         // What its receiver would not take must not be read.
         if !packet.is_undamaged(headers) {
             return Err(Reason::Malformed);
@@ -124,11 +126,16 @@ impl Director {
             let own = own.get_or_insert_with(|| Stream::new(segment.first()));
             let bytes = segment.data(packet.as_slice(), headers);
             let piece = Piece { sequence: segment.first(), data: bytes, fin: segment.fin };
-            let read = |line: &[u8], ended| helper.read(&talk.saying(line, ended), memory);
+            let read = |line: &[u8], ended| {
+                let saying = talk.saying(line, ended);
+                helper.read(&saying, memory, &mut |port| ports.take(talk.index, ends, port))
+            };
             let (first, mut output) = own.take(piece, read, expected).ok_or(Reason::OutOfOrder)?;
             if !own.is_plain() || output.bytes != bytes {
                 let fixed = packet.len() - bytes.len();
-                let mtu = arrival.host.path_mtu(talk.next(headers, ends)).map_or(0, |mtu| mtu as usize);
+                let next = talk.next(ends);
+                let mtu = arrival.host.path_mtu(next).map_or(0, |mtu| mtu as usize);
+                let fixed = fixed.saturating_add_signed(growth(headers, next));
                 let room = bytes.len().max(mtu.saturating_sub(fixed));
                 if output.bytes.len() > room {
                     // Its sender will send the rest again.
@@ -181,19 +188,20 @@ struct Talk {
     side: Side,
     client: (std::net::IpAddr, u16),
     virtual_end: (std::net::IpAddr, u16),
+    local: Option<std::net::IpAddr>,
 }
 
 impl Talk {
     fn saying<'a>(&self, text: &'a [u8], ended: bool) -> Saying<'a> {
-        let Self { side, client, virtual_end, .. } = *self;
-        Saying { side, text, ended, client, virtual_end }
+        let Self { side, client, virtual_end, local, .. } = *self;
+        Saying { side, text, ended, client, virtual_end, local }
     }
 
     /// Where the packet goes next.
-    fn next(&self, headers: &Headers, ends: &Ends) -> std::net::IpAddr {
+    fn next(&self, ends: &Ends) -> std::net::IpAddr {
         match self.side {
             Side::Client => ends.server_address,
-            Side::Server => headers.destination,
+            Side::Server => ends.client.0,
         }
     }
 }

@@ -4,11 +4,15 @@
 //! Active: the client names its end (PORT, EPRT), and the server comes. Passive: the client asks (PASV, EPSV), the server
 //! names its end (227, 229), and the client comes; that it is the virtual address to which it comes is written into the
 //! answer. An answer counts once for each question.
+//!
+//! With full NAT the client's end is one of the director's to the server (`ftp/local.rs`), and where the server is of the other family,
+//! PASV is the server's EPSV, and PORT its EPRT (or the reverse).
 
-use core::ops::Range;
+mod local;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Expectation, Helper, Reading, Saying, Side};
+use super::{Expectation, Helper, Reading, Saying, Side, Take};
 
 /// File transfer.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ const NOTHING: u8 = 0;
 const PASSIVE: u8 = 1;
 /// EPSV is open.
 const EXTENDED: u8 = 2;
+/// EPSV is open, for the client's PASV.
+const EXTENDED_FOR_PASSIVE: u8 = 3;
 
 impl Helper for Ftp {
     fn name(&self) -> &'static str {
@@ -30,9 +36,9 @@ impl Helper for Ftp {
         (6, 21)
     }
 
-    fn read(&self, saying: &Saying<'_>, memory: &mut u8) -> Reading {
+    fn read(&self, saying: &Saying<'_>, memory: &mut u8, take: &mut Take<'_>) -> Reading {
         match (saying.side, *memory) {
-            (Side::Client, _) => command(saying, memory),
+            (Side::Client, _) => command(saying, memory, take),
             (Side::Server, NOTHING) => Reading::Nothing,
             (Side::Server, question) => {
                 let reading = answer(saying, question);
@@ -46,32 +52,40 @@ impl Helper for Ftp {
 }
 
 /// A line of the client's.
-fn command(saying: &Saying<'_>, memory: &mut u8) -> Reading {
-    let Some(verb) = saying.text.first_chunk::<4>() else { return more(saying, saying.text.len()) };
+fn command(saying: &Saying<'_>, memory: &mut u8, take: &mut Take<'_>) -> Reading {
+    let keep = local::kept(saying);
+    let Some(verb) = saying.text.first_chunk::<4>() else { return more(saying, keep) };
     let mut text = Text { bytes: saying.text, at: 4, ended: saying.ended };
     let ipv4 = saying.client.0.is_ipv4();
     let end = match &verb.map(|byte| byte.to_ascii_uppercase()) {
-        b"PASV" | b"EPSV" if !saying.ended => return more(saying, saying.text.len()),
+        b"PASV" | b"EPSV" if !saying.ended => return more(saying, keep),
         b"PASV" if ipv4 && text.rest().trim_ascii().is_empty() => {
-            *memory = PASSIVE;
-            return Reading::Nothing;
+            *memory = if local::is_across(saying) { EXTENDED_FOR_PASSIVE } else { PASSIVE };
+            return local::passive_question(saying);
         }
         b"EPSV" if matches!(text.rest().trim_ascii(), b"" | b"1" | b"2") => {
             *memory = EXTENDED;
-            return Reading::Nothing;
+            return local::extended_question(saying);
         }
-        b"PORT" if ipv4 => text.blanks().and_then(|()| text.six_numbers()),
-        b"EPRT" => text.blanks().and_then(|()| text.extended(ipv4)),
+        b"PORT" if ipv4 => text.address_behind_blanks(Text::six_numbers),
+        b"EPRT" => text.address_behind_blanks(|text| text.extended(ipv4)),
         _ => return Reading::Nothing,
     };
     match end {
         // Without an address it names nobody.
-        Ok(End { address: Some(address), port, .. }) => Reading::Expect {
-            expectation: Expectation::Server { client: (address, port), port_below: true },
-            edit: None,
+        Ok((from, End { address: Some(address), port, behind })) => match saying.local {
+            Some(local) => local::active(saying, local, (address, port), from..behind, take),
+            None => Reading::Expect {
+                expectation: Expectation::Server {
+                    client: (address, port),
+                    port_below: true,
+                    local_port: None,
+                },
+                edit: None,
+            },
         },
         Ok(_) | Err(Stop::Different) => Reading::Nothing,
-        Err(Stop::Short) => more(saying, saying.text.len()),
+        Err(Stop::Short) => more(saying, keep),
     }
 }
 
@@ -85,36 +99,35 @@ fn answer(saying: &Saying<'_>, question: u8) -> Reading {
     let mut text = Text { bytes: saying.text, at: 4, ended: saying.ended };
     let found = text.address_start(question == PASSIVE);
     let from = text.at.min(saying.text.len());
-    let IpAddr::V4(address) = saying.virtual_end.0 else {
-        return match found.and_then(|()| text.extended(false)) {
-            Ok(end) if question == EXTENDED => passive(from, &end, format!("|||{}|", end.port)),
-            Err(Stop::Short) => more(saying, from),
-            _ => Reading::Nothing,
-        };
-    };
+    let server_ipv4 = saying.local.unwrap_or(saying.virtual_end.0).is_ipv4();
     let end = match question {
         PASSIVE => found.and_then(|()| text.six_numbers()),
-        _ => found.and_then(|()| text.extended(true)),
+        _ => found.and_then(|()| text.extended(server_ipv4)),
     };
-    match end {
-        Ok(end) if question == PASSIVE => {
-            let [a, b, c, d] = address.octets();
-            let [high, low] = end.port.to_be_bytes();
-            passive(from, &end, format!("{a},{b},{c},{d},{high},{low}"))
+    // The code changes with the form.
+    let keep = if question == EXTENDED_FOR_PASSIVE { 0 } else { from };
+    let End { port, behind, .. } = match end {
+        Ok(end) => end,
+        Err(Stop::Short) => return more(saying, keep),
+        Err(Stop::Different) => return Reading::Nothing,
+    };
+    let text = match (question, saying.virtual_end.0) {
+        (EXTENDED, _) => format!("|||{port}|").into_bytes(),
+        (PASSIVE, IpAddr::V4(address)) => six_numbers(address, port).into_bytes(),
+        (EXTENDED_FOR_PASSIVE, IpAddr::V4(address)) => {
+            let words = saying.text.get(3..from).unwrap_or_default();
+            [b"227", words, six_numbers(address, port).as_bytes()].concat()
         }
-        Ok(end) => passive(from, &end, format!("|||{}|", end.port)),
-        Err(Stop::Short) => more(saying, from),
-        Err(Stop::Different) => Reading::Nothing,
-    }
+        _ => return Reading::Nothing,
+    };
+    Reading::Expect { expectation: Expectation::Client { port }, edit: Some((keep..behind, text)) }
 }
 
-/// The client will come to that end, which the line names by `text`.
-fn passive(from: usize, end: &End, text: String) -> Reading {
-    let range: Range<usize> = from..end.behind;
-    Reading::Expect {
-        expectation: Expectation::Client { port: end.port },
-        edit: Some((range, text.into_bytes())),
-    }
+/// An end as in PORT and 227.
+fn six_numbers(address: Ipv4Addr, port: u16) -> String {
+    let [a, b, c, d] = address.octets();
+    let [high, low] = port.to_be_bytes();
+    format!("{a},{b},{c},{d},{high},{low}")
 }
 
 fn more(saying: &Saying<'_>, keep: usize) -> Reading {
@@ -170,6 +183,16 @@ impl<'a> Text<'a> {
             self.at += 1;
         }
         Ok(())
+    }
+
+    /// What `read` reads behind blanks, and where that begins.
+    fn address_behind_blanks(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<End, Stop>,
+    ) -> Result<(usize, End), Stop> {
+        self.blanks()?;
+        let from = self.at;
+        Ok((from, read(self)?))
     }
 
     /// To where an answer's address begins: behind the first parentheses, or, as those are not always there, at the first

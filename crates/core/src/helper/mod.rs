@@ -1,16 +1,21 @@
 //! Helpers: protocols whose connections tell of others in what they say. A helper reads a *control connection* and expects
 //! *data connections*, which then go between the same client and server. One file each and one line in [`HELPERS`].
 //!
+//! With full NAT a data connection has the local address of its control connection, for servers look whether both come from one
+//! client. A port of it is taken when the data connection is expected.
+//!
 //! - `ftp.rs`, `tftp.rs`: the helpers;
 //! - `stream.rs`: a direction of a TCP connection as lines, however they are cut into segments;
 //! - `sequence.rs`: sequence numbers on both sides of what a helper wrote anew;
 //! - `session.rs`: what is kept of a control connection, beside the connection table;
 //! - `attend.rs`: the way of a packet of a control connection;
-//! - `expected.rs`: data connections before their first packet.
+//! - `expected.rs`: data connections before their first packet;
+//! - `local_port.rs`: their ports with full NAT.
 
 mod attend;
 mod expected;
 mod ftp;
+mod local_port;
 mod sequence;
 mod session;
 mod stream;
@@ -38,8 +43,13 @@ pub(crate) trait Helper: Debug + Sync {
 
     /// What a line means, or with UDP a datagram. Called with the beginning of a line too (`saying.ended` is false), each
     /// time that there is more of it, until the answer is not [`Reading::More`].
-    fn read(&self, saying: &Saying<'_>, memory: &mut u8) -> Reading;
+    ///
+    /// With full NAT `take` takes a port of the local address, to which the server will come in the place of this port of the client.
+    fn read(&self, saying: &Saying<'_>, memory: &mut u8, take: &mut Take<'_>) -> Reading;
 }
+
+/// See [`Helper::read`]. `None`: there is none.
+pub(crate) type Take<'a> = dyn FnMut(u16) -> Option<u16> + 'a;
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +70,8 @@ pub(crate) struct Saying<'a> {
     pub(crate) client: (IpAddr, u16),
     /// The virtual address and port, which the client knows.
     pub(crate) virtual_end: (IpAddr, u16),
+    /// With full NAT, the address that the server knows as the client's; of the server's family.
+    pub(crate) local: Option<IpAddr>,
 }
 
 /// What a helper makes of it.
@@ -76,10 +88,15 @@ pub(crate) enum Reading {
     Expect {
         /// What is expected.
         expectation: Expectation,
-        /// Bytes of the line and what stands in their place, none of them before what was kept. Not with UDP.
-        edit: Option<(Range<usize>, Vec<u8>)>,
+        /// None of it before what was kept. Not with UDP.
+        edit: Option<Edit>,
     },
+    /// The line goes on, after this was written anew.
+    Write(Edit),
 }
+
+/// Bytes of a line and what stands in their place.
+pub(crate) type Edit = (Range<usize>, Vec<u8>);
 
 /// A data connection that will come, of the control connection's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +112,9 @@ pub(crate) enum Expectation {
         client: (IpAddr, u16),
         /// The port is that of FTP.
         port_below: bool,
+        /// With full NAT, the port of the local address to which it will come, which was taken; `None`: that of the control
+        /// connection.
+        local_port: Option<u16>,
     },
 }
 

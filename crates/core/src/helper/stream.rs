@@ -171,6 +171,7 @@ impl Stream {
                 expected.push(expectation);
                 edit
             }
+            Reading::Write(edit) => Some(edit),
             _ => None,
         };
         self.decided = true;

@@ -186,6 +186,19 @@ impl Pools {
         None
     }
 
+    /// Takes a port of this very address, which may have been taken out of its pool, for a connection that belongs to one from
+    /// there. `None`: all are in use; it is counted.
+    pub(crate) fn take_at(&mut self, way: Way) -> Option<u16> {
+        let port = self.take_port(way);
+        if port.is_none()
+            && let Some(name) = self.locals.get(&way.local).and_then(|local| local.pool)
+            && let Some(pool) = self.pools.get_mut(&name)
+        {
+            pool.exhausted += 1;
+        }
+        port
+    }
+
     fn take_port(&mut self, way: Way) -> Option<u16> {
         if self.ways.get(&way).is_some_and(|ports| ports.used() == ports::COUNT) {
             return None;

@@ -1,6 +1,7 @@
 //! Full NAT end to end through the engine: both ends replaced and put back, ports of a pool, ICMP, listings.
 
 mod across;
+mod helpers;
 mod lengths;
 mod pools;
 mod ports;

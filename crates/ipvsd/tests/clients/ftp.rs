@@ -1,4 +1,5 @@
-//! FTP and TFTP through masquerading directors: Debian's pyftpdlib and dnsmasq as servers, curl as the client.
+//! FTP and TFTP by masquerading and full NAT: Debian's pyftpdlib and dnsmasq as servers, curl as the client. pyftpdlib refuses data
+//! connections from or to another address than its client's.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::namespace::Namespace;
-use crate::network;
+use crate::network::{POOL, Path as PacketPath};
 use crate::program::{Director, Program};
 use crate::wait_for;
 
@@ -15,20 +16,43 @@ use crate::wait_for;
 const V4: &str = "10.83.0.100";
 const V6: &str = "fd83::100";
 
+/// How packets come to the servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Method {
+    /// The director is the servers' gateway.
+    Masquerading,
+    /// They have no way to the client, and see addresses of a pool.
+    FullNat,
+    /// The same, and the servers of a service are of the other family than its clients.
+    AcrossFamilies,
+}
+
+impl Method {
+    /// The options of a destination.
+    fn options(self) -> String {
+        match self {
+            Self::Masquerading => "-m".to_owned(),
+            Self::FullNat | Self::AcrossFamilies => format!("--full-nat --local-pool {POOL}"),
+        }
+    }
+}
+
 /// Client 10.83.0.2 – 10.83.0.1 director 10.84.0.1 – servers 10.84.0.11 and .12, and the same in fd83:: and fd84::.
 struct Network {
     client: Namespace,
     director: Director,
     servers: [Namespace; 2],
-    path: network::Path,
-    switch: Namespace,
+    method: Method,
+    path: PacketPath,
+    _switch: Namespace,
 }
 
 impl Network {
-    fn new(test: &str, path: network::Path) -> Self {
+    /// With a daemon.
+    fn new(test: &str, method: Method, path: PacketPath) -> Self {
         let client = Namespace::new(test, "client");
         let switch = Namespace::new(test, "switch");
-        let director = Director::new(test, "director");
+        let mut director = Director::new(test, "director");
         let servers = [Namespace::new(test, "one"), Namespace::new(test, "two")];
         switch.bridge("front");
         switch.bridge("back");
@@ -47,15 +71,21 @@ impl Network {
         for (server, host) in servers.iter().zip([11, 12]) {
             server.plug("eth0", &format!("10.84.0.{host}/24"), &switch, "back", &format!("server{host}"));
             server.ip(&format!("addr add fd84::{host}/64 dev eth0 nodad"));
-            server.ip("route add default via 10.84.0.1");
-            server.ip("-6 route add default via fd84::1");
+            if method == Method::Masquerading {
+                server.ip("route add default via 10.84.0.1");
+                server.ip("-6 route add default via fd84::1");
+            }
         }
-        let mut network = Self { client, director, servers, path, switch };
-        path.start_daemon(&mut network.director, &network.switch, &["director", "behind"]);
-        network
+        path.start_daemon(&mut director, &switch, &["director", "behind"]);
+        if method != Method::Masquerading {
+            let addresses = ["10.84.0.8", "10.84.0.9", "fd84::8", "fd84::9"];
+            let added = director.ipvsd(&[&["pool", "add", POOL], &addresses[..]].concat());
+            assert!(added.is_some(), "no pool: {}", director.logs());
+        }
+        Self { client, director, servers, method, path, _switch: switch }
     }
 
-    /// Ends the daemon, and fails unless packets went by the path that was asked for.
+    /// The daemon ends; packets went by the path that was asked for.
     fn end(mut self) {
         self.path.end_daemon(&mut self.director);
     }
@@ -142,35 +172,32 @@ fn ways() -> Vec<(&'static str, Vec<&'static str>, String)> {
     ]
 }
 
-fn services(scheduler: &str) -> Vec<String> {
-    let mut rules = Vec::new();
-    for (vip, servers) in [
-        (V4.to_owned(), ["10.84.0.11".to_owned(), "10.84.0.12".to_owned()]),
-        (format!("[{V6}]"), ["[fd84::11]".to_owned(), "[fd84::12]".to_owned()]),
-    ] {
+/// The servers of the services at both virtual addresses, without ports.
+fn servers(method: Method) -> [(String, [String; 2]); 2] {
+    let v4 = ["10.84.0.11".to_owned(), "10.84.0.12".to_owned()];
+    let v6 = ["[fd84::11]".to_owned(), "[fd84::12]".to_owned()];
+    let (vip4, vip6) = (V4.to_owned(), format!("[{V6}]"));
+    match method {
+        Method::AcrossFamilies => [(vip4, v6), (vip6, v4)],
+        Method::Masquerading | Method::FullNat => [(vip4, v4), (vip6, v6)],
+    }
+}
+
+fn services(method: Method, scheduler: &str) -> Vec<String> {
+    let (mut rules, options) = (Vec::new(), method.options());
+    for (vip, servers) in servers(method) {
         rules.push(format!("-A -t {vip}:21 -s {scheduler}"));
-        rules.extend(servers.iter().map(|server| format!("-a -t {vip}:21 -r {server}:21 -m")));
+        rules.extend(servers.iter().map(|server| format!("-a -t {vip}:21 -r {server}:21 {options}")));
     }
     rules
 }
 
-#[test]
-fn files_go_both_ways_by_every_way_to_agree_on_a_connection() {
-    // 100 MB passively; the other ways differ in their beginning alone.
-    files_go_both_ways("ftp", network::Path::Daemon, 100_000_000);
-}
-
-/// Control connections are the daemon's, data connections the program's.
-#[test]
-fn files_go_both_ways_on_the_fast_path() {
-    files_go_both_ways("ftp-f", network::Path::Fast, 20_000_000);
-}
-
-fn files_go_both_ways(test: &str, path: network::Path, first: usize) {
-    let network = Network::new(test, path);
+/// Every way to agree on a connection, with a file each way, the first ones of `first` bytes: the other ways differ in their
+/// beginning alone.
+fn files_go_both_ways(network: &Network, first: usize) {
     let (served, own) = (network.folder("served"), network.folder("own"));
-    let _servers = ftp_servers(&network, &served);
-    network.rules(&services("rr"));
+    let _servers = ftp_servers(network, &served);
+    network.rules(&services(network.method, "rr"));
     for (number, (way, options, host)) in ways().into_iter().enumerate() {
         let length = if number == 0 { first } else { 3_000_001 };
         let bytes = content(length, number as u64 + 1);
@@ -184,33 +211,59 @@ fn files_go_both_ways(test: &str, path: network::Path, first: usize) {
         assert!(std::fs::read(&down).unwrap() == bytes, "{way}: changed on its way back");
     }
     // Control connections are scheduled, data connections are not: they go where their control connection goes.
-    for vip in ["10.83.0.100:21", "[fd83::100]:21"] {
-        let servers = if vip.starts_with('[') {
-            ["[fd84::11]:21", "[fd84::12]:21"]
-        } else {
-            ["10.84.0.11:21", "10.84.0.12:21"]
-        };
-        let total: u64 = servers.iter().filter_map(|it| network.director.connections(vip, it)).sum();
+    for (vip, servers) in servers(network.method) {
+        let counted =
+            |server: &String| network.director.connections(&format!("{vip}:21"), &format!("{server}:21"));
+        let total: u64 = servers.iter().filter_map(counted).sum();
         assert_eq!(total, if vip.starts_with('[') { 4 } else { 8 });
     }
+}
+
+#[test]
+fn files_go_both_ways_by_every_way_to_agree_on_a_connection() {
+    files_go_both_ways(&Network::new("ftp", Method::Masquerading, PacketPath::Daemon), 100_000_000);
+}
+
+/// Control connections are the daemon's, data connections the program's.
+#[test]
+fn files_go_both_ways_on_the_fast_path() {
+    let network = Network::new("ftp-f", Method::Masquerading, PacketPath::Fast);
+    files_go_both_ways(&network, 20_000_000);
     network.end();
 }
 
 #[test]
+fn files_go_both_ways_by_full_nat() {
+    let network = Network::new("ftp-fn", Method::FullNat, PacketPath::Fast);
+    files_go_both_ways(&network, 100_000_000);
+    network.end();
+}
+
+#[test]
+fn files_go_both_ways_between_the_families() {
+    files_go_both_ways(&Network::new("ftp-across", Method::AcrossFamilies, PacketPath::Daemon), 3_000_001);
+}
+
+#[test]
 fn fifty_sessions_at_once() {
-    sessions_at_once("ftp-many", network::Path::Daemon);
+    fifty_sessions("ftp-many", Method::Masquerading, PacketPath::Daemon);
 }
 
 #[test]
 fn fifty_sessions_at_once_on_the_fast_path() {
-    sessions_at_once("ftp-many-f", network::Path::Fast);
+    fifty_sessions("ftp-many-f", Method::Masquerading, PacketPath::Fast);
 }
 
-fn sessions_at_once(test: &str, path: network::Path) {
-    let network = Network::new(test, path);
+#[test]
+fn fifty_sessions_at_once_by_full_nat() {
+    fifty_sessions("ftp-many-fn", Method::FullNat, PacketPath::Daemon);
+}
+
+fn fifty_sessions(test: &str, method: Method, path: PacketPath) {
+    let network = Network::new(test, method, path);
     let (served, own) = (network.folder("served"), network.folder("own"));
     let _servers = ftp_servers(&network, &served);
-    network.rules(&services("rr"));
+    network.rules(&services(method, "rr"));
     let bytes = content(300_000, 7);
     std::fs::write(served.join("file"), &bytes).unwrap();
     let ways = ways();
@@ -230,12 +283,11 @@ fn sessions_at_once(test: &str, path: network::Path) {
 }
 
 /// A control connection whose two ends say everything byte by byte, each byte in a segment of its own.
-#[test]
-fn commands_and_answers_byte_by_byte() {
-    let network = Network::new("ftp-slow", network::Path::Daemon);
+fn byte_by_byte(test: &str, method: Method) {
+    let network = Network::new(test, method, PacketPath::Daemon);
     network.rules(&[
         format!("-A -t {V4}:2121 -s rr --helper ftp"),
-        format!("-a -t {V4}:2121 -r 10.84.0.11:2121 -m"),
+        format!("-a -t {V4}:2121 -r 10.84.0.11:2121 {}", method.options()),
     ]);
     let bytes = content(100_000, 3);
     let control = network.servers[0].run(|| TcpListener::bind("10.84.0.11:2121").unwrap());
@@ -257,6 +309,7 @@ fn commands_and_answers_byte_by_byte() {
                 line.strip_prefix("PORT ").unwrap().split(',').map(|it| it.parse().unwrap()).collect();
             let [a, b, c, d, high, low] = numbers[..] else { panic!("{line}") };
             let client: SocketAddr = format!("{a}.{b}.{c}.{d}:{}", high << 8 | low).parse().unwrap();
+            assert_eq!(client.ip(), control.peer_addr().unwrap().ip());
             // From a port that nobody has told.
             let mut active = server_namespace.run(|| TcpStream::connect(client).unwrap());
             active.write_all(bytes).unwrap();
@@ -284,6 +337,16 @@ fn commands_and_answers_byte_by_byte() {
     assert!(saved.contains(&format!("-A -t {V4}:2121 -s rr --helper ftp\n")), "{saved}");
 }
 
+#[test]
+fn commands_and_answers_byte_by_byte() {
+    byte_by_byte("ftp-slow", Method::Masquerading);
+}
+
+#[test]
+fn commands_and_answers_byte_by_byte_by_full_nat() {
+    byte_by_byte("ftp-slow-fn", Method::FullNat);
+}
+
 /// Each byte in a segment of its own, some long after the one before, so that the other end's acknowledgment is waited for.
 fn slowly(mut stream: &TcpStream, text: &str) {
     for (number, byte) in text.bytes().enumerate() {
@@ -306,16 +369,26 @@ fn limit(stream: &TcpStream) {
 
 #[test]
 fn tftp_servers_answer_from_ports_of_their_own() {
-    tftp("tftp", network::Path::Daemon);
+    tftp("tftp", Method::Masquerading, PacketPath::Daemon);
 }
 
 #[test]
 fn tftp_on_the_fast_path() {
-    tftp("tftp-f", network::Path::Fast);
+    tftp("tftp-f", Method::Masquerading, PacketPath::Fast);
 }
 
-fn tftp(test: &str, path: network::Path) {
-    let network = Network::new(test, path);
+#[test]
+fn tftp_servers_answer_from_ports_of_their_own_by_full_nat() {
+    tftp("tftp-fn", Method::FullNat, PacketPath::Daemon);
+}
+
+#[test]
+fn tftp_servers_answer_clients_of_the_other_family() {
+    tftp("tftp-across", Method::AcrossFamilies, PacketPath::Daemon);
+}
+
+fn tftp(test: &str, method: Method, path: PacketPath) {
+    let network = Network::new(test, method, path);
     let (served, own) = (network.folder("served"), network.folder("own"));
     let bytes = content(200_000, 9);
     std::fs::write(served.join("file"), &bytes).unwrap();
@@ -335,13 +408,11 @@ fn tftp(test: &str, path: network::Path) {
     wait_for("dnsmasq (of dnsmasq-base)", || {
         std::fs::read_to_string(&log).unwrap_or_default().contains("TFTP root")
     });
-    network.rules(&[
-        format!("-A -u {V4}:69 -s rr"),
-        format!("-a -u {V4}:69 -r 10.84.0.11:69 -m"),
-        format!("-A -u [{V6}]:69 -s rr"),
-        format!("-a -u [{V6}]:69 -r [fd84::11]:69 -m"),
-    ]);
-    for (number, host) in [V4.to_owned(), format!("[{V6}]")].iter().enumerate() {
+    for (number, (host, servers)) in servers(method).iter().enumerate() {
+        network.rules(&[
+            format!("-A -u {host}:69 -s rr"),
+            format!("-a -u {host}:69 -r {}:69 {}", servers[0], method.options()),
+        ]);
         let path = own.join(number.to_string());
         network.curl(&["-o", &path.display().to_string(), &format!("tftp://{host}/file")]).succeeds();
         assert!(std::fs::read(path).unwrap() == bytes, "{host}");

@@ -1,3 +1,5 @@
+mod local;
+
 use super::*;
 
 const CLIENT: &str = "10.0.1.2";
@@ -6,7 +8,8 @@ const VIRTUAL: &str = "10.0.1.100";
 fn read(side: Side, text: &[u8], ended: bool, memory: &mut u8, ends: (&str, &str)) -> Reading {
     let client = (ends.0.parse().unwrap(), 3000);
     let virtual_end = (ends.1.parse().unwrap(), 21);
-    Ftp.read(&Saying { side, text, ended, client, virtual_end }, memory)
+    let saying = Saying { side, text, ended, client, virtual_end, local: None };
+    Ftp.read(&saying, memory, &mut |_| panic!("a local port without full NAT"))
 }
 
 /// What the line becomes, and which port is expected; asked byte by byte too, which must make no difference.
@@ -134,7 +137,8 @@ fn commands_that_name_an_end() {
         let mut memory = NOTHING;
         match read(Side::Client, line.as_bytes(), true, &mut memory, ends) {
             Reading::Expect {
-                expectation: Expectation::Server { client: (address, port), port_below: true },
+                expectation:
+                    Expectation::Server { client: (address, port), port_below: true, local_port: None },
                 edit: None,
             } => Some((address.to_string(), port)),
             Reading::Nothing => None,
