@@ -51,8 +51,8 @@ pub(crate) enum Command {
 ///
 /// However the daemon ends, the next one in this network namespace and with this socket goes on where it ended: services,
 /// statistics and settings are kept beside the socket, connections there too if that is in memory (as /run is). With
-/// --fast-path on the XDP program stays attached and goes on with established connections meanwhile; new ones wait. `ipvsd stop
-/// --detach` ends everything.
+/// --fast-path on the XDP program stays attached and goes on with established connections meanwhile; new ones wait where it does not
+/// make the choice itself. `ipvsd stop --detach` ends everything.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 EXAMPLES

@@ -125,6 +125,17 @@ impl Network {
         self.daemon = Some(child);
     }
 
+    /// Starts the daemon with the fast path on, if `fast`, and makes the other ends of its cables like wires.
+    fn start_either(&mut self, fast: bool) {
+        if !fast {
+            return self.start(&[]);
+        }
+        for name in ["client", "server1", "server2"] {
+            self.inside(name, || ipvs_lab::like_a_wire("eth0")).unwrap();
+        }
+        self.start(&["--fast-path", "on", "--pin", "off"]);
+    }
+
     /// The `number`th address of the segment behind an interface of the director.
     fn address(&self, segment: u8, number: u8) -> IpAddr {
         let text = match self.ipv6 {
@@ -244,10 +255,10 @@ impl Drop for Network {
 }
 
 /// HTTP and HTTPS of one address, each client at one server for both: by mark and persistence.
-fn persistence_across_ports(test: &str, ipv6: bool) {
+fn persistence_across_ports(test: &str, ipv6: bool, fast: bool) {
     let mut network = Network::new(test, ipv6);
     network.mark("-p tcp -m multiport --dports 80,443");
-    network.start(&[]);
+    network.start_either(fast);
     let family = if ipv6 { "-6" } else { "" };
     let (first, second) = (network.server(1), network.server(2));
     assert_eq!(network.tables(), 0);
@@ -293,12 +304,12 @@ fn persistence_across_ports(test: &str, ipv6: bool) {
 
 #[test]
 fn marks_of_netfilter_ipv4() {
-    persistence_across_ports("marks4", false);
+    persistence_across_ports("marks4", false, false);
 }
 
 #[test]
 fn marks_of_netfilter_ipv6() {
-    persistence_across_ports("marks6", true);
+    persistence_across_ports("marks6", true, false);
 }
 
 /// Datagrams, one in fragments among them, by each method; and the host without the daemon, however that ended.
@@ -350,11 +361,11 @@ fn marked_datagrams_in_fragments_ipv6() {
 }
 
 /// Clients on the director: the virtual address is its own or not, and the servers are others or itself.
-fn local_clients(test: &str, ipv6: bool) {
+fn local_clients(test: &str, ipv6: bool, fast: bool) {
     let mut network = Network::new(test, ipv6);
     // The strict filter of sources, which the host port must pass.
     network.on_director("echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter");
-    network.start(&[]);
+    network.start_either(fast);
     let bare = |address: IpAddr| if ipv6 { format!("[{address}]") } else { address.to_string() };
     let (to, first, second) =
         (bare(network.virtual_address()), bare(network.server(1)), bare(network.server(2)));
@@ -413,12 +424,19 @@ fn local_clients(test: &str, ipv6: bool) {
 
 #[test]
 fn clients_on_the_director_ipv4() {
-    local_clients("local4", false);
+    local_clients("local4", false, false);
 }
 
 #[test]
 fn clients_on_the_director_ipv6() {
-    local_clients("local6", true);
+    local_clients("local6", true, false);
+}
+
+#[test]
+fn marks_and_clients_on_the_director_with_the_fast_path_on() {
+    persistence_across_ports("marks4f", false, true);
+    local_clients("local4f", false, true);
+    local_clients("local6f", true, true);
 }
 
 #[test]

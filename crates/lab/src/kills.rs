@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::Error;
-use crate::client::steady::{self, Usage};
+use crate::client::steady::{self, NewPorts, Usage};
 use crate::control::Control;
 use crate::daemon::Daemon;
 use crate::interrupt::Interrupt;
@@ -29,6 +29,7 @@ pub(crate) fn run(
     start: &mut dyn FnMut(usize) -> Result<Daemon, Error>,
 ) -> Result<Killed, Error> {
     let usage = Usage::default();
+    let mut ports = NewPorts::beside(kills.connections);
     let mut report = Killed { rounds: 0, connections: kills.connections, ..Killed::default() };
     steady::with_connections(topology, kills.connections, &usage, || {
         let mut counters = control.counters()?;
@@ -49,7 +50,7 @@ pub(crate) fn run(
                 Ok((usage.answered() - before >= WITHOUT || kills.at_once).then_some(()))
             })?;
             for _ in 0..if kills.begins { NEW } else { 0 } {
-                match steady::connect_anew(topology)? {
+                match ports.connect(topology)? {
                     Ok(_) => report.begun_without_daemon += 1,
                     Err(reason) => {
                         report.refused.push(format!("while no daemon ran, round {round}: {reason}"))
@@ -67,7 +68,7 @@ pub(crate) fn run(
             report.forgotten = report
                 .forgotten
                 .max((kills.connections - lost).saturating_sub((held.active + held.inactive) as usize));
-            if let Err(reason) = steady::connect_anew(topology)? {
+            if let Err(reason) = ports.connect(topology)? {
                 report.refused.push(reason);
             }
             report.rounds += 1;

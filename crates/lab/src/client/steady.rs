@@ -1,7 +1,9 @@
 //! Connections that stay open and are in use all the time.
 
 use std::io;
+use std::iter::Cycle;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -112,9 +114,20 @@ pub(crate) fn with_connections<R>(
     })
 }
 
-/// Whom a new connection from any port reaches.
-pub(crate) fn connect_anew(topology: &Topology) -> Result<Result<Answer, String>, Error> {
-    let from = SocketAddr::new(topology.client.address, 0);
-    let outcome = topology.client.namespace.run(|| http::get(from, topology.service))?;
-    Ok(outcome.map_err(|error| explain(&error, super::LIMIT)))
+/// Source ports of new connections, each another one: a SYN from a port that the director still has a connection of is the daemon's.
+pub(crate) struct NewPorts(Cycle<RangeInclusive<u16>>);
+
+impl NewPorts {
+    /// Beside those of `connections` in use.
+    pub(crate) fn beside(connections: usize) -> Self {
+        let used = u16::try_from(connections).unwrap_or(u16::MAX);
+        Self((FIRST_PORT.saturating_add(used)..=u16::MAX).cycle())
+    }
+
+    /// Whom a new connection from the next port reaches.
+    pub(crate) fn connect(&mut self, topology: &Topology) -> Result<Result<Answer, String>, Error> {
+        let from = SocketAddr::new(topology.client.address, self.0.next().unwrap_or_default());
+        let outcome = topology.client.namespace.run(|| http::get(from, topology.service))?;
+        Ok(outcome.map_err(|error| explain(&error, super::LIMIT)))
+    }
 }
