@@ -59,8 +59,8 @@ fn copied(copies: &Copies, number: u32) -> Option<&Line> {
 }
 
 #[inline(never)]
-fn shared<'l>(lines: &'l Box<dyn AsRef<[Line]> + Send + Sync>) -> &'l [Line] {
-    (**lines).as_ref()
+fn shared(lines: &(dyn AsRef<[Line]> + Send + Sync)) -> &[Line] {
+    lines.as_ref()
 }
 
 impl TableMemory {
@@ -82,7 +82,7 @@ impl Deref for TableMemory {
         match self {
             Self::Heap(lines) => lines,
             Self::Mapped(lines) => lines,
-            Self::Shared(lines) => shared(lines),
+            Self::Shared(lines) => shared(&**lines),
         }
     }
 }
