@@ -15,7 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::options::Options;
 
 /// Time to attach and open the control socket; the verifier needs a while on a busy machine.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(60);
 /// Time to detach after SIGTERM.
 const STOP: Duration = Duration::from_secs(10);
 
