@@ -15,7 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::options::Options;
 
 /// Time to attach and open the control socket; the verifier needs a while on a busy machine.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(60);
 /// Time to detach after SIGTERM: 10 s were not enough on a machine with twenty times as much to do as it can.
 const STOP: Duration = Duration::from_secs(60);
 
