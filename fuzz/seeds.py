@@ -42,3 +42,11 @@ os.makedirs(folder, exist_ok=True)
 headers = (b"Call-ID: a@h\r\n", b"i:a\n", b"Call-ID \r\n :\r\n a@h\r", b"Call-ID: ;\r\ni: b@h\r\n", b"i: c@\r\ni: d\r\n", b"\r\nVia: x\r\nI\t:" + b"x" * 256 + b"\r\n")
 with open(os.path.join(folder, "seed"), "wb") as out:
     for number, header in enumerate(headers): out.write(piece(bytes([number]) + b"BYE sip:a@b SIP/2.0\r\n" + header + b"\r\n"))
+
+# Full NAT: packets of clients and servers of every service, and errors about them, undamaged, each treated in turn.
+folder = os.path.join(here, "corpus/full_nat")
+os.makedirs(folder, exist_ok=True)
+for kind in (1, 2, 3):
+    for treatment in (0x00, 0x13, 0x17, 0x2b, 0x5b, 0x77, 0xf3):
+        with open(os.path.join(folder, f"seed-{kind}-{treatment:02x}"), "wb") as out:
+            out.write(b"".join(piece(bytes([service << 2 | kind, treatment, 151 if service & 1 else 0])) for service in range(12)))

@@ -52,7 +52,7 @@ impl Between {
 fn told(bytes: &[u8]) -> usize {
     match bytes[0] >> 4 {
         4 => u16::from_be_bytes([bytes[26], bytes[27]]).into(),
-        _ => u32::from_be_bytes(bytes[44..48].try_into().unwrap()) as usize,
+        _ => u32::from_be_bytes([bytes[44], bytes[45], bytes[46], bytes[47]]) as usize,
     }
 }
 
