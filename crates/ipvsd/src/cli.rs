@@ -97,7 +97,7 @@ pub(crate) struct Run {
     /// `xdp`: before the host's stack, fastest for small packets. `tc`: behind its entry, where packets that are yet to be cut into
     /// segments stay whole: faster for TCP in bulk between virtual interfaces, whose ends would have to cut for XDP. (Before
     /// Linux 6.6 it is a filter of the qdisc clsact, which also stays when the daemon is killed.) `auto`: tc at veth, TUN/TAP and
-    /// virtio interfaces, xdp at others. With --fast-path on the program forwards only if all interfaces have the same.
+    /// virtio interfaces, xdp at others. With --fast-path on the program forwards from the ones to the others, too.
     #[arg(long, value_name = "[NAME=]WHERE", default_value = "xdp", value_parser = attach_rule)]
     attach: Vec<String>,
 

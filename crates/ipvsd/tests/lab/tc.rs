@@ -13,6 +13,13 @@ fn requests() {
     fast_path(&["--attach", "tc", "--mode", "dr", "--udp"]);
 }
 
+/// One side by tc, the other by XDP: each program forwards to the other's interface.
+#[test]
+fn one_of_both() {
+    fast_path(&["--attach", "tc,eth0=xdp", "--mode", "nat"]);
+    fast_path(&["--attach", "eth0=tc,eth1=xdp", "--mode", "nat", "--ipv6", "--udp"]);
+}
+
 /// Packets that are yet to be cut, by the program and by the daemon; into tunnels they go cut.
 #[test]
 fn bulk() {
