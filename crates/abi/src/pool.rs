@@ -39,7 +39,7 @@ pub fn line(name: PoolName, addresses: &[IpAddr]) -> String {
     format!("{name} {}", ranges(addresses).join(" "))
 }
 
-/// Reads a pool as [`line`] writes it: its name, and all addresses that its words name.
+/// Reads a pool as [`line()`] writes it: its name, and all addresses that its words name.
 ///
 /// # Errors
 /// What is wrong with it.
