@@ -47,7 +47,7 @@ fn packets_arrive_rewritten() {
         "{report}"
     );
     let ratios = report["ratios"].as_object().expect("ratios");
-    assert_eq!(ratios.len(), 8);
+    assert_eq!(ratios.len(), 9);
     assert!(ratios["xdp_nat_1_vs_noop"].as_f64().is_some_and(|ratio| ratio > 0.0), "{report}");
     assert!(ratios["xdp_nat_64k_vs_nft"].is_null());
 }
