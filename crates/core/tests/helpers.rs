@@ -11,7 +11,7 @@ use ipvs_core::{
     Command, DestinationId, Error, ForwardingMethod, Interest, Reason, ServiceConfig, ServiceFlags,
     ServiceId, Verdict,
 };
-use rig::{End, Family, Rig, ip, round_robin, seen, udp};
+use rig::{End, Family, Rig, round_robin, seen, segment, udp};
 
 const SEGMENT: Duration = Duration::from_millis(1);
 
@@ -31,22 +31,6 @@ fn rig(family: Family, port: u16, server_port: u16, helper: Option<&str>) -> Rig
     rig.execute(Command::AddService(id, config(family, helper)));
     rig.add(id, DestinationId { address: family.server(1), port: server_port }, 1);
     rig
-}
-
-fn segment(source: End, destination: End, flags: &str, numbers: (u32, u32), data: &[u8]) -> Vec<u8> {
-    let mut step = ip(source.0, destination.0, 64).tcp(source.1, destination.1, numbers.0, 1000);
-    for flag in flags.chars() {
-        step = match flag {
-            'S' => step.syn(),
-            'A' => step.ack(numbers.1),
-            'F' => step.fin(),
-            'R' => step.rst(),
-            other => panic!("no flag {other}"),
-        };
-    }
-    let mut bytes = Vec::new();
-    step.write(&mut bytes, data).unwrap();
-    bytes
 }
 
 /// Sequence and acknowledgment number.

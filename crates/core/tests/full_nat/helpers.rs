@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail that way")]
 
 use super::*;
-use rig::ip;
+use rig::segment;
 
 /// A control connection, and where its server sees it.
 struct Talk {
@@ -64,22 +64,6 @@ impl Talk {
         assert_eq!(forwarded(rig, &segment(server, local, "A", (2, 2), b"x"), client.0), (from, client));
         from
     }
-}
-
-fn segment(source: End, destination: End, flags: &str, numbers: (u32, u32), data: &[u8]) -> Vec<u8> {
-    let mut step = ip(source.0, destination.0, 64).tcp(source.1, destination.1, numbers.0, 1000);
-    for flag in flags.chars() {
-        step = match flag {
-            'S' => step.syn(),
-            'A' => step.ack(numbers.1),
-            'F' => step.fin(),
-            'R' => step.rst(),
-            other => panic!("no flag {other}"),
-        };
-    }
-    let mut bytes = Vec::new();
-    step.write(&mut bytes, data).unwrap();
-    bytes
 }
 
 /// Clients' and servers' families.

@@ -77,11 +77,27 @@ pub type End = (IpAddr, u16);
 
 /// TCP flags by letter: S, A, F, R.
 pub fn tcp(source: End, destination: End, flags: &str, payload: &[u8], ttl: u8) -> Vec<u8> {
-    let mut step = ip(source.0, destination.0, ttl).tcp(source.1, destination.1, 1000, 1000);
+    numbered(source, destination, flags, (1000, 1), payload, ttl)
+}
+
+/// The same with these sequence and acknowledgment numbers.
+pub fn segment(source: End, destination: End, flags: &str, numbers: (u32, u32), payload: &[u8]) -> Vec<u8> {
+    numbered(source, destination, flags, numbers, payload, 64)
+}
+
+fn numbered(
+    source: End,
+    destination: End,
+    flags: &str,
+    (sequence, acknowledgment): (u32, u32),
+    payload: &[u8],
+    ttl: u8,
+) -> Vec<u8> {
+    let mut step = ip(source.0, destination.0, ttl).tcp(source.1, destination.1, sequence, 1000);
     for flag in flags.chars() {
         step = match flag {
             'S' => step.syn(),
-            'A' => step.ack(1),
+            'A' => step.ack(acknowledgment),
             'F' => step.fin(),
             'R' => step.rst(),
             other => panic!("no flag {other}"),
