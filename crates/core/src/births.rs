@@ -187,8 +187,10 @@ impl Director {
     /// Whether the fast path may begin connections at all.
     pub(crate) fn may_be_begun(&self) -> bool {
         // A packet may be the first one of a connection that a helper expects.
-        let expected = self.connections.sessions.waiting > 0;
-        !self.standby && !expected && self.marks.rules().is_empty() && !self.defence.may_drop_packets()
+        !self.standby
+            && !self.expects_any()
+            && self.marks.rules().is_empty()
+            && !self.defence.may_drop_packets()
     }
 
     /// Whether the fast path begins a connection by a packet of none: a segment with `segment`'s flags, or a datagram.

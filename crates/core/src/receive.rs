@@ -112,10 +112,14 @@ impl Director {
             }
             Some(Match::Inbound(index)) => self.inbound(arrival, packet, ports, signal, index),
             Some(Match::Outbound(index)) => self.outbound(arrival, packet, signal, index),
-            None => match self.begin_expected(arrival, packet, ports, signal) {
-                Some(verdict) => verdict,
-                None => self.unknown(arrival, packet, ports, signal),
-            },
+            None => {
+                if self.expects_any()
+                    && let Some(verdict) = self.begin_expected(arrival, packet, ports, signal)
+                {
+                    return verdict;
+                }
+                self.unknown(arrival, packet, ports, signal)
+            }
         }
     }
 
@@ -127,17 +131,21 @@ impl Director {
         ports: Ports,
         signal: Signal,
     ) -> Verdict {
-        match self.begin_by_server(arrival, packet, ports, signal) {
-            Some(verdict) => {
-                self.note(|_| describe::server_begins());
-                verdict
-            }
-            None => match self.refuse_stray(arrival, packet, ports, signal) {
-                Some(verdict) => verdict,
-                None if self.standby => Verdict::Pass,
-                None => self.schedule(arrival, packet, ports, signal),
-            },
+        if self.services.any_with_engine()
+            && let Some(verdict) = self.begin_by_server(arrival, packet, ports, signal)
+        {
+            self.note(|_| describe::server_begins());
+            return verdict;
         }
+        if self.refuses_strays(signal)
+            && let Some(verdict) = self.refuse_stray(arrival, packet, ports)
+        {
+            return verdict;
+        }
+        if self.standby {
+            return Verdict::Pass;
+        }
+        self.schedule(arrival, packet, ports, signal)
     }
 
     /// The connection of a packet with these ends.

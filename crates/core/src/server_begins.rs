@@ -22,23 +22,9 @@ use crate::verdict::Verdict;
 impl Director {
     /// Makes a connection of a packet from a masquerading server, of no connection so far, if the server's service has a
     /// persistence engine that learns from servers. Where a server serves several services, the one counts to which it was
-    /// added last, with engine or not. `None`: the packet begins none.
-    #[inline]
-    pub(crate) fn begin_by_server(
-        &mut self,
-        arrival: Arrival<'_>,
-        packet: &mut Packet<'_>,
-        ports: Ports,
-        signal: Signal,
-    ) -> Option<Verdict> {
-        if !self.services.any_with_engine() {
-            return None;
-        }
-        self.begin_with_engine(arrival, packet, ports, signal)
-    }
-
+    /// added last, with engine or not. `None`: the packet begins none. Only of use if any service has an engine.
     #[inline(never)] // as for `schedule`
-    fn begin_with_engine(
+    pub(crate) fn begin_by_server(
         &mut self,
         arrival: Arrival<'_>,
         packet: &mut Packet<'_>,

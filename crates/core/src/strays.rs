@@ -14,24 +14,17 @@ use crate::sysctl::Sysctl;
 use crate::verdict::{Reason, Verdict};
 
 impl Director {
-    /// Refuses a packet from a masquerading destination's address and port with an ICMP port unreachable, as one that
-    /// the host was about to forward, or that was for the director; not a reset. `None`: it is no such packet, or passes.
+    /// Whether a packet of that kind from a real server is refused if it belongs to no connection: not a reset.
     #[inline]
-    pub(crate) fn refuse_stray(
-        &self,
-        arrival: Arrival<'_>,
-        packet: &mut Packet<'_>,
-        ports: Ports,
-        signal: Signal,
-    ) -> Option<Verdict> {
-        if self.sysctls.value(Sysctl::NatIcmpSend) == 0 || signal.is_reset() {
-            return None;
-        }
-        self.refuse_of_server(arrival, packet, ports)
+    pub(crate) fn refuses_strays(&self, signal: Signal) -> bool {
+        self.sysctls.value(Sysctl::NatIcmpSend) != 0 && !signal.is_reset()
     }
 
+    /// Refuses a packet from a masquerading destination's address and port with an ICMP port unreachable, as one that
+    /// the host was about to forward, or that was for the director, if [such](Director::refuses_strays) are. `None`: it is no such
+    /// packet, or passes.
     #[inline(never)] // as for `schedule`
-    fn refuse_of_server(
+    pub(crate) fn refuse_stray(
         &self,
         arrival: Arrival<'_>,
         packet: &mut Packet<'_>,

@@ -159,6 +159,12 @@ impl Director {
         Some(index)
     }
 
+    /// Whether any connection is expected.
+    #[inline]
+    pub(crate) fn expects_any(&self) -> bool {
+        self.connections.sessions.waiting != 0
+    }
+
     /// Makes room among the data connections that wait: the oldest goes.
     fn limit_expected(&mut self, control: EntryIndex) {
         let table = &self.connections.table;
@@ -171,23 +177,9 @@ impl Director {
         }
     }
 
-    /// Whether a packet of no connection is the first of one that was expected: then that is complete now.
-    #[inline]
-    pub(crate) fn begin_expected(
-        &mut self,
-        arrival: Arrival<'_>,
-        packet: &mut Packet<'_>,
-        ports: Ports,
-        signal: Signal,
-    ) -> Option<Verdict> {
-        if self.connections.sessions.waiting == 0 {
-            return None;
-        }
-        self.meet_expected(arrival, packet, ports, signal)
-    }
-
+    /// Whether a packet of no connection is the first of one that was [expected](Director::expects_any): then that is complete now.
     #[inline(never)] // as for `schedule`
-    fn meet_expected(
+    pub(crate) fn begin_expected(
         &mut self,
         arrival: Arrival<'_>,
         packet: &mut Packet<'_>,
