@@ -180,7 +180,7 @@ pub fn outbound<C: Context, const V6: bool>(
     to_client::<C, V6, false>(context, packet, &packet.headers, index, version)
 }
 
-/// A packet from the client. `STEADY`: only if it is forwarded to an address next door, and nothing changes by it.
+/// A packet from the client. `STEADY`: only by masquerading and direct routing, and if nothing about its connection changes.
 #[inline(always)]
 pub fn to_server<C: Context, const V6: bool, const STEADY: bool>(
     context: *mut C,
@@ -238,7 +238,8 @@ pub fn to_server<C: Context, const V6: bool, const STEADY: bool>(
     Some(leave(&place, way.interface, way.hardware))
 }
 
-/// A packet from the destination of a masqueraded connection. `STEADY`: only if the way is known, and nothing changes by it.
+/// A packet from the destination of a masqueraded connection. `STEADY`: only if the next hop is remembered, and nothing about the
+/// connection changes.
 #[inline(always)]
 pub fn to_client<C: Context, const V6: bool, const STEADY: bool>(
     context: *mut C,
