@@ -65,6 +65,16 @@ impl<'t, M: Memory> Allocation<'t, M> {
         });
     }
 
+    /// Runs this while nobody else does; not at all if somebody does.
+    pub(crate) fn alone(&self, run: impl FnOnce()) {
+        let lock = self.header.word::<6>();
+        // Orderings as in `locked`.
+        if lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            run();
+            lock.store(0, Ordering::Release);
+        }
+    }
+
     /// Entries in use.
     pub(crate) fn len(&self) -> u32 {
         self.used().load(Ordering::Relaxed)

@@ -7,24 +7,28 @@
 //!
 //! Readers take no lock. Orderings: a writer fills an entry, then stores its slot with Release; a reader loads slots
 //! with Acquire and so sees the entry filled. A slot that moves may slip past a reader that goes the other way; it then
-//! finds the lock taken before or the count of moves changed after its walk, and walks again.
+//! finds the lock taken before or the count of moves changed after its walk, and walks again. Whether the chain is still that
+//! of its hash it asks, too (`directory.rs`).
+
+use core::iter::successors;
 
 use crate::{
     EntryIndex, EntryRef, Gap,
+    directory::{self, Directory},
     layout::{HEADER_LINES, Layout},
     line::{Line, Memory},
-    sync::{Ordering, fence, load_contended, lock_taken, lock_to_release, spin_loop},
+    sync::{AtomicU32, Ordering, fence, load_contended, load_traced, lock_taken, lock_to_release, spin_loop},
 };
 
 /// Most lines of a chain, its hash line among them: 960 connections of one client port and protocol.
 pub(crate) const CHAIN_LINES: u32 = 64;
 /// Control word: number plus one of the next line, 0 at the end.
 pub(crate) const NEXT: u32 = (1 << 23) - 1;
-/// Control word of a hash line: one move in the count of moves, the eight bits above [`NEXT`].
-const MOVE: u32 = 1 << 23;
-const MOVES: u32 = 0xff << 23;
 /// Control word of a hash line: a writer is at work.
-pub(crate) const LOCK: u32 = 1 << 31;
+pub(crate) const LOCK: u32 = 1 << 23;
+/// Control word of a hash line: one move in the count of moves, the eight bits on top.
+const MOVE: u32 = 1 << 24;
+const MOVES: u32 = 0xff << 24;
 /// Walks of a reader that writers keep disturbing, before it gives up.
 const WALKS: u32 = if cfg!(loom) { 2 } else { 16 };
 
@@ -32,10 +36,11 @@ const WALKS: u32 = if cfg!(loom) { 2 } else { 16 };
 pub(crate) struct Chain<'t, M> {
     memory: &'t M,
     layout: Layout,
+    directory: &'t AtomicU32,
     head: &'t Line,
     /// The head's number in the memory.
     number: u32,
-    tag: u32,
+    hash: u64,
 }
 
 /// Where a chain ends: its last line, the slots used there, the line before it, and how many lines there are.
@@ -70,22 +75,39 @@ impl<'t, M: Memory> Chain<'t, M> {
     /// The chain of `hash`.
     #[inline(always)]
     pub(crate) fn of(memory: &'t M, layout: Layout, hash: u64) -> Option<Self> {
-        let number = HEADER_LINES + Self::number(layout, hash);
-        let head = memory.line(number)?;
-        // The tag is the hash's top bits, the line's number its low bits: they are independent.
-        Some(Chain {
-            memory,
-            layout,
-            head,
-            number,
-            tag: (hash >> 32) as u32 >> layout.index_bits << layout.index_bits,
-        })
+        let directory = directory::word(memory.line(0)?);
+        // Acquire: a line of which the word tells has its slots.
+        let number = Self::number(load_traced(directory, Ordering::Acquire), hash);
+        Some(Chain { memory, layout, directory, head: memory.line(number)?, number, hash })
     }
 
-    /// Number of the hash line of `hash`.
+    /// The chain of the hash line of that number, whatever connections are in it.
+    pub(crate) fn at(memory: &'t M, layout: Layout, number: u32) -> Option<Self> {
+        let directory = directory::word(memory.line(0)?);
+        Some(Chain { memory, layout, directory, head: memory.line(number)?, number, hash: 0 })
+    }
+
     #[inline(always)]
-    pub(crate) fn number(layout: Layout, hash: u64) -> u32 {
-        hash as u32 & layout.hash_mask
+    fn number(directory: u32, hash: u64) -> u32 {
+        HEADER_LINES + Directory::from_word(directory).line_of(hash as u32)
+    }
+
+    /// Whether the chain is that of its hash. Who asks behind an Acquire that saw its connections taken out sees the directory
+    /// that was written before; with the lock the answer stays.
+    #[inline(always)]
+    pub(crate) fn is_current(&self) -> bool {
+        self.number == Self::number(load_traced(self.directory, Ordering::Relaxed), self.hash)
+    }
+
+    /// Where it lies: chains are locked in the order of these.
+    pub(crate) fn position(&self) -> u32 {
+        self.number
+    }
+
+    /// The hash's top bits. The line's number is of its low bits: they are independent.
+    #[inline(always)]
+    fn tag(&self) -> u32 {
+        (self.hash >> 32) as u32 >> self.layout.index_bits << self.layout.index_bits
     }
 
     /// The first connection of the chain's tag that `accept` takes.
@@ -94,19 +116,22 @@ impl<'t, M: Memory> Chain<'t, M> {
     /// chain through all of its walks.
     #[inline(always)]
     pub(crate) fn find(
-        &self,
+        self,
         mut accept: impl FnMut(&EntryRef<'t>) -> bool,
     ) -> Option<(EntryIndex, EntryRef<'t>)> {
+        let mut chain = self;
         for _ in 0..WALKS {
             // Acquire: an unlocked control word shows all that its writer did.
-            let before = self.head.control().load(Ordering::Acquire);
-            if let Walk::Found(index, entry) = self.walk::<CHAIN_LINES>(before, &mut accept) {
+            let before = chain.head.control().load(Ordering::Acquire);
+            if let Walk::Found(index, entry) = chain.walk::<CHAIN_LINES>(before, &mut accept) {
                 return Some((index, entry));
             }
             // If the walk met a moved slot, this fence and the writer's let us see its count of moves.
             fence(Ordering::Acquire);
-            let after = self.head.control().load(Ordering::Relaxed);
-            if before & LOCK == 0 && (before ^ after) & MOVES == 0 {
+            let after = chain.head.control().load(Ordering::Relaxed);
+            if !chain.is_current() {
+                chain = Self::of(chain.memory, chain.layout, chain.hash)?;
+            } else if before & LOCK == 0 && (before ^ after) & MOVES == 0 {
                 return None;
             }
             spin_loop();
@@ -129,7 +154,7 @@ impl<'t, M: Memory> Chain<'t, M> {
                 fence(Ordering::Acquire);
                 let after = self.head.control().load(Ordering::Relaxed);
                 let undisturbed = before & LOCK == 0 && (before ^ after) & MOVES == 0;
-                if undisturbed { Glimpse::Absent } else { Glimpse::Unknown }
+                if undisturbed && self.is_current() { Glimpse::Absent } else { Glimpse::Unknown }
             }
         }
     }
@@ -168,7 +193,7 @@ impl<'t, M: Memory> Chain<'t, M> {
     /// The index in a slot that has the chain's tag.
     #[inline(always)]
     fn index_in(&self, slot: u32) -> Option<u32> {
-        let index = slot ^ self.tag;
+        let index = slot ^ self.tag();
         // With another tag, bits above the index remain.
         if index >> self.layout.index_bits != 0 { None } else { index.checked_sub(1) }
     }
@@ -186,7 +211,23 @@ impl<'t, M: Memory> Chain<'t, M> {
     /// The slot value of entry `index`.
     #[inline(always)]
     pub(crate) fn slot(&self, index: u32) -> u32 {
-        self.tag | (index + 1)
+        self.tag() | (index + 1)
+    }
+
+    /// The lines of the chain. Needs the lock.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &'t Line> {
+        successors(Some(self.head), |line| self.overflow(load_contended(line.control())))
+    }
+
+    /// The slots in use. Needs the lock.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
+        let slots = self.lines().flat_map(|line| line.slots());
+        slots.map(|slot| slot.load(Ordering::Relaxed)).take_while(|slot| *slot != 0)
+    }
+
+    /// The entry that a slot of any tag points to.
+    pub(crate) fn entry_of(&self, slot: u32) -> Option<EntryRef<'t>> {
+        self.entry((slot & ((1 << self.layout.index_bits) - 1)).checked_sub(1)?)
     }
 
     /// Takes the writers' lock.
@@ -198,15 +239,19 @@ impl<'t, M: Memory> Chain<'t, M> {
         lock_taken();
     }
 
-    /// Takes the writers' lock if it is free.
+    /// Takes the writers' lock if it is free, and the chain that of its hash.
     #[inline(always)]
     pub(crate) fn try_lock(&self) -> bool {
         // Acquire: as in `lock`.
-        let taken = self.head.control().fetch_or(LOCK, Ordering::Acquire) & LOCK == 0;
-        if taken {
-            lock_taken();
+        if self.head.control().fetch_or(LOCK, Ordering::Acquire) & LOCK != 0 {
+            return false;
         }
-        taken
+        lock_taken();
+        let current = self.is_current();
+        if !current {
+            self.unlock();
+        }
+        current
     }
 
     /// Where another slot can be put without a new line; `None` if there is no such place in the first `LINES` lines, or a
@@ -253,9 +298,9 @@ impl<'t, M: Memory> Chain<'t, M> {
 
     /// The end of the chain. Needs the lock.
     pub(crate) fn end(&self) -> End<'t> {
-        let mut end = End { line: self.head, used: 0, before: None, lines: 1 };
-        while let Some(next) = self.overflow(load_contended(end.line.control())) {
-            end = End { line: next, used: 0, before: Some(end.line), lines: end.lines + 1 };
+        let mut end = End { line: self.head, used: 0, before: None, lines: 0 };
+        for line in self.lines() {
+            end = End { line, used: 0, before: (end.lines > 0).then_some(end.line), lines: end.lines + 1 };
         }
         end.used = end.line.slots().iter().take_while(|slot| slot.load(Ordering::Relaxed) != 0).count();
         end
@@ -273,9 +318,8 @@ impl<'t, M: Memory> Chain<'t, M> {
             slot.store(value, Ordering::Release);
         }
         if let Some((number, _)) = fresh {
-            let control = end.line.control();
-            // Release: who goes to the line sees its slot. In a hash line the lock and the count stay.
-            control.store(load_contended(control) & !NEXT | (number + 1), Ordering::Release);
+            // Release: who goes to the line sees its slot. It was the last line: there was no next one.
+            end.line.control().fetch_or(number + 1, Ordering::Release);
         }
     }
 
@@ -286,18 +330,14 @@ impl<'t, M: Memory> Chain<'t, M> {
         let end = self.end();
         let last = end.line.slots().get(end.used.checked_sub(1)?)?;
         if !core::ptr::eq(gap, last) {
-            let control = self.head.control();
-            let seen = load_contended(control);
-            control.store(seen & !MOVES | seen.wrapping_add(MOVE) & MOVES, Ordering::Relaxed);
-            // Who sees the move sees the count; the other half is in `find`.
+            // Who sees the move sees the count, by the fence; the other half is in `find`.
+            self.head.control().fetch_add(MOVE, Ordering::Relaxed);
             fence(Ordering::Release);
             gap.store(last.load(Ordering::Relaxed), Ordering::Release);
         }
         last.store(0, Ordering::Release);
         let control = end.before.filter(|_| end.used == 1)?.control();
-        let seen = load_contended(control);
-        control.store(seen & !NEXT, Ordering::Release);
-        (seen & NEXT).checked_sub(1)
+        (control.fetch_and(!NEXT, Ordering::Release) & NEXT).checked_sub(1)
     }
 
     /// Puts `new` in the place of a slot. Needs the lock.

@@ -36,7 +36,9 @@ impl Gap {
 impl<M: Memory> Table<M> {
     /// Sets an entry aside for [`Table::fill`]. It holds no connection; [`Table::give_back`] undoes it.
     pub fn set_aside(&self) -> Option<EntryIndex> {
-        Some(EntryIndex(self.allocation()?.take_entry()?.0))
+        let (index, _) = self.allocation()?.take_entry()?;
+        self.keep_up();
+        Some(EntryIndex(index))
     }
 
     /// Gives back an entry that was set aside and not filled.
@@ -52,7 +54,7 @@ impl<M: Memory> Table<M> {
         self.hash(key)
     }
 
-    /// Locks the chain, if it is free.
+    /// Locks the chain, if it is free. While it is locked it remains that of the hash.
     #[inline(always)]
     pub fn try_lock(&self, hash: u64) -> bool {
         self.chain_at(hash).is_some_and(|chain| chain.try_lock())

@@ -35,6 +35,7 @@ mod allocation;
 mod beside;
 mod chain;
 mod copy;
+mod directory;
 mod entry;
 pub mod event;
 pub mod flag;

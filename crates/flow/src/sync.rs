@@ -2,7 +2,7 @@
 //! made of compiler intrinsics, as `core` has no 32-bit atomics there.
 
 #[cfg(loom)]
-pub(crate) use checked::{AtomicU32, load_contended, load_own, lock_taken, lock_to_release};
+pub(crate) use checked::{AtomicU32, load_contended, load_own, load_traced, lock_taken, lock_to_release};
 #[cfg(not(any(loom, target_arch = "bpf")))]
 pub(crate) use core::sync::atomic::{AtomicU32, fence};
 #[cfg(not(loom))]
@@ -27,6 +27,13 @@ pub(crate) fn load_contended(word: &AtomicU32) -> u32 {
 #[inline(always)]
 pub(crate) fn load_own(word: &AtomicU32) -> u32 {
     word.load(Ordering::Relaxed)
+}
+
+/// Loads a word that others may change now and this thread does not.
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) fn load_traced(word: &AtomicU32, ordering: Ordering) -> u32 {
+    word.load(ordering)
 }
 
 /// Notes that the thread has taken a writers' lock. For the model checker.
@@ -199,6 +206,10 @@ mod checked {
         let value = word.load(Ordering::Relaxed);
         lock_to_release();
         value
+    }
+
+    pub(crate) fn load_traced(word: &AtomicU32, ordering: Ordering) -> u32 {
+        word.0.load(ordering)
     }
 
     pub(crate) fn lock_taken() {

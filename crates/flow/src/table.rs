@@ -7,14 +7,15 @@ use crate::{
     Address, EntryIndex, EntryRef, Key, TableHash,
     allocation::Allocation,
     chain::{Chain, Glimpse},
+    directory::{self, Directory},
     key::client_hash,
     layout::{CapacityError, Layout},
     line::{Line, Memory},
     sync::Ordering,
 };
 
-/// First word of a table's memory: "IPV2", the layout's version in it.
-const MAGIC: u32 = u32::from_be_bytes(*b"IPV2");
+/// First word of a table's memory: "IPV3", the layout's version in it.
+const MAGIC: u32 = u32::from_be_bytes(*b"IPV3");
 
 /// The connection table: a fixed number of connections in memory of any kind.
 ///
@@ -120,6 +121,7 @@ impl<M: Memory> Table<M> {
                 word.store(value, Ordering::Relaxed);
             }
         }
+        directory::word(header).store(Directory::first(self.layout).to_word(), Ordering::Relaxed);
         header.word::<0>().store(MAGIC, Ordering::Release);
     }
 

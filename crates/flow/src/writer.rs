@@ -41,10 +41,10 @@ impl<M: Memory> Table<M> {
     /// # Errors
     /// [`InsertError`]; the table is unchanged then.
     pub fn insert(&self, new: &NewConnection, now: Tick) -> Result<EntryIndex, InsertError> {
-        let chain = self.chain(&new.key).ok_or(InsertError::TableFull)?;
-        chain.lock();
+        let chain = self.locked_chain(&new.key).ok_or(InsertError::TableFull)?;
         let result = self.insert_locked(&chain, new, now);
         chain.unlock();
+        self.keep_up();
         result
     }
 
@@ -88,8 +88,7 @@ impl<M: Memory> Table<M> {
     pub fn remove(&self, index: EntryIndex) -> bool {
         let Some(line) = self.entry_line(index) else { return false };
         while let Some(entry) = self.entry(index) {
-            let Some(chain) = self.chain(&entry.key()) else { return false };
-            chain.lock();
+            let Some(chain) = self.locked_chain(&entry.key()) else { return false };
             // Before we had the lock another writer may have removed the connection or changed its port.
             let current = entry.is_current();
             if current {
@@ -113,8 +112,7 @@ impl<M: Memory> Table<M> {
     pub fn unhook(&self, index: EntryIndex) -> bool {
         let Some(line) = self.entry_line(index) else { return false };
         while let Some(entry) = self.entry(index) {
-            let Some(chain) = self.chain(&entry.key()) else { return false };
-            chain.lock();
+            let Some(chain) = self.locked_chain(&entry.key()) else { return false };
             // As in `remove`.
             let current = entry.is_current();
             if current {
@@ -145,14 +143,15 @@ impl<M: Memory> Table<M> {
             let new = Key { client_port: port, ..key };
             let Some((from, to)) = self.chain(&key).zip(self.chain(&new)) else { break };
             // Two writers that lock two lines each take them in the order of their numbers.
-            let (a, b) = (self.line_number(&key), self.line_number(&new));
+            let (a, b) = (from.position(), to.position());
             let (first, second) = if a < b { (&from, Some(&to)) } else { (&to, (a > b).then_some(&from)) };
             first.lock();
             if let Some(second) = second {
                 second.lock();
             }
-            // As in `remove`.
-            let result = entry.is_current().then(|| match a == b {
+            // As in `remove` and `locked_chain`.
+            let current = entry.is_current() && from.is_current() && to.is_current();
+            let result = current.then(|| match a == b {
                 true => self.retag(index, &new, &from, &to),
                 false => self.rehash(index, &new, &from, &to),
             });
@@ -211,8 +210,33 @@ impl<M: Memory> Table<M> {
         Ok(())
     }
 
+    /// The chain of a key, locked.
+    fn locked_chain(&self, key: &Key) -> Option<Chain<'_, M>> {
+        loop {
+            let chain = self.chain(key)?;
+            chain.lock();
+            // It may have been split before we had the lock.
+            if chain.is_current() {
+                return Some(chain);
+            }
+            chain.unlock();
+        }
+    }
+
+    /// Appends a slot to a chain whose lock is held. `false`: an overflow line is missing.
+    pub(crate) fn append(&self, chain: &Chain<'_, M>, slot: u32) -> bool {
+        let end = chain.end();
+        let fresh = self.fresh_line(&end);
+        fresh.map(|fresh| chain.append(&end, slot, fresh)).is_ok()
+    }
+
     fn take_out(&self, chain: &Chain<'_, M>, index: EntryIndex) {
-        if let Some(number) = chain.take_out(chain.slot(index.0))
+        self.take_out_slot(chain, chain.slot(index.0));
+    }
+
+    /// Takes a slot out of a chain whose lock is held.
+    pub(crate) fn take_out_slot(&self, chain: &Chain<'_, M>, slot: u32) {
+        if let Some(number) = chain.take_out(slot)
             && let Some(allocation) = self.allocation()
         {
             allocation.give_overflow(number);
@@ -226,10 +250,6 @@ impl<M: Memory> Table<M> {
         }
         let allocation = self.allocation().ok_or(NoLine)?;
         allocation.take_overflow().map(Some).ok_or(NoLine)
-    }
-
-    fn line_number(&self, key: &Key) -> u32 {
-        Chain::<M>::number(self.layout(), self.hash(key))
     }
 }
 

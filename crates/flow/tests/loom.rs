@@ -1,8 +1,7 @@
 //! Every interleaving and every memory order of a few operations, by the loom model checker:
 //! `RUSTFLAGS="--cfg loom" cargo test -p ipvs-flow --release --test loom`.
 //!
-//! Lines have two slots here, so three connections make a chain of two lines. All connections have one client side and
-//! so one chain.
+//! Lines have two slots here, so three connections make a chain of two lines. A table begins with one line, and so one chain.
 #![cfg(loom)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -220,6 +219,7 @@ fn connections_that_change_places_do_not_lock_each_other_out() {
     // Four hash lines: these ports lie in several.
     for port in 4001..4004 {
         model(8, 3, move |table| {
+            table.make_room_for(16);
             let other = NewConnection { key: Key { client_port: port, ..key(2) }, ..new(2) };
             let (first, second) = (insert(&table, 1).unwrap(), table.insert(&other, Tick(7)).unwrap());
             let writer = {
@@ -230,6 +230,72 @@ fn connections_that_change_places_do_not_lock_each_other_out() {
             writer.join().unwrap();
             assert_eq!(table.find_in(&Key { client_port: port, ..key(1) }), Some(first));
             assert!(read(&table, 2) && !read(&table, 1));
+        });
+    }
+}
+
+/// Client ports of which some go to the new line when the first is split, others stay.
+const PORTS: [u16; 4] = [4000, 4001, 4002, 4003];
+
+/// The connection of a client port.
+fn of_port(port: u16) -> NewConnection {
+    NewConnection { key: Key { client_port: port, ..key(1) }, ..new(1) }
+}
+
+/// A thread that splits the only line of a table.
+fn splitter(table: &Arc<HeapTable>) -> thread::JoinHandle<()> {
+    let table = table.clone();
+    thread::spawn(move || table.make_room_for(4))
+}
+
+#[test]
+fn a_connection_is_always_found_while_its_line_is_split() {
+    for port in PORTS {
+        model(8, 3, move |table| {
+            // The second is in an overflow line.
+            let others = [1, 2].map(|number| insert(&table, number).unwrap());
+            let index = table.insert(&of_port(port + 4), Tick(7)).unwrap();
+            let splitter = splitter(&table);
+            assert_eq!(table.find_in(&of_port(port + 4).key), Some(index));
+            splitter.join().unwrap();
+            assert_eq!(table.find_in(&of_port(port + 4).key), Some(index));
+            assert_eq!([1, 2].map(|number| table.find_in(&key(number))), others.map(Some));
+        });
+    }
+}
+
+#[test]
+fn connections_begin_and_end_while_their_line_is_split() {
+    for port in PORTS {
+        model(8, 2, move |table| {
+            let ends = table.insert(&of_port(port), Tick(7)).unwrap();
+            let splitter = splitter(&table);
+            let begun = table.insert(&of_port(port + 4), Tick(7)).unwrap();
+            assert!(table.remove(ends));
+            splitter.join().unwrap();
+            let found = [port, port + 4].map(|port| table.find_in(&of_port(port).key));
+            assert_eq!((found, table.len()), ([None, Some(begun)], 1));
+            // Nothing was left behind in either line.
+            assert!(table.remove(begun));
+            assert_eq!(PORTS.map(|port| table.find_in(&of_port(port + 4).key)), [None; 4]);
+        });
+    }
+}
+
+#[test]
+fn a_program_begins_a_connection_while_its_line_is_split() {
+    for port in PORTS {
+        model(8, 3, move |table| {
+            let aside = table.set_aside().unwrap();
+            insert(&table, 2).unwrap();
+            let splitter = splitter(&table);
+            let _ = read(&table, 2);
+            let begun = table.insert_at_once::<2>(aside, &of_port(port), Tick(7));
+            splitter.join().unwrap();
+            assert_eq!(table.find_in(&of_port(port).key), begun.then_some(aside));
+            assert!(begun || table.insert(&of_port(port), Tick(7)).is_ok());
+            // No lock was left behind.
+            assert!(PORTS.iter().all(|port| table.insert(&of_port(port + 4), Tick(7)).is_ok()));
         });
     }
 }

@@ -2,7 +2,7 @@
 #![cfg(not(loom))]
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU16, Ordering},
     thread,
 };
 
@@ -97,5 +97,63 @@ fn readers_see_whole_connections_and_find_those_that_stay() {
     for index in table.entries_from(0) {
         let key = table.entry(index).unwrap().key();
         assert_eq!(table.find_in(&key), Some(index));
+    }
+}
+
+/// Daemon and program begin connections, the daemon ends some, a reader looks for those that stay, while line after line is
+/// split.
+#[test]
+fn connections_are_found_while_the_directory_grows() {
+    const CONNECTIONS: u16 = 8000;
+    let new = |number: u16| {
+        let new = new(number);
+        NewConnection { key: Key { client_port: number, ..new.key }, ..new }
+    };
+    for round in 0..20 {
+        let table = HeapTable::allocate(3 * u32::from(CONNECTIONS), [round, 12]).unwrap();
+        let [daemon, program] = [0, 0].map(AtomicU16::new);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 0..CONNECTIONS {
+                    let lasting = new(2 * number);
+                    table.insert(&lasting, Tick(0)).unwrap();
+                    daemon.store(number + 1, Ordering::Release);
+                    let passing = new(2 * CONNECTIONS + number);
+                    assert!(table.remove(table.insert(&passing, Tick(0)).unwrap()));
+                }
+            });
+            scope.spawn(|| {
+                for number in 0..CONNECTIONS {
+                    let aside = table.set_aside().unwrap();
+                    let begins = new(2 * number + 1);
+                    if !table.insert_at_once::<4>(aside, &begins, Tick(0)) {
+                        table.give_back(aside);
+                        table.insert(&begins, Tick(0)).unwrap();
+                    }
+                    program.store(number + 1, Ordering::Release);
+                }
+            });
+            scope.spawn(|| {
+                let mut step = 0u16;
+                loop {
+                    let begun = [&daemon, &program].map(|count| count.load(Ordering::Acquire));
+                    for (number, odd) in begun.into_iter().zip([0, 1]).filter(|(begun, _)| *begun > 0) {
+                        step = step.wrapping_mul(25_173).wrapping_add(13_849);
+                        let key = new(2 * (step % number) + odd).key;
+                        // As above.
+                        let found = (0..1000).any(|_| table.find_in(&key).is_some());
+                        assert!(found, "{} of {begun:?}", key.client_port);
+                    }
+                    if begun == [CONNECTIONS; 2] {
+                        break;
+                    }
+                }
+            });
+        });
+        assert_eq!(table.len(), 2 * u32::from(CONNECTIONS));
+        for number in 0..2 * CONNECTIONS {
+            assert!(table.find_in(&new(number).key).is_some_and(|index| table.remove(index)));
+        }
+        assert!(table.is_empty());
     }
 }
