@@ -66,6 +66,7 @@ impl Director {
         if old.label() != self.config.label {
             return Err(MemoryError::Foreign);
         }
+        self.connections.table.make_room_for(self.connections.table.len().saturating_add(old.len()));
         let mut adopted = Adopted::default();
         // By old entry the new one plus one, for templates alone.
         let mut templates = vec![0; old.extent().min(old.capacity()) as usize];
