@@ -156,8 +156,7 @@ mod tests {
     use super::*;
     use crate::{Address, HeapTable, NewConnection, Tick};
 
-    fn directories(capacity: u32) -> impl Iterator<Item = Directory> {
-        let layout = Layout::for_capacity(capacity).unwrap();
+    fn directories(layout: Layout) -> impl Iterator<Item = Directory> {
         core::iter::successors(Some(Directory::first(layout)), move |last| {
             (last.lines <= layout.hash_mask).then(|| last.grown())
         })
@@ -167,7 +166,7 @@ mod tests {
     fn a_directory_grows_to_all_lines_of_its_table() {
         for capacity in [1, 100, 1000, 100_000] {
             let layout = Layout::for_capacity(capacity).unwrap();
-            let last = directories(capacity).last().unwrap();
+            let last = directories(layout).last().unwrap();
             assert_eq!((last.lines, last.mask), (layout.hash_mask + 1, layout.hash_mask));
         }
     }
@@ -175,7 +174,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_line_is_split_in_two_and_no_other_changes(hash: u32, capacity in 1..5000u32) {
-            for directory in directories(capacity) {
+            for directory in directories(Layout::for_capacity(capacity).unwrap()) {
                 prop_assert_eq!(Directory::from_word(directory.to_word()), directory);
                 prop_assert!(directory.line_of(hash) < directory.lines);
                 let (before, after) = (directory.line_of(hash), directory.grown().line_of(hash));
