@@ -148,11 +148,7 @@ impl Interests {
             }
             Interest::Server { protocol, address, port } => {
                 let endpoint = Endpoint { protocol, address, port };
-                if added {
-                    self.servers.insert(endpoint)
-                } else {
-                    self.servers.remove(&endpoint)
-                };
+                let news = if added { self.servers.insert(endpoint) } else { self.servers.remove(&endpoint) };
                 self.tell_any_port(&endpoint, program)?;
                 let users = self.server_addresses.entry(address).or_default();
                 *users = count(*users, added);
@@ -161,7 +157,9 @@ impl Interests {
                     self.server_addresses.remove(&address);
                 }
                 program.set_server_address(address, left)?;
-                program.set_server(&endpoint, added)?;
+                if news {
+                    program.set_server(&endpoint, added)?;
+                }
                 let changed = if added && network.is_own(address) {
                     self.local_servers.insert(endpoint)
                 } else {

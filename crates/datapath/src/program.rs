@@ -1,6 +1,7 @@
 //! The XDP program in the kernel: loading it, its maps and counters.
 
 mod attach;
+mod server_ports;
 mod tell;
 
 pub(crate) use attach::{Link, LinkId};
@@ -12,6 +13,7 @@ use aya::{Ebpf, EbpfError, EbpfLoader};
 use ipvs_flow::Layout;
 use ipvs_flow::steady::TIMEOUTS;
 
+use self::server_ports::ServerPorts;
 use self::tell::{AddressKey, EndpointKey, NetworkKey};
 use crate::fast_path::{PickOf, SharedMaps, picks, ring_lines, traffic_entries};
 use crate::{FastPathOptions, OpenError};
@@ -43,6 +45,7 @@ pub(crate) struct Program {
     virtuals: HashMap<MapData, EndpointKey, u32>,
     virtual_addresses: HashMap<MapData, AddressKey, u32>,
     servers: HashMap<MapData, EndpointKey, u32>,
+    server_ports: ServerPorts,
     networks: LpmTrie<MapData, NetworkKey, u32>,
     server_addresses: HashMap<MapData, AddressKey, u32>,
     settings: Array<MapData, u32>,
@@ -99,6 +102,7 @@ impl Program {
             virtuals: map(&mut ebpf, "virtuals")?,
             virtual_addresses: map(&mut ebpf, "virtual_addrs")?,
             servers: map(&mut ebpf, "servers")?,
+            server_ports: ServerPorts::new(map(&mut ebpf, "server_ports")?),
             networks: map(&mut ebpf, "networks")?,
             server_addresses: map(&mut ebpf, "server_addrs")?,
             settings: map(&mut ebpf, "settings")?,

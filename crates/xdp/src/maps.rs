@@ -62,6 +62,11 @@ pub static NETWORKS: LpmTrie<Network, u32> = LpmTrie::with_max_entries(4096, BPF
 #[map(name = "servers")]
 pub static SERVERS: HashMap<Endpoint, u32> = HashMap::with_max_entries(ENTRIES, BPF_F_NO_PREALLOC);
 
+/// Their ports, in network order, a bit each: most packets that are not a destination's have another port, and need no lookup in
+/// `SERVERS`, which would be of memory that no cache holds.
+#[map(name = "server_ports")]
+pub static SERVER_PORTS: Array<u64> = Array::with_max_entries(1 << 16 >> 6, 0);
+
 /// Addresses of those destinations: for fragments, of which only the first has ports.
 #[map(name = "server_addrs")]
 pub static SERVER_ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(ENTRIES, BPF_F_NO_PREALLOC);
@@ -157,8 +162,14 @@ pub fn is_virtual_address(address: &Address) -> bool {
 /// Whether a destination has this end.
 #[inline(always)]
 pub fn is_server(end: &Endpoint) -> bool {
-    SERVERS.get_ptr(end).is_some()
+    is_server_port(end.port) && SERVERS.get_ptr(end).is_some()
         || setting(ANY_PORT_SERVERS) && SERVERS.get_ptr(&Endpoint { port: 0, ..*end }).is_some()
+}
+
+/// Whether some destination has this port.
+#[inline(always)]
+fn is_server_port(port: u16) -> bool {
+    SERVER_PORTS.get(u32::from(port >> 6)).is_some_and(|bits| bits >> (port & 63) & 1 != 0)
 }
 
 /// Flags of a virtual address, `None` if it is none.

@@ -122,9 +122,14 @@ impl Program {
         set(&mut self.virtual_addresses, &address_key(address), flags)
     }
 
-    /// Adds or removes a destination whose packets the daemon must see.
+    /// Adds a destination whose packets the daemon must see, or removes one that was added.
     pub(crate) fn set_server(&mut self, endpoint: &Endpoint, present: bool) -> Result<(), MapError> {
-        set(&mut self.servers, &endpoint.key(), present.then_some(0))
+        // The program looks at the port first: it is known while the destination is.
+        if present {
+            self.server_ports.enter(endpoint.port)?;
+        }
+        set(&mut self.servers, &endpoint.key(), present.then_some(0))?;
+        if present { Ok(()) } else { self.server_ports.leave(endpoint.port) }
     }
 
     /// Adds or removes the address of such a destination.
