@@ -18,6 +18,10 @@ pub(crate) const SERVERS: [Ipv4Addr; 4] = [
 ];
 /// The network of exactly these.
 pub(crate) const SERVERS_MASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 252);
+/// The hundred servers of a choice by load: addresses of the same host; their network and its mask.
+pub(crate) const HUNDRED: u32 = 100;
+pub(crate) const HUNDRED_FIRST: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 128);
+pub(crate) const HUNDRED_MASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 128);
 /// Local addresses of full NAT: network and mask.
 pub(crate) const LOCALS: (Ipv4Addr, Ipv4Addr) =
     (Ipv4Addr::new(10, 2, 0, 64), Ipv4Addr::new(255, 255, 255, 252));

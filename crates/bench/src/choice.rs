@@ -5,9 +5,10 @@ use crate::path::Path;
 use crate::row::{Measure, Row};
 
 /// Numbers of flows.
-pub(crate) const FLOWS: [u32; 3] = [1, 1 << 16, 1 << 20];
-/// The one in the midst.
-pub(crate) const MANY: u32 = FLOWS[1];
+pub(crate) const FLOWS: [u32; 4] = [1, 1 << 10, MANY, MOST];
+/// More than fit into a processor's caches, and so many that a table of them fits into none.
+pub(crate) const MANY: u32 = 1 << 16;
+pub(crate) const MOST: u32 = 1 << 20;
 /// Those for which methods other than masquerading are measured.
 pub(crate) const FEW_AND_MANY: [u32; 2] = [FLOWS[0], MANY];
 
@@ -15,14 +16,14 @@ pub(crate) const FEW_AND_MANY: [u32; 2] = [FLOWS[0], MANY];
 fn all() -> Vec<Row> {
     let mut rows = Vec::new();
     let mut add = |measure, paths: &[Path]| rows.extend(paths.iter().map(|path| Row::new(measure, *path)));
-    use Path::{Forwarding, Haproxy, Nft, Noop, Slow, SlowTc, Tc, Xdp};
+    use Path::{Forwarding, Haproxy, Nft, Noop, Slow, SlowTc, Tc, Xdp, XdpWlc};
     for flows in FLOWS {
         add(Measure::Packets(flows), &[Noop, Xdp, Tc, Slow, Forwarding, Nft]);
     }
     for flows in FEW_AND_MANY {
         add(Measure::Packets(flows), &Path::METHODS);
     }
-    add(Measure::Syns, &[Xdp, Slow, Nft]);
+    add(Measure::Syns, &[Xdp, XdpWlc, Slow, Forwarding, Nft]);
     add(Measure::Connections, &[Xdp, Tc, Slow, Forwarding, Nft, Haproxy]);
     add(Measure::Bulk, &[Xdp, Tc, Slow, SlowTc, Forwarding, Nft, Haproxy]);
     add(Measure::Latency, &[Xdp, Tc, Slow, Forwarding, Nft]);
@@ -33,9 +34,11 @@ fn all() -> Vec<Row> {
 }
 
 /// Rows that the ratios need.
-const QUICK: [&str; 12] = [
+const QUICK: [&str; 17] = [
     "packets-noop-1",
     "packets-xdp-1",
+    "packets-xdp-1k",
+    "packets-forwarding-1k",
     "packets-noop-64k",
     "packets-xdp-64k",
     "packets-forwarding-64k",
@@ -43,9 +46,12 @@ const QUICK: [&str; 12] = [
     "packets-noop-1m",
     "packets-xdp-1m",
     "syns-xdp",
+    "syns-xdp-wlc100",
     "syns-slow",
+    "syns-forwarding",
     "bulk-tc",
     "bulk-forwarding",
+    "memory-xdp",
 ];
 
 /// Names of all rows, in the order of the table.
@@ -102,7 +108,7 @@ mod tests {
     fn beginnings_choose() {
         assert_eq!(
             chosen_names(&["packets-xdp"], false, false),
-            ["packets-xdp-1", "packets-xdp-64k", "packets-xdp-1m"]
+            ["packets-xdp-1", "packets-xdp-1k", "packets-xdp-64k", "packets-xdp-1m"]
         );
         assert_eq!(
             chosen_names(&["packets-fullnat"], false, false),
@@ -110,6 +116,7 @@ mod tests {
         );
         // Not all that begin with the letters.
         assert_eq!(chosen_names(&["packets-xdp-1"], false, false), ["packets-xdp-1"]);
+        assert_eq!(chosen_names(&["syns-xdp"], false, false), ["syns-xdp", "syns-xdp-wlc100"]);
         assert_eq!(chosen_names(&["storm"], false, false), ["storm-xdp", "storm-latency-xdp"]);
         assert_eq!(chosen_names(&["bulk-tc"], true, true), ["bulk-tc", "storm-xdp", "storm-latency-xdp"]);
         assert!(!chosen_names(&[], false, false).iter().any(|name| name.starts_with("storm")));

@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Sends first segments, each of another client.
 pub(crate) fn syns(peer: &mut Peer, time: Duration, site: &Site<'_>) -> Result<Offered, Error> {
-    // The daemon drops what it cannot take, so that there the number says nothing.
+    // Where the daemon begins them, it drops what it cannot take, so that the number says nothing.
     let most = if peer.path == Path::Xdp { MOST_SYNS } else { u64::MAX };
     peer.offer(Load { kind: Kind::Syns, time: time.min(LONGEST), most, rate: None }, site)
 }

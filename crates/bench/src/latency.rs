@@ -41,7 +41,7 @@ pub(crate) fn at_half_load(peer: &mut Peer, time: Duration, site: &Site<'_>) -> 
     flows::make_known(peer, MANY, site)?;
     let rate = match peer.rate {
         Some(rate) => rate,
-        None => flows::packets(peer, MANY, TRIAL, site)?.rate(peer.path),
+        None => flows::packets(peer, MANY, TRIAL, site)?.rate(),
     };
     peer.rate = Some(rate);
     peer.use_for_frames()?;

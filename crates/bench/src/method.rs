@@ -4,7 +4,10 @@ use std::net::Ipv4Addr;
 
 use ipvs_core::{DestinationConfig, ForwardingMethod, PoolName, Tunnel, TunnelType};
 
-use crate::address::{CLIENTS, LOCALS, SERVER_PORT, SERVERS, SERVERS_MASK, SERVICE_PORT, VIRTUAL};
+use crate::address::{
+    CLIENTS, HUNDRED, HUNDRED_FIRST, HUNDRED_MASK, LOCALS, SERVER_PORT, SERVERS, SERVERS_MASK, SERVICE_PORT,
+    VIRTUAL,
+};
 use crate::path::Path;
 use crate::traffic::{Arrival, Outer};
 
@@ -23,7 +26,20 @@ pub(crate) fn pool(path: Path) -> Option<PoolName> {
     if path == Path::FullNat { PoolName::new(POOL).ok() } else { None }
 }
 
-/// A server of a path, and its port.
+/// The scheduler of a path's services.
+pub(crate) fn scheduler(path: Path) -> &'static str {
+    if path == Path::XdpWlc { "wlc" } else { "rr" }
+}
+
+/// The servers of a path.
+pub(crate) fn servers(path: Path) -> Vec<Ipv4Addr> {
+    match path {
+        Path::XdpWlc => (u32::from(HUNDRED_FIRST)..).take(HUNDRED as usize).map(Ipv4Addr::from).collect(),
+        _ => SERVERS.to_vec(),
+    }
+}
+
+/// A server of a path as destination, and its port.
 pub(crate) fn destination(path: Path) -> (DestinationConfig, u16) {
     let plain = |method| DestinationConfig::new(method, 1);
     let tunnel = |kind, port| DestinationConfig {
@@ -53,11 +69,29 @@ pub(crate) fn arrival(path: Path) -> Arrival {
         _ => None,
     };
     let unchanged = path == Path::Noop || path == Path::Dr || outer.is_some();
-    let (to, port) = match unchanged {
-        true => ((VIRTUAL, Ipv4Addr::BROADCAST), SERVICE_PORT),
-        false => ((SERVERS[0], SERVERS_MASK), SERVER_PORT),
+    let (to, port) = match path {
+        _ if unchanged => ((VIRTUAL, Ipv4Addr::BROADCAST), SERVICE_PORT),
+        Path::XdpWlc => ((HUNDRED_FIRST, HUNDRED_MASK), SERVER_PORT),
+        _ => ((SERVERS[0], SERVERS_MASK), SERVER_PORT),
     };
     let from = if path == Path::FullNat { LOCALS } else { CLIENTS };
     // A redirect without a look leaves the frame as it is.
     Arrival { from, to, port, outer, is_for_server: path != Path::Noop }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::BACK;
+
+    #[test]
+    fn servers_are_where_frames_are_to_arrive() {
+        for path in [Path::Xdp, Path::XdpWlc, Path::Forwarding] {
+            let servers = servers(path);
+            let (network, mask) = arrival(path).to;
+            assert!(servers.iter().all(|server| u32::from(*server) & u32::from(mask) == u32::from(network)));
+            assert!(!servers.contains(&BACK), "{servers:?}");
+        }
+        assert_eq!(servers(Path::XdpWlc).len(), 100);
+    }
 }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::kernel::KernelIpvs;
+
 /// Everything that describes a run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -16,6 +18,8 @@ pub struct Options {
     pub only: Vec<String>,
     /// A storm of changes beside the load, of that length in each round.
     pub storm: Option<Duration>,
+    /// What the kernel's IPVS is taken to do.
+    pub kernel_ipvs: KernelIpvs,
     /// The `ipvsd` executable.
     pub ipvsd: PathBuf,
 }

@@ -10,6 +10,9 @@ pub enum Path {
     Noop,
     /// ipvsd, which forwards in its XDP program (`--fast-path on`) by masquerading.
     Xdp,
+    /// ipvsd in XDP by masquerading, the service under wlc with a hundred servers.
+    #[serde(rename = "xdp-wlc100")]
+    XdpWlc,
     /// ipvsd in XDP by direct routing.
     Dr,
     /// ipvsd in XDP by IP in IP.
@@ -44,6 +47,7 @@ impl Path {
         match self {
             Self::Noop => "noop",
             Self::Xdp => "xdp",
+            Self::XdpWlc => "xdp-wlc100",
             Self::Dr => "dr",
             Self::Ipip => "ipip",
             Self::Gue => "gue",
@@ -63,6 +67,7 @@ impl Path {
         match self {
             Self::Noop => "no-op XDP redirect",
             Self::Xdp => "ipvsd, XDP",
+            Self::XdpWlc => "XDP, wlc, 100 servers",
             Self::Dr => "XDP, direct routing",
             Self::Ipip => "XDP, IP in IP",
             Self::Gue => "XDP, GUE",
@@ -77,9 +82,9 @@ impl Path {
         }
     }
 
-    /// Whether all of it happens on the generator's processor.
+    /// Whether all of it happens on the generator's processor, as far as ipvsd's program does it.
     pub(crate) const fn is_on_one_processor(self) -> bool {
-        !matches!(self, Self::Slow | Self::Haproxy)
+        !matches!(self, Self::Slow | Self::SlowTc | Self::Haproxy)
     }
 
     /// Whether an XDP program takes the frames at the director: cables must then be like wires.
@@ -89,6 +94,6 @@ impl Path {
 
     /// Whether ipvsd forwards in a program.
     pub(crate) fn is_fast(self) -> bool {
-        matches!(self, Self::Xdp | Self::Tc) || Self::METHODS.contains(&self)
+        matches!(self, Self::Xdp | Self::XdpWlc | Self::Tc) || Self::METHODS.contains(&self)
     }
 }

@@ -103,7 +103,7 @@ impl Peer {
         let (mut daemon, mut proxy) = (None, None);
         match path {
             Path::Noop => traffic.redirect(&road)?,
-            Path::Xdp | Path::Dr | Path::Ipip | Path::Gue | Path::Gre | Path::FullNat => {
+            Path::Xdp | Path::XdpWlc | Path::Dr | Path::Ipip | Path::Gue | Path::Gre | Path::FullNat => {
                 daemon = Some(start(site, &road, path, &["--fast-path", "on"])?);
             }
             Path::Tc => daemon = Some(start(site, &road, path, &["--fast-path", "on", "--attach", "tc"])?),
@@ -148,7 +148,8 @@ impl Peer {
     pub(crate) fn offer(&mut self, load: Load, site: &Site<'_>) -> Result<Offered, Error> {
         self.use_for_frames()?;
         let way = self.way();
-        let offered = self.traffic.offer(&self.road, way, load, site.processors, site.interrupt)?;
+        let mut offered = self.traffic.offer(&self.road, way, load, site.processors, site.interrupt)?;
+        offered.by_one_processor = self.path.is_on_one_processor();
         self.check()?;
         Ok(offered)
     }

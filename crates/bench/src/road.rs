@@ -9,6 +9,7 @@ use crate::Error;
 use crate::address::{
     BACK, BACK_END, CLIENT, CLIENT_END, FRONT, FRONT_END, PREFIX, SERVER_END, SERVERS, STRANGERS, VIRTUAL,
 };
+use crate::method;
 use crate::path::Path;
 
 /// Ends of the cables, in the order client, director's front and back, server.
@@ -122,7 +123,7 @@ fn connect_director(director: &Namespace, path: Path) -> Result<u32, Error> {
         links.up(D0)?;
         links.up(D1)?;
         links.add_neighbour(D0, CLIENT.into(), CLIENT_END)?;
-        for address in SERVERS {
+        for address in method::servers(path) {
             links.add_neighbour(D1, address.into(), SERVER_END)?;
         }
         let (network, prefix): (Ipv4Addr, u8) = STRANGERS;

@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 use ipvs_lab::parts::{Interrupt, RunDirectory};
 
 use crate::Error;
-use crate::choice::{self, FLOWS, MANY};
+use crate::choice::{self, MANY, MOST};
 use crate::connections::{self, MOST_SYNS};
 use crate::limit::Limit;
 use crate::options::Options;
 use crate::path::Path;
 use crate::peer::{Peer, Site, Unavailable};
 use crate::processors::Processors;
-use crate::report::{Ratios, RatiosAtWork, Report};
+use crate::ratios::Ratios;
+use crate::report::Report;
 use crate::row::{Measure, Outcome, Row};
 use crate::statistics::{Percentiles, Spread};
+use crate::table::number;
 use crate::traffic::Offered;
 use crate::{bulk, flows, latency, memory, storm};
 
@@ -24,6 +26,7 @@ use crate::{bulk, flows, latency, memory, storm};
 const MOST_ROUNDS: usize = 100;
 /// Shares of packets below which a row says so.
 const NEARLY_ALL: f64 = 0.99;
+const MOSTLY: f64 = 0.5;
 
 /// What a row adds up over its rounds.
 #[derive(Debug, Default)]
@@ -56,7 +59,7 @@ pub fn run(options: &Options, progress: &mut dyn Write) -> Result<Report, Error>
     let processors = Processors::of_this_process();
     let born = rows.iter().any(|row| row.measure == Measure::Syns);
     let born = if born { (options.rounds as u64 + 1) * MOST_SYNS } else { 0 };
-    let capacity = u32::try_from(u64::from(FLOWS[2]) * 9 / 8 + born).unwrap_or(u32::MAX);
+    let capacity = u32::try_from(u64::from(MOST) * 9 / 8 + born).unwrap_or(u32::MAX);
     let site = Site {
         directory: &directory,
         label: "",
@@ -84,8 +87,9 @@ pub fn run(options: &Options, progress: &mut dyn Write) -> Result<Report, Error>
         rounds: options.rounds,
         seconds: options.time.as_secs_f64(),
         elapsed_seconds: start.elapsed().as_secs_f64(),
-        ratios: Ratios::of(&rows),
-        ratios_at_work: RatiosAtWork::of(&rows),
+        kernel_ipvs: options.kernel_ipvs,
+        ratios: Ratios::of(&rows, &options.kernel_ipvs),
+        ratios_at_work: Ratios::at_work(&rows, &options.kernel_ipvs),
         rows,
     })
 }
@@ -127,7 +131,13 @@ impl Bench<'_> {
         let line = match value(peer, self.options, self.site, row, sum) {
             Ok(value) => {
                 row.values.push(value);
-                format!("round {round} of {}: {} {value:.4e} {}", self.options.rounds, row.name, row.unit)
+                format!(
+                    "round {round} of {}: {} {} {}",
+                    self.options.rounds,
+                    row.name,
+                    number(value),
+                    row.unit
+                )
             }
             Err(error @ (Error::Interrupted | Error::NotPermitted)) => return Err(error),
             Err(error) => {
@@ -160,15 +170,13 @@ fn value(
             }
             let offered = counted(peer, site, sum, |peer| flows::packets(peer, flows, time, site))?;
             if flows == MANY {
-                peer.rate = Some(offered.rate(peer.path));
+                peer.rate = Some(offered.rate());
             }
-            if row.path.is_on_one_processor() {
-                row.values_at_work.push(offered.rate_at_work());
-            }
-            Ok(offered.rate(peer.path))
+            Ok(rate(row, &offered))
         }
         Measure::Syns => {
-            Ok(counted(peer, site, sum, |peer| connections::syns(peer, time, site))?.rate(peer.path))
+            let offered = counted(peer, site, sum, |peer| connections::syns(peer, time, site))?;
+            Ok(rate(row, &offered))
         }
         Measure::Connections => {
             let completed = connections::complete(peer, time, site)?;
@@ -206,6 +214,14 @@ fn value(
     }
 }
 
+/// Frames a second; those of processor time are noted.
+fn rate(row: &mut Row, offered: &Offered) -> f64 {
+    if offered.by_one_processor {
+        row.values_at_work.push(offered.rate_at_work());
+    }
+    offered.rate()
+}
+
 /// Packets a second with changes against those without, of the same round.
 fn storm_of(peer: &mut Peer, time: Duration, site: &Site<'_>, row: &mut Row) -> Result<f64, Error> {
     flows::make_known(peer, MANY, site)?;
@@ -221,7 +237,7 @@ fn storm_of(peer: &mut Peer, time: Duration, site: &Site<'_>, row: &mut Row) -> 
         calm.sent,
         lost(&calm)
     ));
-    Ok(stormy.rate(peer.path) / calm.rate(peer.path))
+    Ok(stormy.rate() / calm.rate())
 }
 
 /// Adds up what was offered, and what the program forwarded of it.
@@ -232,13 +248,15 @@ fn counted(
     work: impl FnOnce(&mut Peer) -> Result<Offered, Error>,
 ) -> Result<Offered, Error> {
     let (before, sent_before) = (peer.in_program(site.interrupt)?, peer.sent()?);
-    let offered = work(peer)?;
+    let mut offered = work(peer)?;
     let sent = peer.sent()? - sent_before;
     let in_program = peer.in_program(site.interrupt)?.zip(before).map(|(after, before)| after - before);
     if let Some(forwarded) = in_program {
         // What warmed up is in both.
         let share = (forwarded as f64 / sent as f64).min(1.0);
         *sum.in_program.get_or_insert(0) += (share * offered.sent as f64) as u64;
+        // The daemon, which did the rest, has another processor.
+        offered.by_one_processor &= share > MOSTLY;
     }
     sum.offered.add(&offered);
     Ok(offered)
@@ -277,15 +295,21 @@ fn conclude(row: &mut Row, sum: &Sum) {
     let share = |part: u64| part as f64 / offered.sent as f64;
     row.delivered = Some(share(offered.right));
     row.in_program = sum.in_program.map(share);
-    let cpu = if row.path.is_on_one_processor() { offered.worked } else { offered.busy };
+    let cpu = if offered.by_one_processor { offered.worked } else { offered.busy };
     row.cpu_ns_per_packet = (offered.in_time > 0).then(|| cpu.as_nanos() as f64 / offered.in_time as f64);
     if offered.wrong > 0 {
         row.note(format!("{} frames arrived that were not rewritten as they should be", offered.wrong));
     }
-    if let (Some(share), Measure::Packets(_)) = (row.in_program, row.measure)
-        && share < NEARLY_ALL
-    {
-        row.note("the daemon forwarded the others");
+    match (row.in_program, row.measure) {
+        (Some(share), Measure::Packets(_)) if share < NEARLY_ALL => {
+            row.note("the daemon forwarded the others")
+        }
+        (Some(share), Measure::Syns) if share < MOSTLY => {
+            row.note(
+                "the daemon makes the choices: the program looks at fewer destinations (docs/performance.md)",
+            );
+        }
+        _ => {}
     }
 }
 

@@ -10,7 +10,7 @@ use ipvs_lab::parts::{Daemon, Interrupt};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Error;
-use crate::address::{LOCALS, SERVER_PORT, SERVERS, SERVICE_PORT, VIRTUAL};
+use crate::address::{LOCALS, SERVER_PORT, SERVICE_PORT, VIRTUAL};
 use crate::method;
 use crate::path::Path;
 
@@ -34,7 +34,7 @@ pub(crate) fn connect(socket: &File) -> Result<ControlClient, Error> {
     ControlClient::connect(socket).map_err(failed)
 }
 
-/// Sets up both services, UDP and TCP, round robin over all servers by the method of the path.
+/// Sets up both services, UDP and TCP, by the scheduler, the servers and the method of the path.
 pub(crate) fn set_up(socket: &File, path: Path) -> Result<(), Error> {
     let mut client = connect(socket)?;
     let mut commands = vec![Command::SetTimeouts(Timeouts { tcp: 0, tcp_fin: 0, udp: TIMEOUT })];
@@ -46,8 +46,8 @@ pub(crate) fn set_up(socket: &File, path: Path) -> Result<(), Error> {
     }
     let (config, port) = method::destination(path);
     for protocol in [17, 6] {
-        commands.push(Command::AddService(id(protocol), ServiceConfig::new("rr")));
-        commands.extend(SERVERS.map(|server| {
+        commands.push(Command::AddService(id(protocol), ServiceConfig::new(method::scheduler(path))));
+        commands.extend(method::servers(path).into_iter().map(|server| {
             Command::AddDestination(id(protocol), DestinationId { address: server.into(), port }, config)
         }));
     }

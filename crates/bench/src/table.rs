@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::kernel::KernelIpvs;
 use crate::report::Report;
 use crate::row::{Outcome, Row};
 use crate::statistics::Spread;
@@ -37,14 +38,24 @@ impl Report {
             "percentiles, us"
         ));
         self.rows.iter().for_each(|row| line(one(row)));
-        if self.ratios.named().iter().any(|(_, value)| value.is_some()) {
+        let mut ratios = self.ratios.measured().peekable();
+        if ratios.peek().is_some() {
             line(String::new());
-            line(format!("{:<26} {:>11}  {:>21}", "ratios", "by time", "by processor time"));
-            let shown = |value: Option<f64>| value.map_or_else(|| "-".into(), number);
-            for (name, value) in self.ratios.named() {
-                let at_work = self.ratios_at_work.named(name).map_or_else(String::new, shown);
-                line(format!("{name:<26} {:>11}  {at_work:>21}", shown(value)));
+            line(format!("{:<36} {:>11}  {:>17}", "ratios", "by time", "by processor time"));
+            for (name, value) in ratios {
+                let at_work = self.ratios_at_work.named(name).map_or_else(String::new, number);
+                line(format!("{name:<36} {:>11}  {at_work:>17}", number(value)));
             }
+        }
+        if self.ratios.measured().any(|(name, _)| name.ends_with("_vs_kernel_ipvs")) {
+            let KernelIpvs { established, new_rr, new_wlc100, bytes_per_connection } = self.kernel_ipvs;
+            line(String::new());
+            line(format!(
+                "kernel IPVS is taken to forward {established} of plain forwarding, {new_rr} of new flows under rr, {new_wlc100} under wlc"
+            ));
+            line(format!(
+                "with 100 servers, and to take {bytes_per_connection} bytes a connection (--kernel-ipvs; below 1, a ratio of bytes is less memory)"
+            ));
         }
         let mut notes = self.rows.iter().filter(|row| !row.notes.is_empty()).peekable();
         if notes.peek().is_some() {
@@ -88,7 +99,7 @@ fn one(row: &Row) -> String {
 }
 
 /// With three digits and a prefix.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let (value, prefix) = match value {
         value if value >= 1e9 => (value / 1e9, " G"),
         value if value >= 1e6 => (value / 1e6, " M"),

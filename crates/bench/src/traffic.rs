@@ -12,7 +12,6 @@ use ipvs_lab::parts::{Interrupt, Namespace};
 
 use crate::Error;
 use crate::address::{CLIENT_END, FRONT_END, SERVER_END};
-use crate::path::Path;
 use crate::processors::{Processors, busy};
 use crate::road::{D0, Road, S0};
 
@@ -111,12 +110,14 @@ pub(crate) struct Offered {
     /// Processor time of the machine in `elapsed`, and that of the generator's thread, see [`Processors::worked`].
     pub(crate) busy: Duration,
     pub(crate) worked: Duration,
+    /// Whether the generator's processor did all of it.
+    pub(crate) by_one_processor: bool,
 }
 
 impl Offered {
-    /// Frames a second of `path`. Where one processor does all, nothing happens while the kernel waits; else the daemon goes on.
-    pub(crate) fn rate(&self, path: Path) -> f64 {
-        let time = if path.is_on_one_processor() { self.active } else { self.elapsed };
+    /// Frames a second. Where one processor does all, nothing happens while the kernel waits; else the daemon goes on.
+    pub(crate) fn rate(&self) -> f64 {
+        let time = if self.by_one_processor { self.active } else { self.elapsed };
         self.in_time as f64 / time.as_secs_f64()
     }
 
@@ -125,7 +126,7 @@ impl Offered {
         self.in_time as f64 / self.worked.as_secs_f64()
     }
 
-    /// Adds another run.
+    /// Adds another run of the same.
     pub(crate) fn add(&mut self, other: &Self) {
         self.sent += other.sent;
         self.in_time += other.in_time;
@@ -135,6 +136,7 @@ impl Offered {
         self.wrong += other.wrong;
         self.busy += other.busy;
         self.worked += other.worked;
+        self.by_one_processor = other.by_one_processor;
     }
 }
 

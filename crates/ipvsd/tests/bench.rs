@@ -47,7 +47,8 @@ fn packets_arrive_rewritten() {
         "{report}"
     );
     let ratios = report["ratios"].as_object().expect("ratios");
-    assert_eq!(ratios.len(), 9);
+    // Those that were not measured are null, but for those of methods.
+    assert_eq!(ratios.len(), 21);
     assert!(ratios["xdp_nat_1_vs_noop"].as_f64().is_some_and(|ratio| ratio > 0.0), "{report}");
     assert!(ratios["xdp_nat_64k_vs_nft"].is_null());
 }
@@ -73,9 +74,17 @@ fn packets_arrive_by_other_methods() {
 /// Real sockets get through, and new connections are begun, with the program and without.
 #[test]
 fn connections_and_latencies_are_measured() {
-    let rows =
-        ["syns-xdp", "syns-slow", "connections-xdp", "bulk-forwarding", "latency-forwarding", "memory-xdp"];
-    let report = report(&["--only", &rows.join(",")]);
+    let rows = [
+        "syns-xdp",
+        "syns-xdp-wlc100",
+        "syns-slow",
+        "syns-forwarding",
+        "connections-xdp",
+        "bulk-forwarding",
+        "latency-forwarding",
+        "memory-xdp",
+    ];
+    let report = report(&["--only", &rows.join(","), "--kernel-ipvs", "0.5,0.25,0.125,100"]);
     for name in rows {
         let row = row(&report, name);
         assert_eq!(row["outcome"], "measured", "{row}");
@@ -86,7 +95,18 @@ fn connections_and_latencies_are_measured() {
         ["p50", "p90", "p99", "p999", "greatest"].map(|name| percentiles[name].as_f64().expect("a number"));
     assert!(order.is_sorted(), "{percentiles}");
     assert!(!row(&report, "connections-xdp")["notes"].to_string().contains("failed"), "{report}");
-    assert_eq!(report["ratios"]["new_conns_xdp_per_s"], row(&report, "syns-xdp")["spread"]["median"]);
+    let ratio =
+        |name: &str| report["ratios"][name].as_f64().unwrap_or_else(|| panic!("no {name} in {report}"));
+    let median = |name: &str| row(&report, name)["spread"]["median"].as_f64().expect("a number");
+    assert_eq!(ratio("new_conns_xdp_per_s"), median("syns-xdp"));
+    // Against the kernel's IPVS by what it is said to do.
+    assert_eq!(ratio("xdp_new_rr_vs_kernel_ipvs"), ratio("xdp_new_rr_vs_forwarding") / 0.25);
+    assert_eq!(ratio("xdp_new_wlc100_vs_kernel_ipvs"), ratio("xdp_new_wlc100_vs_forwarding") / 0.125);
+    assert_eq!(ratio("bytes_per_connection_vs_kernel_ipvs"), median("memory-xdp") / 100.0);
+    assert_eq!(report["kernel_ipvs"]["established"], 0.5);
+    for name in ["syns-xdp", "syns-xdp-wlc100", "syns-forwarding"] {
+        assert!(!row(&report, name)["notes"].to_string().contains("not rewritten"), "{report}");
+    }
 }
 
 /// Changes go on beside a load.
@@ -104,6 +124,9 @@ fn unknown_rows_are_refused() {
     assert_eq!(output.status.code(), Some(2));
     let said = text(&output.stderr);
     assert!(said.contains("packets-nonsense") && said.contains("packets-xdp-64k"), "{said}");
+    let output = bench(&["--kernel-ipvs", "74,48,37"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("74 is no share"), "{}", text(&output.stderr));
     let listed = text(&bench(&["--list"]).stdout);
     assert!(listed.lines().any(|line| line == "storm-latency-xdp"), "{listed}");
 }
