@@ -75,6 +75,21 @@ impl Interest {
             }
         }
     }
+
+    /// What is needed of a destination by full NAT: nothing, for its answers come to a local address. But where it may open connections
+    /// that a helper expects (TCP), the filter of first segments must know that it is no stranger.
+    pub(crate) fn of_translated_server(
+        service: &ServiceId,
+        all_ports: bool,
+        address: IpAddr,
+    ) -> Option<Self> {
+        let is_tcp = match *service {
+            ServiceId::Address { protocol, .. } => protocol == TCP,
+            ServiceId::Mark { .. } => true,
+        };
+        let opens = is_tcp && served_port(service, all_ports) == 0;
+        opens.then_some(Self::Server { protocol: TCP, address, port: 0 })
+    }
 }
 
 impl Interest {
@@ -238,6 +253,24 @@ mod tests {
             assert_eq!(Interest::of_service(&id, all_ports), to);
             assert_eq!(Interest::of_server(&id, all_ports, address, server_port), [from]);
         }
+    }
+
+    #[test]
+    fn of_servers_behind_full_nat() {
+        let address: IpAddr = Ipv4Addr::LOCALHOST.into();
+        for (protocol, port, all_ports, opens) in [
+            (6, 80, false, false),
+            (6, 21, false, true),
+            (6, 2121, true, true),
+            (6, 0, false, true),
+            (17, 69, true, false),
+        ] {
+            let id = ServiceId::Address { protocol, address, port };
+            let wanted = opens.then_some(Interest::Server { protocol: 6, address, port: 0 });
+            assert_eq!(Interest::of_translated_server(&id, all_ports, address), wanted, "{protocol} {port}");
+        }
+        let id = ServiceId::Mark { ipv6: false, mark: 1 };
+        assert!(Interest::of_translated_server(&id, false, address).is_some());
     }
 
     #[test]

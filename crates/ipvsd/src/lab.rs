@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use ipvs_lab::{Bulk, Error, Flood, Kills, Mode, Options, Protocol, Report, Tunnel};
+use ipvs_lab::{Bulk, Error, Flood, Kills, Mode, Options, Protocol, Report, Tunnel, TunnelChecksum};
 
 /// Schedulers whose choices the XDP program can make.
 const BEGUN_BY_PROGRAM: [&str; 10] = ["rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "sh", "dh", "mh"];
@@ -44,6 +44,10 @@ pub(crate) struct Arguments {
     /// How packets are put into others with --mode tun
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = TunnelArgument::Ipip)]
     tun_type: TunnelArgument,
+
+    /// The checksum of GUE or GRE
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = ChecksumArgument::Csum)]
+    tun_checksum: ChecksumArgument,
 
     /// Scheduler: rr, wrr, lc, wlc, sed, nq, ...
     #[arg(long, value_name = "NAME", default_value = "rr")]
@@ -199,10 +203,20 @@ enum ModeArgument {
 enum TunnelArgument {
     /// IP in IP
     Ipip,
-    /// Generic UDP encapsulation, with checksums
+    /// Generic UDP encapsulation
     Gue,
-    /// Generic routing encapsulation, with checksums
+    /// Generic routing encapsulation
     Gre,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ChecksumArgument {
+    /// None
+    None,
+    /// Over all that follows
+    Csum,
+    /// GUE's remote checksum offload: as csum where the inner checksum is complete
+    Remcsum,
 }
 
 /// The rate of a flood: a number, or "full".
@@ -242,6 +256,11 @@ impl Arguments {
                 TunnelArgument::Ipip => Tunnel::Ipip,
                 TunnelArgument::Gue => Tunnel::Gue,
                 TunnelArgument::Gre => Tunnel::Gre,
+            },
+            tunnel_checksum: match self.tun_checksum {
+                ChecksumArgument::None => TunnelChecksum::None,
+                ChecksumArgument::Csum => TunnelChecksum::Csum,
+                ChecksumArgument::Remcsum => TunnelChecksum::Remcsum,
             },
             scheduler: self.scheduler.clone(),
             weights,

@@ -65,14 +65,14 @@ impl Control {
             Protocol::Tcp => "-t",
             Protocol::Udp => "-u",
         };
-        let gue_port = GUE_PORT.to_string();
+        let (gue_port, checksum) = (GUE_PORT.to_string(), options.tunnel_checksum.option());
         let method: &[&str] = match (options.mode, options.tunnel) {
             (Mode::Nat, _) => &["-m"],
             (Mode::FullNat, _) => &["--full-nat", "--local-pool", POOL],
             (Mode::Dr, _) => &["-g"],
             (Mode::Tun, Tunnel::Ipip) => &["-i"],
-            (Mode::Tun, Tunnel::Gue) => &["-i", "--tun-type", "gue", "--tun-port", &gue_port, "--tun-csum"],
-            (Mode::Tun, Tunnel::Gre) => &["-i", "--tun-type", "gre", "--tun-csum"],
+            (Mode::Tun, Tunnel::Gue) => &["-i", "--tun-type", "gue", "--tun-port", &gue_port, checksum],
+            (Mode::Tun, Tunnel::Gre) => &["-i", "--tun-type", "gre", checksum],
         };
         let service = topology.service.to_string();
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();

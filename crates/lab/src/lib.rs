@@ -55,7 +55,7 @@ pub mod parts {
 pub use cleanup::clean;
 pub use error::Error;
 pub use offload::like_a_wire;
-pub use options::{Bulk, Flood, Kills, Mode, Options, Protocol, Tunnel};
+pub use options::{Bulk, Flood, Kills, Mode, Options, Protocol, Tunnel, TunnelChecksum};
 pub use report::{AtOnce, Failure, Flooded, Killed, Latency, Report, Server, Transfers};
 pub use run::run;
 pub use sent::{Ends, Sent};

@@ -28,10 +28,33 @@ pub enum Mode {
 pub enum Tunnel {
     /// IP in IP.
     Ipip,
-    /// Generic UDP encapsulation, with UDP checksums.
+    /// Generic UDP encapsulation.
     Gue,
-    /// Generic routing encapsulation, with checksums.
+    /// Generic routing encapsulation.
     Gre,
+}
+
+/// The checksum of a tunnel's own, of GUE and GRE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TunnelChecksum {
+    /// None.
+    None,
+    /// Over all that follows.
+    Csum,
+    /// GUE's remote checksum offload: packets whose checksums are complete go as with [`TunnelChecksum::Csum`].
+    Remcsum,
+}
+
+impl TunnelChecksum {
+    /// The option of `ipvsadm`.
+    pub(crate) const fn option(self) -> &'static str {
+        match self {
+            Self::None => "--tun-nocsum",
+            Self::Csum => "--tun-csum",
+            Self::Remcsum => "--tun-remcsum",
+        }
+    }
 }
 
 /// Transport protocol of the virtual service.
@@ -82,6 +105,8 @@ pub struct Options {
     pub mode: Mode,
     /// The tunnel, with [`Mode::Tun`].
     pub tunnel: Tunnel,
+    /// Its checksum, with GUE and GRE.
+    pub tunnel_checksum: TunnelChecksum,
     /// Scheduler name as `ipvsadm -s` takes it.
     pub scheduler: String,
     /// One weight per server, in the order in which the servers are added.
@@ -181,6 +206,9 @@ impl Options {
             return refuse(
                 "IPv4 servers of IPv6 clients take full NAT: add --mode fullnat and --ipv6, and leave out --direct".into(),
             );
+        }
+        if self.tunnel == Tunnel::Gre && self.tunnel_checksum == TunnelChecksum::Remcsum {
+            return refuse("remote checksum offload is GUE's: --tun-type gue, or --tun-checksum csum".into());
         }
         if self.mode != Mode::FullNat && self.pool != 1 {
             return refuse("a pool of addresses is for full NAT: add --mode fullnat".into());

@@ -3,7 +3,8 @@
 //! flood from random sources does not.
 //!
 //! With the fast path the connection table says what is known, and every segment without connection is judged. Without it, and
-//! where it does not look into a frame, only SYNs are: of other segments nobody knows here.
+//! where it does not look into a frame, only SYNs are: of other segments nobody knows here. The table also says which connections helpers
+//! expect, whose first SYNs pass.
 
 use aya_ebpf::{
     helpers::bpf_ktime_get_ns,
@@ -13,8 +14,10 @@ use aya_ebpf::{
 use ipvs_flow::{Line, Tick, repeats};
 
 use crate::forward::{self, Standing};
-use crate::maps::{Address, Counter, count, filter_mode};
+use crate::lookup::{self, Found};
+use crate::maps::{Address, Counter, count, filter_mode, serves_any_port};
 use crate::packet::{Bytes, read};
+use crate::transport::Packet;
 
 /// Modes of the filter: it does nothing; it counts what it would drop; it drops.
 const OFF: u32 = 0;
@@ -86,6 +89,21 @@ extern "C" fn judge() -> u32 {
     u32::from(is_shed().unwrap_or(false))
 }
 
+/// Whether a helper expects the connection of the packet at hand, which has none: its entry has no client port yet. Only services with
+/// ports of any number have helpers.
+#[inline(always)]
+fn is_expected() -> bool {
+    if !serves_any_port() || !matches!(forward::standing(), Standing::Absent) {
+        return false;
+    }
+    let Some(packet) = Packet::at_hand() else { return false };
+    let port = packet.headers.source_port;
+    packet.headers.source_port = 0;
+    let found = lookup::of_client(packet);
+    packet.headers.source_port = port;
+    matches!(found, Found::Connection(..))
+}
+
 #[inline(always)]
 fn is_shed() -> Option<bool> {
     let segment = *SEGMENT.get(0)?;
@@ -103,6 +121,9 @@ fn is_shed() -> Option<bool> {
     // SAFETY: a plain helper call.
     let now = Tick::from_nanos(unsafe { bpf_ktime_get_ns() });
     if repeats::is_repeat(FIRST_SEGMENTS.get(repeats::line_of(hash, MEMORY))?, hash, now) {
+        return Some(false);
+    }
+    if is_syn && is_expected() {
         return Some(false);
     }
     count(Counter::FirstSegments);

@@ -138,6 +138,12 @@ fn setting(bit: u32) -> bool {
     SETTINGS.get(0).is_some_and(|bits| bits & bit != 0)
 }
 
+/// Whether some virtual service takes any port.
+#[inline(always)]
+pub fn serves_any_port() -> bool {
+    setting(ANY_PORT_VIRTUALS)
+}
+
 /// Whether a virtual service has this end, or may have it by a firewall mark.
 #[inline(always)]
 pub fn is_virtual(end: &Endpoint) -> bool {

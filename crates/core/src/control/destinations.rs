@@ -252,6 +252,9 @@ pub(crate) fn interests(destination: &Destination) -> Vec<Interest> {
     let (service, all_ports) = (&destination.service_id, destination.all_ports);
     let mut interests = match destination.config.forwarding {
         ForwardingMethod::MASQUERADE => Interest::of_server(service, all_ports, address, port),
+        ForwardingMethod::FULL_NAT => {
+            Interest::of_translated_server(service, all_ports, address).into_iter().collect()
+        }
         ForwardingMethod::TUNNEL => {
             Interest::of_tunnel(address, &destination.config.tunnel).into_iter().collect()
         }

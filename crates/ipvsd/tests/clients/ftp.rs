@@ -12,6 +12,8 @@ use crate::network::{POOL, Path as PacketPath};
 use crate::program::{Director, Program};
 use crate::wait_for;
 
+mod filter;
+
 /// The virtual addresses.
 const V4: &str = "10.83.0.100";
 const V6: &str = "fd83::100";
@@ -50,6 +52,11 @@ struct Network {
 impl Network {
     /// With a daemon.
     fn new(test: &str, method: Method, path: PacketPath) -> Self {
+        Self::with(test, method, path, &[])
+    }
+
+    /// With a daemon that has these options besides.
+    fn with(test: &str, method: Method, path: PacketPath, more: &[&str]) -> Self {
         let client = Namespace::new(test, "client");
         let switch = Namespace::new(test, "switch");
         let mut director = Director::new(test, "director");
@@ -76,7 +83,7 @@ impl Network {
                 server.ip("-6 route add default via fd84::1");
             }
         }
-        path.start_daemon(&mut director, &switch, &["director", "behind"]);
+        path.start_daemon_with(&mut director, &switch, &["director", "behind"], more);
         if method != Method::Masquerading {
             let addresses = ["10.84.0.8", "10.84.0.9", "fd84::8", "fd84::9"];
             let added = director.ipvsd(&[&["pool", "add", POOL], &addresses[..]].concat());

@@ -30,11 +30,22 @@ pub(crate) enum Path {
 impl Path {
     /// Starts the daemon, whose cables have these other ends in `switch`.
     pub(crate) fn start_daemon(self, director: &mut Director, switch: &Namespace, cables: &[&str]) {
+        self.start_daemon_with(director, switch, cables, &[]);
+    }
+
+    /// The same, with more options for the daemon.
+    pub(crate) fn start_daemon_with(
+        self,
+        director: &mut Director,
+        switch: &Namespace,
+        cables: &[&str],
+        more: &[&str],
+    ) {
         if self == Self::Daemon {
-            return director.start_daemon(&[]);
+            return director.start_daemon(more);
         }
         switch.run(|| cables.iter().try_for_each(|cable| ipvs_lab::like_a_wire(cable))).unwrap();
-        director.start_daemon(&["--fast-path", "on"]);
+        director.start_daemon(&[&["--fast-path", "on"], more].concat());
     }
 
     /// Ends the daemon, and fails unless packets went this way.

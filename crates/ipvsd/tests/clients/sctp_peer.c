@@ -1,10 +1,12 @@
 /* Both ends of SCTP associations, by usrsctp over raw IP sockets: the kernels of test machines often have no SCTP.
  *
- *   sctp_peer serve ADDRESS PORT NAME       answers each message with NAME, a colon and the message, until it is killed
- *   sctp_peer ask LOCAL ADDRESS PORT COUNT  opens COUNT associations and exchanges messages on each; at a line on standard
+ *   sctp_peer serve ADDRESS PORT NAME [MTU] answers each message with NAME, a colon and the message, until it is killed
+ *   sctp_peer ask LOCAL ADDRESS PORT COUNT [MTU]
+ *                                           opens COUNT associations and exchanges messages on each; at a line on standard
  *                                           input waits for COUNT heartbeats to be answered, and does it once more on
  *                                           each; at the next line shuts them down
  *
+ * MTU: no packet is longer, for ICMP errors are not heard.
  * Says "ready", and with `ask` after each step the servers' names in the order of the associations, then how many packets
  * had wrong checksums. Ends with status 1 at the first thing that is not as it should be, and by a signal when a step takes
  * longer than a minute: an association is not refused when nobody answers, but tried for long.
@@ -42,12 +44,19 @@ static socklen_t address(const char *text, const char *port, struct sockaddr_sto
     return sizeof *six;
 }
 
+/* No packet is to be longer; 0: as the interface says. */
+static uint32_t mtu;
+
 /* A socket that has one address only: a packet translator does not translate those within chunks. */
 static struct socket *bound(const char *local, const char *port) {
     struct sockaddr_storage at;
     socklen_t length = address(local, port, &at);
     struct socket *it = usrsctp_socket(at.ss_family, SOCK_STREAM, IPPROTO_SCTP, NULL, NULL, 0, NULL);
     if (!it) fail("socket");
+    if (mtu) {
+        struct sctp_paddrparams path = {.spp_pathmtu = mtu, .spp_flags = SPP_PMTUD_DISABLE};
+        if (usrsctp_setsockopt(it, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &path, sizeof path) < 0) fail("path MTU");
+    }
     if (usrsctp_bind(it, (struct sockaddr *)&at, length) < 0) fail("bind");
     return it;
 }
@@ -169,13 +178,15 @@ int main(int argc, char **argv) {
     /* Checksums everywhere, and heartbeats soon. */
     usrsctp_sysctl_set_sctp_no_csum_on_loopback(0);
     usrsctp_sysctl_set_sctp_heartbeat_interval_default(300);
-    if (argc == 5 && !strcmp(argv[1], "serve") && strlen(argv[4]) < NAME) {
+    if (argc >= 5 && argc <= 6 && !strcmp(argv[1], "serve") && strlen(argv[4]) < NAME) {
+        if (argc == 6) mtu = atoi(argv[5]);
         name = argv[4];
         serve(argv[2], argv[3]);
-    } else if (argc == 6 && !strcmp(argv[1], "ask") && atoi(argv[5]) > 0) {
+    } else if (argc >= 6 && argc <= 7 && !strcmp(argv[1], "ask") && atoi(argv[5]) > 0) {
+        if (argc == 7) mtu = atoi(argv[6]);
         ask(argv[2], argv[3], argv[4], atoi(argv[5]));
     } else {
-        fprintf(stderr, "sctp_peer serve ADDRESS PORT NAME | ask LOCAL ADDRESS PORT COUNT\n");
+        fprintf(stderr, "sctp_peer serve ADDRESS PORT NAME [MTU] | ask LOCAL ADDRESS PORT COUNT [MTU]\n");
         return 2;
     }
     return 0;

@@ -21,8 +21,15 @@ fn tunneled(kind: &str) {
 /// of several until a neighbour is resolved.
 #[test]
 fn fragmented_datagrams() {
-    let modes: [&[&str]; 5] =
-        [&["nat"], &["dr"], &["nat", "--ipv6"], &["dr", "--ipv6"], &["tun", "--tun-type", "gre"]];
+    let modes: [&[&str]; 6] = [
+        &["nat"],
+        &["dr"],
+        &["nat", "--ipv6"],
+        &["dr", "--ipv6"],
+        &["tun", "--tun-type", "gre"],
+        // The client has to learn what the tunnel leaves of the MTU.
+        &["tun", "--ipv6"],
+    ];
     for mode in modes {
         for (size, concurrency) in [("8000", "4"), ("60000", "1")] {
             let load =
@@ -49,6 +56,21 @@ fn tunneling_gue() {
 #[test]
 fn tunneling_gre() {
     tunneled("gre");
+}
+
+/// Checksums of tunnels, and none: the far ends take out what is right alone.
+#[test]
+fn tunneling_by_checksum() {
+    for (kind, checksum) in [("gue", "none"), ("gue", "remcsum"), ("gre", "none")] {
+        for fast_path in ["off", "on"] {
+            let mode =
+                ["--mode", "tun", "--tun-type", kind, "--tun-checksum", checksum, "--fast-path", fast_path];
+            for load in [&["--ipv6", "--requests", "60"][..], &["--bulk", "300000", "--connections", "4"]] {
+                let report = good(&[&mode[..], load].concat());
+                assert_eq!(report["failed"], 0, "{kind} {checksum} {fast_path}: {report}");
+            }
+        }
+    }
 }
 
 /// The director's own requests: HTTP and datagrams, one in fragments, with the virtual address nobody's.

@@ -9,7 +9,7 @@ use std::thread::Builder;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::options::Tunnel;
+use crate::options::{Tunnel, TunnelChecksum};
 use crate::{Error, sysctl};
 
 /// UDP port of the tunnels by GUE.
@@ -17,12 +17,17 @@ pub(crate) const GUE_PORT: u16 = 6080;
 
 const IPIP: i32 = 4;
 const IPV6: i32 = 41;
+const UDP: i32 = 17;
 const GRE: i32 = 47;
 const RAW: i32 = 255;
 
 /// Starts the far end in the calling thread's namespace, at `address`, for packets to `target`. The sockets are open when this
 /// returns.
-pub(super) fn start(tunnel: Tunnel, address: IpAddr, target: IpAddr) -> Result<(), Error> {
+pub(super) fn start(
+    (tunnel, checksum): (Tunnel, TunnelChecksum),
+    address: IpAddr,
+    target: IpAddr,
+) -> Result<(), Error> {
     let doing = || format!("take packets out of tunnels at {address}");
     let failed = |error| Error::setup(doing(), error);
     // The client's packets come in by loopback, where their sender is not to be found.
@@ -37,12 +42,15 @@ pub(super) fn start(tunnel: Tunnel, address: IpAddr, target: IpAddr) -> Result<(
         out.send_to(packet, &inner).ok().map(drop)
     };
     let thread = Builder::new().name("decapsulate".into());
-    let started = if tunnel == Tunnel::Gue {
+    // UDP sockets refuse IPv6 datagrams without checksum (RFC 6936).
+    let bare = tunnel == Tunnel::Gue && checksum == TunnelChecksum::None && address.is_ipv6();
+    let started = if tunnel == Tunnel::Gue && !bare {
         let socket = UdpSocket::bind((address, GUE_PORT)).map_err(failed)?;
         thread.spawn(move || serve(|buffer| socket.recv(buffer), |packet| give(gue(packet)?)))
     } else {
         let protocol = match (tunnel, address.is_ipv4()) {
             (Tunnel::Gre, _) => GRE,
+            (Tunnel::Gue, _) => UDP,
             (_, true) => IPIP,
             (_, false) => IPV6,
         };
@@ -55,7 +63,11 @@ pub(super) fn start(tunnel: Tunnel, address: IpAddr, target: IpAddr) -> Result<(
                     // Raw sockets of IPv4 give the IP header as well.
                     let packet =
                         if whole { packet.get(usize::from(packet.first()? & 15) * 4..)? } else { packet };
-                    give(if tunnel == Tunnel::Gre { gre(packet)? } else { packet })
+                    give(match tunnel {
+                        Tunnel::Ipip => packet,
+                        Tunnel::Gre => gre(packet)?,
+                        Tunnel::Gue => gue(unchecked(packet)?)?,
+                    })
                 },
             );
         })
@@ -71,6 +83,12 @@ fn serve(receive: impl Fn(&mut [u8]) -> io::Result<usize>, give: impl Fn(&[u8]) 
             let _ = give(buffer.get(..length).unwrap_or_default());
         }
     }
+}
+
+/// What a datagram to the port of GUE carries, if it has no checksum.
+fn unchecked(datagram: &[u8]) -> Option<&[u8]> {
+    let ([_, _, high, low, _, _, 0, 0], payload) = datagram.split_first_chunk()? else { return None };
+    (u16::from_be_bytes([*high, *low]) == GUE_PORT).then_some(payload)
 }
 
 /// What a GUE datagram of version 0 without options carries.
@@ -108,6 +126,9 @@ mod tests {
     fn only_what_is_right_is_taken_out() {
         assert_eq!(gue(&[0, 4, 0, 0, 7, 8]), Some(&[7, 8][..]));
         assert_eq!(gue(&[1, 4, 0, 0, 7, 8]), None);
+        assert_eq!(unchecked(&[1, 2, 0x17, 0xc0, 0, 9, 0, 0, 7]), Some(&[7][..]));
+        assert_eq!(unchecked(&[1, 2, 0x17, 0xc0, 0, 9, 0, 1, 7]), None);
+        assert_eq!(unchecked(&[1, 2, 0x17, 0xc1, 0, 9, 0, 0, 7]), None);
         assert_eq!(gre(&[0, 0, 8, 0, 7]), Some(&[7][..]));
         let checked = [0x80, 0, 8, 0, 0x70, 0xf7, 0, 0, 7, 8];
         assert_eq!(gre(&checked), Some(&[7, 8][..]));

@@ -28,7 +28,8 @@ pub(crate) fn start_all(topology: &Topology, options: &Options) -> Result<Vec<cr
         let failed = |error| Error::setup(format!("serve in the namespace of {name}"), error);
         if options.mode == Mode::Tun {
             let (inner, outer) = (topology.service.ip(), host.address);
-            host.namespace.run(|| decapsulate::start(options.tunnel, outer, inner))??;
+            host.namespace
+                .run(|| decapsulate::start((options.tunnel, options.tunnel_checksum), outer, inner))??;
         }
         for address in addresses {
             match options.protocol {

@@ -210,6 +210,9 @@ fn check(
         let DestinationId { address, port } = it.id;
         let mut wanted = match it.config.forwarding {
             ForwardingMethod::MASQUERADE => Interest::of_server(&it.service_id, it.all_ports, address, port),
+            ForwardingMethod::FULL_NAT => {
+                Interest::of_translated_server(&it.service_id, it.all_ports, address).into_iter().collect()
+            }
             ForwardingMethod::TUNNEL => Interest::of_tunnel(address, &it.config.tunnel).into_iter().collect(),
             _ => Vec::new(),
         };
