@@ -20,6 +20,7 @@ mod shared;
 mod stages;
 mod steady;
 mod step;
+mod sums;
 mod transport;
 mod vlan;
 

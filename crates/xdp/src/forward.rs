@@ -228,10 +228,10 @@ pub fn to_server<C: Context, const V6: bool, const STEADY: bool>(
     }
     entry.note_packet_in();
     traffic.count_in(headers.length);
-    decrement_hop_limit::<V6>(&place);
     let place = if method == MASQUERADE {
-        set_end::<C, V6>(context, headers, place, End::Destination, &way.address.words(), port)
+        set_end::<C, V6, true>(context, headers, place, End::Destination, &way.address.words(), port)
     } else {
+        decrement_hop_limit::<V6>(&place);
         Some(place)
     };
     let Some(place) = place else { return Some(C::DROP) };
@@ -272,9 +272,8 @@ pub fn to_client<C: Context, const V6: bool, const STEADY: bool>(
     let place = Place::of::<C, V6>(context, headers.protocol)?;
     step.take(index, entry, destination, now)?;
     traffic.count_out(headers.length);
-    decrement_hop_limit::<V6>(&place);
     let address = address.words();
-    let place = set_end::<C, V6>(context, headers, place, End::Source, &address, port);
+    let place = set_end::<C, V6, true>(context, headers, place, End::Source, &address, port);
     let Some(place) = place else { return Some(C::DROP) };
     Some(leave(&place, hop.interface, hop.hardware))
 }

@@ -10,7 +10,7 @@ use ipvs_flow::{
 use crate::clock::now;
 use crate::context::Context;
 use crate::forward::{is_link_local, leave};
-use crate::rewrite::{End, decrement_hop_limit, set_end};
+use crate::rewrite::{End, set_end};
 use crate::route::hop;
 use crate::shared::{table, traffic, way};
 use crate::stages::Stages;
@@ -65,10 +65,9 @@ pub fn inbound<C: Context, const V6: bool>(
     step.take(index, entry, destination, now())?;
     entry.note_packet_in();
     traffic.count_in(packet.length);
-    decrement_hop_limit::<V6>(&place);
     let (client, server) = (local.client.words(), way.address.words());
-    let place = set_end::<C, V6>(context, packet, place, End::Source, &client, local.client_port)
-        .and_then(|place| set_end::<C, V6>(context, packet, place, End::Destination, &server, port));
+    let place = set_end::<C, V6, true>(context, packet, place, End::Source, &client, local.client_port)
+        .and_then(|place| set_end::<C, V6, false>(context, packet, place, End::Destination, &server, port));
     let Some(place) = place else { return Some(C::DROP) };
     Some(leave(&place, way.interface, way.hardware))
 }
@@ -107,11 +106,11 @@ pub fn outbound<C: Context, const V6: bool>(
     let place = Place::of::<C, V6>(context, packet.protocol)?;
     step.take(index, entry, destination, now)?;
     traffic.count_out(packet.length);
-    decrement_hop_limit::<V6>(&place);
     let (address, port) = (key.virtual_address.words(), key.virtual_port);
-    let place = set_end::<C, V6>(context, packet, place, End::Source, &address, port).and_then(|place| {
-        set_end::<C, V6>(context, packet, place, End::Destination, &client, key.client_port)
-    });
+    let place =
+        set_end::<C, V6, true>(context, packet, place, End::Source, &address, port).and_then(|place| {
+            set_end::<C, V6, false>(context, packet, place, End::Destination, &client, key.client_port)
+        });
     let Some(place) = place else { return Some(C::DROP) };
     Some(leave(&place, hop.interface, hop.hardware))
 }

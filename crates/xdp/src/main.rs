@@ -30,6 +30,7 @@ mod shared;
 mod stages;
 mod steady;
 mod step;
+mod sums;
 mod tc;
 mod transport;
 mod vlan;

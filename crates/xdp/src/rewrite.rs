@@ -8,6 +8,7 @@ use ipvs_wire::{checksum, protocol};
 use crate::context::{Context, Difference};
 use crate::maps::Address;
 use crate::packet::{read, write};
+use crate::sums;
 use crate::transport::{ETHERNET, Headers, Place, header};
 
 /// An end of a packet.
@@ -16,6 +17,9 @@ pub enum End {
     Source,
     Destination,
 }
+
+/// What one hop less adds to the sum of an IPv4 header.
+const HOP_LESS: u64 = !0x0100u16.to_be() as u64;
 
 /// One hop less.
 #[inline(always)]
@@ -26,14 +30,14 @@ pub fn decrement_hop_limit<const V6: bool>(place: &Place) {
             write::<u8>(place.ip + 7, read::<u8>(place.ip + 7) - 1);
         } else {
             write::<u8>(place.ip + 8, read::<u8>(place.ip + 8) - 1);
-            add_to(place.ip + 10, u64::from(!0x0100u16.to_be()));
+            add_to(place.ip + 10, HOP_LESS);
         }
     }
 }
 
-/// Puts another address and port (host order) at an end. Where the packet then lies; `None` if it cannot be used any more.
+/// Puts another address and port (host order) at an end; `HOP`: and one hop less, as by [`decrement_hop_limit`]. Where the packet then lies; `None` if it cannot be used any more.
 #[inline(always)]
-pub fn set_end<C: Context, const V6: bool>(
+pub fn set_end<C: Context, const V6: bool, const HOP: bool>(
     context: *mut C,
     packet: &Headers,
     place: Place,
@@ -51,9 +55,15 @@ pub fn set_end<C: Context, const V6: bool>(
     unsafe {
         if V6 {
             write::<Address>(place.ip + if end == End::Source { 8 } else { 24 }, *address);
+            if HOP {
+                decrement_hop_limit::<V6>(&place);
+            }
         } else {
             write::<u32>(place.ip + if end == End::Source { 12 } else { 16 }, address[3]);
-            add_to(place.ip + 10, addresses);
+            if HOP {
+                write::<u8>(place.ip + 8, read::<u8>(place.ip + 8) - 1);
+            }
+            add_to(place.ip + 10, addresses + if HOP { HOP_LESS } else { 0 });
         }
         write::<u16>(port_at, port.to_be());
         if !C::ADJUSTS_CHECKSUMS {
@@ -65,8 +75,7 @@ pub fn set_end<C: Context, const V6: bool>(
     }
     let is_tcp = packet.protocol == protocol::TCP;
     let offset = ETHERNET + header::<V6>() + if is_tcp { 16 } else { 6 };
-    let difference =
-        Difference { addresses: checksum::fold(addresses), ports: [old_port.to_be(), port.to_be()] };
+    let difference = Difference { addresses: sums::fold(addresses), ports: [old_port.to_be(), port.to_be()] };
     if !C::adjust_checksum(context, offset as u32, &difference, !is_tcp) {
         return None;
     }
@@ -86,7 +95,7 @@ unsafe fn add_to(at: usize, difference: u64) {
 /// As [`checksum::update`], of a difference that is not folded: sums of more than one are folded once, and without branches.
 #[inline(always)]
 fn update(sum: u16, difference: u64) -> u16 {
-    !checksum::fold(u64::from(!sum) + difference)
+    !sums::fold(u64::from(!sum) + difference)
 }
 
 /// What taking an address away adds to a sum.

@@ -172,10 +172,16 @@ pub fn secret() -> [u64; 2] {
     constant!(hash_key)
 }
 
-/// The timeout of a place in [`ipvs_flow::steady`]'s list.
+/// [`ipvs_flow::steady`]'s list.
+#[inline(always)]
+pub fn timeouts() -> Option<&'static [u32; TIMEOUTS]> {
+    TIMEOUTS_MAP.get(0)
+}
+
+/// The timeout of a place in that list.
 #[inline(always)]
 pub fn timeout(place: usize) -> Option<u32> {
-    TIMEOUTS_MAP.get(0)?.get(place & (TIMEOUTS - 1)).copied()
+    timeouts()?.get(place & (TIMEOUTS - 1)).copied()
 }
 
 /// The line in which the connections of a destination are counted.

@@ -3,12 +3,12 @@
 use ipvs_flow::{
     EntryIndex, EntryRef, Load, Status, Tick,
     event::shortened,
-    steady::{self, is_active_tcp},
+    steady::{self, TIMEOUTS, is_active_tcp},
     tcp::Direction,
 };
 use ipvs_wire::protocol;
 
-use crate::shared::{events, load, timeout};
+use crate::shared::{events, load, timeout, timeouts};
 use crate::transport::Headers;
 
 /// What a packet does to its connection.
@@ -27,6 +27,9 @@ impl Step {
     #[inline(always)]
     pub fn of(packet: &Headers, entry: &EntryRef<'_>, seen: Status, direction: Direction) -> Option<Self> {
         let segment = if packet.protocol == protocol::TCP { Some(packet.flags) } else { None };
+        // Looked up once.
+        let timeouts = timeouts()?;
+        let timeout = |place: usize| timeouts.get(place & (TIMEOUTS - 1)).copied();
         let (to, changes) = steady::step(segment, entry, seen, direction, timeout)?;
         Some(Self { seen, to, changes })
     }

@@ -5,11 +5,12 @@ use core::ops::Deref;
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use ipvs_flow::pick::{Search, Slot};
-use ipvs_wire::{checksum, protocol};
+use ipvs_wire::protocol;
 
 use crate::context::Context;
 use crate::maps::Address;
 use crate::packet::{Bytes, ipv4_address, ipv6_address, mapped, read};
+use crate::sums;
 
 /// Length of the Ethernet header.
 pub const ETHERNET: usize = 14;
@@ -203,9 +204,12 @@ impl Headers {
         // SAFETY: the field was checked to be there.
         let field: u16 = unsafe { read(place) };
         if C::GUESSES_CHECKSUMS
-            && field == pseudo_header(&source, &destination, protocol, (length - header::<V6>()) as u16, V6)
+            && sums::is_whole(
+                pseudo_header(&source, &destination, protocol, (length - header::<V6>()) as u16, V6)
+                    + u64::from(!field),
+            )
         {
-            // Left to the card by a sender on this machine.
+            // The field has that sum: it was left to the card by a sender on this machine.
             return None;
         }
         let [source_port, destination_port] = ports.map(u16::from_be);
@@ -255,16 +259,16 @@ impl Place {
 unsafe fn whole_header(ip: usize) -> bool {
     // SAFETY: by the caller.
     let words: [u32; 5] = unsafe { read(ip) };
-    checksum::fold(words.iter().map(|word| u64::from(*word)).sum()) == 0xffff
+    sums::is_whole(words.iter().map(|word| u64::from(*word)).sum())
 }
 
-/// Sum of the pseudo-header, in the byte order of the packet: as [`ipvs_wire::checksum::pseudo_header`].
+/// Sum of the pseudo-header, in the byte order of the packet, not folded: as [`ipvs_wire::checksum::pseudo_header`].
 #[inline(always)]
-fn pseudo_header(source: &Address, destination: &Address, protocol: u8, length: u16, v6: bool) -> u16 {
+fn pseudo_header(source: &Address, destination: &Address, protocol: u8, length: u16, v6: bool) -> u64 {
     let mut sum = u64::from(u16::from(protocol).to_be()) + u64::from(length.to_be());
     let from = if v6 { 0 } else { 3 };
     for word in from..4 {
         sum += u64::from(source[word]) + u64::from(destination[word]);
     }
-    checksum::fold(sum)
+    sum
 }
