@@ -10,11 +10,15 @@ use crate::peer::{Peer, Site};
 const FEW: u32 = 1024;
 
 /// Bytes, and what they are of.
-pub(crate) fn per_connection(peer: &Peer, site: &Site<'_>) -> Result<(f64, String), Error> {
+pub(crate) fn per_connection(peer: &mut Peer, site: &Site<'_>) -> Result<(f64, String), Error> {
     match (&peer.daemon, peer.path) {
         (Some(daemon), _) => {
             let whole = of_process(daemon.id())?;
-            let fixed = without_connections(peer.path, site)?;
+            let fixed = match peer.memory_without_connections {
+                Some(fixed) => fixed,
+                None => without_connections(peer.path, site)?,
+            };
+            peer.memory_without_connections = Some(fixed);
             let each = whole.saturating_sub(fixed) as f64 / f64::from(peer.capacity - FEW);
             let (room, fixed) = (peer.capacity, fixed as f64 / 1e6);
             Ok((each, format!("of room for {room}; the daemon and its maps take {fixed:.1} MB beside")))

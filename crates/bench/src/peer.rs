@@ -64,6 +64,8 @@ pub(crate) struct Peer {
     pub(crate) flows: u32,
     /// Packets a second of many flows, once that was measured.
     pub(crate) rate: Option<f64>,
+    /// Bytes of a daemon that has room for few, once that was measured.
+    pub(crate) memory_without_connections: Option<u64>,
     used_for: Option<Use>,
 }
 
@@ -128,6 +130,7 @@ impl Peer {
             capacity: site.capacity,
             flows: 0,
             rate: None,
+            memory_without_connections: None,
             used_for: None,
         }))
     }

@@ -173,6 +173,17 @@ mod tests {
     }
 
     #[test]
+    fn a_round_without_a_value_has_no_part_in_it() {
+        let of =
+            |path, values: &[f64]| Row { values_at_work: values.to_vec(), ..Row::new(Measure::Syns, path) };
+        let rows = [of(Path::Xdp, &[f64::NAN, 2.0]), of(Path::Forwarding, &[8.0, 4.0])];
+        let ratios = Ratios::at_work(&rows, &KernelIpvs::REFERENCE);
+        assert_eq!(ratios.named("xdp_new_rr_vs_forwarding"), Some(0.5));
+        let rows = [of(Path::XdpWlc, &[f64::NAN]), of(Path::Forwarding, &[8.0])];
+        assert_eq!(Ratios::at_work(&rows, &KernelIpvs::REFERENCE), Ratios::default());
+    }
+
+    #[test]
     fn every_ratio_is_of_rows_that_there_are() {
         let rows = crate::choice::names();
         for (name, of) in all(&KernelIpvs::REFERENCE) {

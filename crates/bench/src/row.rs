@@ -89,7 +89,7 @@ pub struct Row {
     /// One value of each round.
     pub values: Vec<f64>,
     /// Packets a second of processor time, one value of each round, where one processor does all of it: on a quiet machine `values`, on a
-    /// busy one what they would be.
+    /// busy one what they would be. NaN (in JSON null) for a round in which ipvsd's daemon did most of it.
     pub values_at_work: Vec<f64>,
     /// Processor time per packet in nanoseconds, generator and sink included: of the one processor that does all, or else of the whole
     /// machine.

@@ -216,8 +216,10 @@ fn value(
 
 /// Frames a second; those of processor time are noted.
 fn rate(row: &mut Row, offered: &Offered) -> f64 {
-    if offered.by_one_processor {
-        row.values_at_work.push(offered.rate_at_work());
+    if row.path.is_on_one_processor() {
+        // A place for each round.
+        let rate = if offered.by_one_processor { offered.rate_at_work() } else { f64::NAN };
+        row.values_at_work.push(rate);
     }
     offered.rate()
 }
@@ -304,11 +306,10 @@ fn conclude(row: &mut Row, sum: &Sum) {
         (Some(share), Measure::Packets(_)) if share < NEARLY_ALL => {
             row.note("the daemon forwarded the others")
         }
-        (Some(share), Measure::Syns) if share < MOSTLY => {
-            row.note(
-                "the daemon makes the choices: the program looks at fewer destinations (docs/performance.md)",
-            );
+        (Some(share), Measure::Syns) if share < MOSTLY && row.path == Path::XdpWlc => {
+            row.note("the daemon makes the choices: these are more destinations than the program looks at");
         }
+        (Some(share), Measure::Syns) if share < NEARLY_ALL => row.note("the others were left to the daemon"),
         _ => {}
     }
 }

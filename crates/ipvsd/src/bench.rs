@@ -44,6 +44,15 @@ ROWS (MEASURE-PATH, --list has all)
   storm-PATH                 packets a second during 10 000 changes a second, against those without (--storm)
   storm-latency-PATH         round trips at half load during them
 
+COLUMNS
+  median, spread  of the rounds, by time
+  of CPU          packets a second of processor time, where one processor does everything: nearly the median on a quiet machine, on a
+                  busy one what it would be
+  CPU ns/pk       processor time per packet, generator and sink included: where the daemon or HAProxy have a processor of their own, of
+                  the whole machine
+  arrived         share of the frames that came out, rewritten as they should be
+  in program      share of them that ipvsd forwarded in its program, not in the daemon
+
 KERNEL IPVS
   Few machines have ip_vs in the kernel that is to be measured. So ratios against it (…_vs_kernel_ipvs) compare shares: what a row does of plain
   forwarding, here and in the same round, by what kernel IPVS does of plain forwarding, in its own kernel. The default is Debian's kernel
@@ -55,6 +64,7 @@ EXAMPLES
   ipvsd bench                               everything, some minutes
   ipvsd bench --only packets-xdp,packets-noop --rounds 9
   ipvsd bench --only packets-noop,packets-ipip,packets-fullnat
+  ipvsd bench --only packets-xdp-1k,packets-forwarding-1k,syns,memory      against kernel IPVS
   ipvsd bench --only latency --storm 10     latencies, and a storm of changes for 10 s in each round
   ipvsd bench --quick --json | jq .ratios
 
@@ -65,7 +75,7 @@ EXIT CODES
   4  privileges are missing
   130  interrupted; everything was taken down")]
 pub(crate) struct Arguments {
-    /// Only the rows that the ratios need, three short rounds: less than 50 seconds on an idle machine
+    /// Only the rows that the most important ratios need, three short rounds: less than 50 seconds on an idle machine
     #[arg(long)]
     quick: bool,
 
