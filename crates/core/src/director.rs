@@ -2,6 +2,7 @@
 
 use ipvs_flow::{Layout, MemoryError};
 
+use crate::ahead::Ahead;
 use crate::births::Births;
 use crate::connections::Connections;
 use crate::defence::Defence;
@@ -114,6 +115,8 @@ pub struct Director {
     /// Packets from clients are left to the host (`backup_only`).
     pub(crate) standby: bool,
     pub(crate) tunnel_paths: TunnelPaths,
+    /// Where packets that are expected will look.
+    pub(crate) ahead: Ahead,
     /// While a packet is explained: nothing that it does is to stay.
     pub(crate) trial: Option<Trial>,
 }
@@ -165,6 +168,7 @@ impl Director {
             error_buckets: ErrorBuckets::default(),
             own_error: None,
             tunnel_paths: TunnelPaths::default(),
+            ahead: Ahead::default(),
             trial: None,
             last_period: None,
         })

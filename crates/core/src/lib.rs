@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod adopt;
+mod ahead;
 mod births;
 mod bypass;
 mod command;

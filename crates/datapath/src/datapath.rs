@@ -23,6 +23,7 @@ use crate::pins::Pins;
 use crate::program::{Program, ProgramCounters};
 use crate::reassembly::Reassembly;
 use crate::syn_filter::Switch;
+use crate::xsk::Buffer;
 use crate::{Mode, OpenError, Options, Trial, open, trial};
 
 /// An interface that the datapath is attached to.
@@ -52,6 +53,8 @@ pub struct Datapath {
     /// Timeouts as the program has them.
     pub(crate) timeouts: [u32; TIMEOUTS],
     pub(crate) attached: Vec<Attached>,
+    /// Taken from a queue, not judged yet; empty between turns.
+    pub(crate) buffers: Vec<Buffer>,
     pub(crate) large: Vec<u8>,
     pub(crate) reassembly: Reassembly,
     pub(crate) events: Vec<Event>,

@@ -6,10 +6,24 @@ use ipvs_core::{Director, Host, Instant, Packet, Verdict};
 pub trait Engine {
     /// As [`Director::receive`].
     fn receive(&mut self, now: Instant, host: &dyn Host, packet: &mut Packet<'_>) -> Verdict;
+
+    /// As [`Director::foresee`].
+    fn foresee(&mut self, _packet: &[u8]) {}
+
+    /// As [`Director::read_ahead`].
+    fn read_ahead(&mut self) {}
 }
 
 impl Engine for Director {
     fn receive(&mut self, now: Instant, host: &dyn Host, packet: &mut Packet<'_>) -> Verdict {
         Director::receive(self, now, host, packet)
+    }
+
+    fn foresee(&mut self, packet: &[u8]) {
+        Director::foresee(self, packet);
+    }
+
+    fn read_ahead(&mut self) {
+        Director::read_ahead(self);
     }
 }

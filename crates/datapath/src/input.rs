@@ -42,11 +42,6 @@ pub(crate) struct Input<'a> {
     pub(crate) mtu: usize,
 }
 
-/// The next buffer of a queue.
-pub(crate) fn next(output: &mut Output, port: usize, queue: usize) -> Option<Buffer> {
-    output.ports.get_mut(port)?.sockets.get_mut(queue)?.receive(&mut output.umem)
-}
-
 /// Whether a frame that carries IP is for this host by its hardware address. Neighbours are solicited by multicast;
 /// everything else that is broadcast or multicast is no router's business (RFC 1812 section 5.3.4).
 pub(crate) fn is_for_us(header: &ethernet::Header, own: HardwareAddress) -> bool {

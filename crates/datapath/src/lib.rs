@@ -40,6 +40,7 @@ mod program;
 mod queued;
 mod reassembly;
 mod segment;
+mod several;
 #[allow(unsafe_code)]
 mod shared_memory;
 mod syn_filter;

@@ -134,6 +134,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Datapath, OpenError> {
         syn_filter,
         timeouts: [0; TIMEOUTS],
         attached: Vec::new(),
+        buffers: Vec::new(),
         large: Vec::new(),
         reassembly: Reassembly::default(),
         events: Vec::new(),

@@ -31,6 +31,7 @@
 extern crate alloc;
 
 mod address;
+mod ahead;
 mod allocation;
 mod beside;
 mod chain;
@@ -65,6 +66,7 @@ mod wheel;
 mod writer;
 
 pub use address::Address;
+pub use ahead::Place;
 pub use chain::Glimpse;
 pub use entry::{Connection, EntryIndex, EntryRef};
 pub use granted::Gap;

@@ -9,9 +9,8 @@ use ipvs_wire::icmp_error::{ErrorKind, icmp_error};
 use super::Datapath;
 use crate::counter::Counter;
 use crate::engine::Engine;
-use crate::input::{self, Input};
+use crate::input::Input;
 use crate::reassembly::LONGEST_ERROR;
-use crate::xsk::HEADROOM;
 
 /// Most packets taken from one socket in a turn, so that all queues and the control socket have their share.
 const BURST: usize = 64;
@@ -76,7 +75,7 @@ impl Datapath {
         port: usize,
         queue: usize,
     ) -> usize {
-        let Self { output, network, interests, large, reassembly, .. } = self;
+        let Self { output, network, interests, buffers, large, reassembly, .. } = self;
         let Some(interface) = output.ports.get(port).map(|port| port.interface) else { return 0 };
         // Each queue sends by the queue of the same number where there is one: packets of a flow stay in order.
         for port in &mut output.ports {
@@ -88,27 +87,11 @@ impl Datapath {
         let mut input = Input { output, network, interests, reassembly, now, port, own, mtu };
         let mut packets = 0;
         while packets < BURST {
-            let Some(buffer) = input::next(input.output, port, queue) else { break };
-            packets += 1;
-            input.output.counters.count(Counter::Received);
-            if !buffer.more {
-                input.frame(engine, buffer);
-                continue;
+            let (taken, more) = input.take_from_queue(engine, queue, buffers, large);
+            packets += taken;
+            if !more {
+                break;
             }
-            // A packet in several buffers, gathered behind room for outer headers.
-            large.clear();
-            large.resize(HEADROOM, 0);
-            let mut part = Some(buffer);
-            while let Some(mut buffer) = part {
-                let bytes = input.output.umem.bytes_mut(&mut buffer.frame);
-                large.extend_from_slice(
-                    bytes.get(buffer.start..buffer.start + buffer.len).unwrap_or_default(),
-                );
-                let more = buffer.more;
-                input.output.umem.put(buffer.frame);
-                part = if more { input::next(input.output, port, queue) } else { None };
-            }
-            input.large(engine, large);
         }
         packets
     }

@@ -121,20 +121,19 @@ impl Socket {
         wanted - pushed < self.sizes.receive / 4
     }
 
-    /// Takes the next received buffer.
-    pub(crate) fn receive(&mut self, umem: &mut Umem) -> Option<Buffer> {
-        loop {
-            let descriptor = self.rx.pop()?;
-            self.rx.release();
+    /// Takes received buffers until there are `most` in `buffers`, or no more.
+    pub(crate) fn receive(&mut self, umem: &mut Umem, buffers: &mut Vec<Buffer>, most: usize) {
+        let before = buffers.len();
+        while buffers.len() < most {
+            let Some(descriptor) = self.rx.pop() else { break };
             // A frame that the kernel does not have cannot come from it: skip such an entry.
             let Some((frame, start)) = umem.reclaim(descriptor.addr) else { continue };
             let len = (descriptor.len as usize).min(FRAME_SIZE - start);
-            return Some(Buffer {
-                frame,
-                start,
-                len,
-                more: descriptor.options.contains(XdpDescOptions::XDP_PKT_CONTD),
-            });
+            let more = descriptor.options.contains(XdpDescOptions::XDP_PKT_CONTD);
+            buffers.push(Buffer { frame, start, len, more });
+        }
+        if buffers.len() != before {
+            self.rx.release();
         }
     }
 

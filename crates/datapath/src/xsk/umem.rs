@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{io, slice};
 
-use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use rustix::net::xdp::{XdpUmemReg, XdpUmemRegFlags};
 
 /// Size of a frame in bytes: a page, the largest that AF_XDP takes everywhere.
@@ -49,9 +49,15 @@ impl Umem {
                 std::ptr::null_mut(),
                 frames as usize * FRAME_SIZE,
                 ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::PRIVATE | MapFlags::POPULATE,
+                MapFlags::PRIVATE,
             )
         }?;
+        // Packets wander over all frames: in huge pages there are few addresses to translate. Where the kernel has none, or is older
+        // than 5.14, pages come as always.
+        for advice in [Advice::LinuxHugepage, Advice::LinuxPopulateWrite] {
+            // SAFETY: the mapping just made, which nobody uses yet; this advice changes no content.
+            let _ = unsafe { madvise(memory, frames as usize * FRAME_SIZE, advice) };
+        }
         let memory = NonNull::new(memory.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self {
             memory,
