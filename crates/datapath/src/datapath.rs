@@ -169,6 +169,13 @@ impl Datapath {
         trial::run(&self.program, interface, frame, repeat)
     }
 
+    /// Takes an interface for a VLAN device on the interface `under` that puts on `tag` (EtherType and control information, as in a
+    /// frame), until its link changes: for tests on kernels without VLAN devices.
+    pub fn take_for_vlan(&mut self, interface: u32, under: u32, tag: [u8; 4]) {
+        self.network.take_for_vlan(interface, under, tag);
+        self.tell_ports();
+    }
+
     /// Runs the classifier on a frame as if it came by `interface`, yet to be cut into segments with `segment` bytes of payload, or,
     /// with 0, as it is: for tests.
     ///

@@ -17,6 +17,16 @@ pub(crate) const IPV6: u16 = 0x86dd;
 const VLAN: u16 = 0x8100;
 const QINQ: u16 = 0x88a8;
 
+/// A VLAN tag as it stands in a frame: EtherType (802.1Q or 802.1ad), then control information.
+pub(crate) type Tag = [u8; 4];
+
+/// The tag of a VLAN, with priority 0: of a service provider's (802.1ad) or a customer's (802.1Q).
+pub(crate) fn tag(service: bool, id: u16) -> Tag {
+    let [a, b] = if service { QINQ } else { VLAN }.to_be_bytes();
+    let [c, d] = id.to_be_bytes();
+    [a, b, c, d]
+}
+
 /// What a frame's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -55,7 +65,7 @@ pub(crate) fn write(
     packet: usize,
     destination: HardwareAddress,
     source: HardwareAddress,
-    vlan: Option<u16>,
+    vlan: Option<Tag>,
     ethertype: u16,
 ) -> Option<usize> {
     let start = packet.checked_sub(HEADER + if vlan.is_some() { 4 } else { 0 })?;
@@ -64,8 +74,7 @@ pub(crate) fn write(
     addresses[..6].copy_from_slice(&destination);
     addresses[6..].copy_from_slice(&source);
     if let Some(tag) = vlan {
-        types[..2].copy_from_slice(&VLAN.to_be_bytes());
-        types[2..4].copy_from_slice(&tag.to_be_bytes());
+        types[..4].copy_from_slice(&tag);
     }
     let at = types.len() - 2;
     types[at..].copy_from_slice(&ethertype.to_be_bytes());
@@ -91,12 +100,13 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        for vlan in [None, Some(100)] {
+        for vlan in [None, Some(tag(false, 100)), Some(tag(true, 4095))] {
             let mut buffer = [0; 64];
             let start = write(&mut buffer, 30, [1; 6], [2; 6], vlan, IPV6).unwrap();
             let header = read(&buffer[start..]).unwrap();
             assert_eq!((header.destination, header.source, header.ethertype), ([1; 6], [2; 6], IPV6));
             assert_eq!(start + header.len, 30);
+            assert!(vlan.is_none_or(|tag| buffer[start + 12..][..4] == tag));
         }
         assert_eq!(write(&mut [0; 64], 13, [1; 6], [2; 6], None, IPV4), None);
     }

@@ -9,6 +9,7 @@ use ipvs_core::{AddressKind, Error, ErrorLimits, Host, Instant, NextHop, Reachab
 use netlink_packet_route::RouteNetlinkMessage;
 
 use crate::error_limits::HostErrorLimits;
+use crate::ethernet::Tag;
 use crate::netlink::{
     Addresses, Change, HardwareAddress, Kind, Link, Links, Monitor, Neighbour, Neighbours, Requests, Route,
     Routes,
@@ -42,7 +43,7 @@ pub(crate) struct Way {
     /// Index of the interface that carries the frame: differs for VLAN devices.
     pub(crate) carrier: u32,
     /// VLAN tag to add.
-    pub(crate) vlan: Option<u16>,
+    pub(crate) vlan: Option<Tag>,
     /// Own hardware address.
     pub(crate) source: HardwareAddress,
     /// The neighbour to send to.
@@ -125,6 +126,12 @@ impl Network {
     /// The interfaces.
     pub(crate) fn links(&self) -> &Links {
         &self.links
+    }
+
+    /// Takes an interface for a VLAN device, until its link changes.
+    pub(crate) fn take_for_vlan(&mut self, interface: u32, under: u32, tag: Tag) {
+        self.links.take_for_vlan(interface, under, tag);
+        self.renewals.all = true;
     }
 
     /// How many packets could not be sent by an interface, 0 if the kernel does not tell.

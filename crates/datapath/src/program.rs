@@ -5,7 +5,7 @@ mod server_ports;
 mod tell;
 
 pub(crate) use attach::{Link, LinkId};
-pub(crate) use tell::Endpoint;
+pub(crate) use tell::{Endpoint, Port};
 
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, XskMap};
 use aya::{Ebpf, EbpfError, EbpfLoader};
@@ -14,7 +14,7 @@ use ipvs_flow::Layout;
 use ipvs_flow::steady::TIMEOUTS;
 
 use self::server_ports::ServerPorts;
-use self::tell::{AddressKey, EndpointKey, NetworkKey};
+use self::tell::{AddressKey, EndpointKey, NetworkKey, PortValue};
 use crate::fast_path::{PickOf, SharedMaps, picks, ring_lines, traffic_entries};
 use crate::{FastPathOptions, OpenError};
 
@@ -54,7 +54,7 @@ pub(crate) struct Program {
     taps: HashMap<MapData, u32, u32>,
     sockets: XskMap<MapData>,
     counters: PerCpuArray<MapData, u64>,
-    ports: Array<MapData, [u8; 12]>,
+    ports: Array<MapData, PortValue>,
     timeouts: Array<MapData, [u32; TIMEOUTS]>,
     /// Next free position in `sockets`.
     next_socket: u32,

@@ -6,6 +6,7 @@
 //! | 4 | index of the interface to leave by |
 //! | 5 | most bytes of an IP packet (16 bit), encapsulation (16) |
 //! | 6–8 | hardware addresses: the next hop's, then our own, as they stand in a frame |
+//! | 9 | VLAN tag that the frame gets, as it stands there (EtherType and control information); 0: none |
 //! | 10–13 | source address of a tunnel's outer header |
 //! | 14 | UDP port of the tunnel (16), most bytes of a packet in it (16; 0: no tunnel) |
 //! | 15 | version: 0 or odd while the way must not be used |
@@ -31,6 +32,8 @@ pub struct Way {
     pub mtu: u32,
     /// The first twelve bytes of the frame: the next hop's hardware address and our own.
     pub hardware: [u32; 3],
+    /// The VLAN tag that the frame gets, as it stands there: EtherType, then control information; 0: none.
+    pub tag: u32,
 }
 
 /// How packets go to a destination inside others.
@@ -120,12 +123,13 @@ pub fn read_tunnel(line: &Line) -> Option<(Way, Tunnel)> {
 
 #[inline(always)]
 fn plain(line: &Line) -> Way {
-    let word = |number: usize| line.first::<9>().get(number).map_or(0, |word| word.load(Ordering::Relaxed));
+    let word = |number: usize| line.first::<10>().get(number).map_or(0, |word| word.load(Ordering::Relaxed));
     Way {
         address: Address::from_words([word(0), word(1), word(2), word(3)]),
         interface: word(4),
         mtu: word(5) & 0xffff,
         hardware: [word(6), word(7), word(8)],
+        tag: word(9),
     }
 }
 
@@ -138,7 +142,7 @@ pub fn write(line: &Line, way: &Way, tunnel: Option<&Tunnel>) {
     let sizes = way.mtu.min(0xffff) | kind << 16;
     let [h, i, j, k] = tunnel.map_or([0; 4], |tunnel| tunnel.source.words());
     let last = u32::from(port) | tunnel.map_or(0, |tunnel| tunnel.room.min(0xffff)) << 16;
-    let words = [a, b, c, d, way.interface, sizes, e, f, g, 0, h, i, j, k, last];
+    let words = [a, b, c, d, way.interface, sizes, e, f, g, way.tag, h, i, j, k, last];
     for (word, value) in line.first::<15>().iter().zip(words) {
         word.store(value, Ordering::Relaxed);
     }
@@ -158,15 +162,16 @@ mod tests {
     fn a_way_is_there_until_it_is_cleared() {
         let line = Line::zeroed();
         assert_eq!(read(&line), None);
-        let way = Way { address: [10, 0, 0, 1].into(), interface: 7, mtu: 1500, hardware: [1, 2, 3] };
+        let way = Way { address: [10, 0, 0, 1].into(), interface: 7, mtu: 1500, hardware: [1, 2, 3], tag: 0 };
         write(&line, &way, None);
         assert_eq!(read(&line), Some(way));
         assert!(leads_to(&line, way.address) && !leads_to(&line, [10, 0, 0, 2].into()));
         clear(&line);
         assert_eq!(read(&line), None);
         assert!(!leads_to(&line, way.address));
-        let other = Way { interface: 8, ..way };
+        let other = Way { interface: 8, tag: 0x6400_0081, ..way };
         write(&line, &other, None);
+        assert_eq!(read(&line), Some(other));
         write(&line, &way, None);
         assert_eq!(read(&line), Some(way));
     }
@@ -174,7 +179,8 @@ mod tests {
     #[test]
     fn a_tunnel_goes_with_its_way() {
         let line = Line::zeroed();
-        let way = Way { address: [10, 0, 0, 1].into(), interface: 7, mtu: 70_000, hardware: [1, 2, 3] };
+        let way =
+            Way { address: [10, 0, 0, 1].into(), interface: 7, mtu: 70_000, hardware: [1, 2, 3], tag: 0 };
         write(&line, &way, None);
         assert_eq!((read_tunnel(&line), read(&line)), (None, Some(Way { mtu: 65_535, ..way })));
         let way = Way { mtu: 1500, ..way };

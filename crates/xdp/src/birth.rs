@@ -169,7 +169,13 @@ fn choose_for(packet: &mut Packet) -> Option<()> {
         let room = match slot.flags & METHOD {
             TUNNEL if packet.can_grow == 0 => return None,
             TUNNEL => tunnel(slot.destination)?.1.room,
-            _ => way(slot.destination)?.mtu,
+            _ => {
+                let way = way(slot.destination)?;
+                if way.tag != 0 && packet.can_grow == 0 {
+                    return None;
+                }
+                way.mtu
+            }
         };
         if packet.largest > room {
             return None;

@@ -15,12 +15,13 @@ use ipvs_flow::{
 use ipvs_wire::tunnel::{Encapsulation, Ends, Inner, sum_of_whole, write_headers};
 
 use crate::clock::now;
-use crate::forward::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, leave};
+use crate::forward::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, leave_tagged};
 use crate::packet::{Bytes, read, write};
 use crate::rewrite::decrement_hop_limit;
 use crate::shared::{load, secret, table, timeout, traffic, tunnel};
 use crate::step::Step;
 use crate::transport::{ETHERNET, Packet, Place, header};
+use crate::vlan::has_room;
 
 /// Forwarding method.
 pub const TUNNEL: u16 = 2;
@@ -87,9 +88,10 @@ fn forward<const V6: bool>(
     if unsafe { bpf_xdp_adjust_head(context, -overhead) } != 0 {
         return None;
     }
-    if let Some(step) = step
-        && step.take(index, entry, destination, now()).is_none()
-    {
+    // The tag that was taken off left room, which the tunnel may have filled.
+    let taken = (way.tag == 0 || has_room(context) != 0)
+        && step.is_none_or(|step| step.take(index, entry, destination, now()).is_some());
+    if !taken {
         // Nothing was written yet. What was given is taken back, which a frame of this length allows.
         // SAFETY: as before.
         let whole = unsafe { bpf_xdp_adjust_head(context, overhead) } == 0;
@@ -160,5 +162,5 @@ fn forward<const V6: bool>(
     let ethertype = if tunnel.ipv6 { ETHERTYPE_IPV6 } else { ETHERTYPE_IPV4 };
     // SAFETY: the Ethernet header is there.
     unsafe { write(frame + 12, ethertype) };
-    Some(leave(&place, way.interface, way.hardware))
+    Some(leave_tagged(context, &place, way.interface, way.hardware, way.tag))
 }

@@ -23,7 +23,7 @@ use crate::stages::Stages;
 use crate::steady;
 use crate::step::Step;
 use crate::transport::{ETHERNET, Headers, Packet, Place};
-use crate::vlan::{ETHERTYPE_VLAN, put_tag_back, take_tag_off};
+use crate::vlan::{ETHERTYPE_VLAN, can_get, put_tag_on, take_tag_off};
 
 pub const ETHERTYPE_IPV4: u16 = 0x0800u16.to_be();
 pub const ETHERTYPE_IPV6: u16 = 0x86ddu16.to_be();
@@ -45,7 +45,10 @@ pub fn forward<C: Stages>(context: *mut C) -> Option<u32> {
     packet.tag = 0;
     packet.can_grow = u8::from(C::MOVES_BEGINNING);
     let action = forward_untagged(context, packet);
-    if C::MOVES_BEGINNING && action.is_none() && packet.tag != 0 && put_tag_back(context.cast(), packet) == 0
+    if C::MOVES_BEGINNING
+        && action.is_none()
+        && packet.tag != 0
+        && put_tag_on(context.cast(), packet.tag) == 0
     {
         return Some(C::DROP);
     }
@@ -218,7 +221,7 @@ pub fn to_server<C: Context, const V6: bool, const STEADY: bool>(
         return None;
     }
     let way = way(destination)?;
-    if headers.largest > way.mtu {
+    if headers.largest > way.mtu || !can_get::<C, STEADY>(context, packet, way.tag) {
         return None;
     }
     let traffic = traffic(destination)?;
@@ -235,7 +238,7 @@ pub fn to_server<C: Context, const V6: bool, const STEADY: bool>(
         Some(place)
     };
     let Some(place) = place else { return Some(C::DROP) };
-    Some(leave(&place, way.interface, way.hardware))
+    Some(leave_tagged(context, &place, way.interface, way.hardware, if STEADY { 0 } else { way.tag }))
 }
 
 /// A packet from the destination of a masqueraded connection. `STEADY`: only if the next hop is remembered, and nothing about the
@@ -268,6 +271,9 @@ pub fn to_client<C: Context, const V6: bool, const STEADY: bool>(
     } else {
         hop::<C, V6>(context, headers, packet.ingress, now)?
     };
+    if !can_get::<C, STEADY>(context, packet, hop.tag) {
+        return None;
+    }
     let traffic = traffic(destination)?;
     let place = Place::of::<C, V6>(context, headers.protocol)?;
     step.take(index, entry, destination, now)?;
@@ -275,7 +281,7 @@ pub fn to_client<C: Context, const V6: bool, const STEADY: bool>(
     let address = address.words();
     let place = set_end::<C, V6, true>(context, headers, place, End::Source, &address, port);
     let Some(place) = place else { return Some(C::DROP) };
-    Some(leave(&place, hop.interface, hop.hardware))
+    Some(leave_tagged(context, &place, hop.interface, hop.hardware, if STEADY { 0 } else { hop.tag }))
 }
 
 /// Whether an IPv6 address names no host without an interface.
@@ -285,9 +291,25 @@ pub fn is_link_local(address: &Address) -> bool {
         == u32::from_ne_bytes([LINK_LOCAL[0], LINK_LOCAL[1], 0, 0])
 }
 
+/// Addresses the frame, puts the way's tag on, if it has one, and sends it.
+#[inline(always)]
+pub fn leave_tagged<C: Context>(
+    context: *mut C,
+    place: &Place,
+    interface: u32,
+    hardware: [u32; 3],
+    tag: u32,
+) -> u32 {
+    let action = leave(place, interface, hardware);
+    if C::MOVES_BEGINNING && tag != 0 && put_tag_on(context.cast(), tag) == 0 {
+        return C::DROP;
+    }
+    action
+}
+
 /// Addresses the frame and sends it.
 #[inline(always)]
-pub fn leave(place: &Place, interface: u32, hardware: [u32; 3]) -> u32 {
+fn leave(place: &Place, interface: u32, hardware: [u32; 3]) -> u32 {
     // SAFETY: the Ethernet header is there.
     unsafe { write(place.frame, hardware) };
     // By the interface that it came by, too, and not by XDP_TX: a virtual cable whose other end has GRO but no program

@@ -9,13 +9,14 @@ use ipvs_flow::{
 
 use crate::clock::now;
 use crate::context::Context;
-use crate::forward::{is_link_local, leave};
+use crate::forward::{is_link_local, leave_tagged};
 use crate::rewrite::{End, set_end};
 use crate::route::hop;
 use crate::shared::{table, traffic, way};
 use crate::stages::Stages;
 use crate::step::Step;
 use crate::transport::{Headers, Packet, Place};
+use crate::vlan::can_get;
 
 /// Whether what was found is by full NAT: a connection or its reply entry.
 #[inline(always)]
@@ -57,7 +58,7 @@ pub fn inbound<C: Context, const V6: bool>(
         return None;
     }
     let way = way(destination)?;
-    if packet.largest > way.mtu {
+    if packet.largest > way.mtu || !can_get::<C, false>(context, packet, way.tag) {
         return None;
     }
     let traffic = traffic(destination)?;
@@ -69,7 +70,7 @@ pub fn inbound<C: Context, const V6: bool>(
     let place = set_end::<C, V6, true>(context, packet, place, End::Source, &client, local.client_port)
         .and_then(|place| set_end::<C, V6, false>(context, packet, place, End::Destination, &server, port));
     let Some(place) = place else { return Some(C::DROP) };
-    Some(leave(&place, way.interface, way.hardware))
+    Some(leave_tagged(context, &place, way.interface, way.hardware, way.tag))
 }
 
 /// A packet from the server, which has found the reply entry.
@@ -102,6 +103,9 @@ pub fn outbound<C: Context, const V6: bool>(
     let towards = Headers { destination: client, ..packet.headers };
     let hop = hop::<C, V6>(context, &towards, packet.ingress, now);
     let hop = hop?;
+    if !can_get::<C, false>(context, packet, hop.tag) {
+        return None;
+    }
     let traffic = traffic(destination)?;
     let place = Place::of::<C, V6>(context, packet.protocol)?;
     step.take(index, entry, destination, now)?;
@@ -112,5 +116,5 @@ pub fn outbound<C: Context, const V6: bool>(
             set_end::<C, V6, false>(context, packet, place, End::Destination, &client, key.client_port)
         });
     let Some(place) = place else { return Some(C::DROP) };
-    Some(leave(&place, hop.interface, hop.hardware))
+    Some(leave_tagged(context, &place, hop.interface, hop.hardware, hop.tag))
 }

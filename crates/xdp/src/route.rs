@@ -35,6 +35,8 @@ pub struct Hop {
     pub interface: u32,
     /// The first twelve bytes of the frame.
     pub hardware: [u32; 3],
+    /// The VLAN tag that the frame gets, as it stands there; 0: none.
+    pub tag: u32,
 }
 
 /// A hop found before. (Aligned as values of its map are; LLVM 22 fails on copies of more.)
@@ -48,12 +50,13 @@ struct Remembered {
     mtu: u32,
     interface: u32,
     hardware: [u32; 3],
+    tag: u32,
 }
 
 impl Remembered {
     #[inline(always)]
     fn hop(&self) -> Hop {
-        Hop { interface: self.interface, hardware: self.hardware }
+        Hop { interface: self.interface, hardware: self.hardware, tag: self.tag }
     }
 }
 
@@ -81,7 +84,7 @@ pub fn hop<C: Context, const V6: bool>(
     }
     let generation = network_generation();
     let (hop, mtu) = look_up::<C, V6>(context, ingress, packet)?;
-    let Hop { interface, hardware } = hop;
+    let Hop { interface, hardware, tag } = hop;
     *remembered = Remembered {
         destination: packet.destination,
         ingress,
@@ -90,6 +93,7 @@ pub fn hop<C: Context, const V6: bool>(
         mtu,
         interface,
         hardware,
+        tag,
     };
     Some(hop)
 }
@@ -148,12 +152,14 @@ fn look_up<C: Context, const V6: bool>(
     let result = unsafe {
         bpf_fib_lookup(context.cast::<c_void>(), (&raw mut lookup).cast(), size_of::<Lookup>() as i32, 0)
     };
-    if result != 0 || !port(lookup.interface)?.takes_frames() {
+    if result != 0 {
         return None;
     }
+    // For a VLAN device the helper names that device, and the port of its number the interface under it.
+    let (interface, tag) = port(lookup.interface)?.exit()?;
     let [s0, s1, s2, d0, d1, d2] = lookup.hardware;
     let pair = |low: u16, high: u16| u32::from(low) | u32::from(high) << 16;
     let hardware = [pair(d0, d1), pair(d2, s0), pair(s1, s2)];
     // The helper leaves the MTU where the length was, since Linux 5.17.
-    Some((Hop { interface: lookup.interface, hardware }, u32::from(lookup.length)))
+    Some((Hop { interface, hardware, tag }, u32::from(lookup.length)))
 }

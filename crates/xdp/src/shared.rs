@@ -68,7 +68,7 @@ static TRAFFIC: Array<Traffic> = Array::with_max_entries(1, MMAPABLE);
 #[map(name = "timeouts")]
 static TIMEOUTS_MAP: Array<[u32; TIMEOUTS]> = Array::with_max_entries(1, 0);
 
-/// Attached interfaces, at the low bits of their index.
+/// Attached interfaces, and VLAN devices on them, at the low bits of their index.
 #[map(name = "ports")]
 static PORTS: Array<Port> = Array::with_max_entries(PORTS_LEN, 0);
 const PORTS_LEN: u32 = 256;
@@ -84,7 +84,7 @@ struct Traffic {
     connections: u64,
 }
 
-/// An attached interface.
+/// An attached interface, or a VLAN device on one, by which no frame comes.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Port {
@@ -94,6 +94,10 @@ pub struct Port {
     hardware_end: u16,
     /// 1: frames may leave by it from here.
     leave: u16,
+    /// The interface that carries its frames: itself, or that under the VLAN device.
+    carrier: u32,
+    /// The VLAN tag that they get, as it stands there; 0: none.
+    tag: u32,
 }
 
 /// The connection table's memory.
@@ -243,7 +247,7 @@ impl Counters {
     }
 }
 
-/// The attached interface of that index.
+/// The attached interface, or VLAN device, of that index.
 #[inline(always)]
 pub fn port(interface: u32) -> Option<Port> {
     PORTS.get(interface & (PORTS_LEN - 1)).copied().filter(|port| port.interface == interface)
@@ -256,9 +260,9 @@ impl Port {
         (start ^ self.hardware_start) | u32::from(end ^ self.hardware_end) == 0
     }
 
-    /// Whether frames may leave by it from here.
+    /// By which interface, and with which tag, frames leave by it from here, if they may.
     #[inline(always)]
-    pub fn takes_frames(&self) -> bool {
-        self.leave != 0
+    pub fn exit(&self) -> Option<(u32, u32)> {
+        (self.leave != 0).then_some((self.carrier, self.tag))
     }
 }

@@ -1,8 +1,10 @@
-//! Frames with one VLAN tag (802.1Q): it is taken off before the packet is looked at, so that all behind meets frames without, and put
-//! back when the packet is not forwarded here. As to the daemon, a packet is the same in whatever VLAN it comes.
+//! VLAN tags. One tag (802.1Q) is taken off before the packet is looked at, so that all behind meets frames without, and put
+//! back when the packet is not forwarded here. As to the daemon, a packet is the same in whatever VLAN it comes. What leaves through a VLAN
+//! device gets that device's tag at the very end; whether there is room for it is found out before anything changes.
 
 use aya_ebpf::{bindings::xdp_md, helpers::generated::bpf_xdp_adjust_head};
 
+use crate::context::Context;
 use crate::packet::{Bytes, read, write};
 use crate::transport::{ETHERNET, Packet};
 
@@ -42,10 +44,10 @@ pub extern "C" fn take_tag_off(context: *mut xdp_md, packet: &mut Packet) -> u32
     u32::from(ethertype)
 }
 
-/// Takes back [`take_tag_off`]. 1; 0 if that cannot be, which four bytes that were there before leave no reason for.
+/// Puts a tag on: 1; 0 if that cannot be, for which there is no reason where one was taken off, or [`has_room`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn put_tag_back(context: *mut xdp_md, packet: &mut Packet) -> u32 {
+pub extern "C" fn put_tag_on(context: *mut xdp_md, tag: u32) -> u32 {
     // SAFETY: a plain helper call.
     if unsafe { bpf_xdp_adjust_head(context, -TAG) } != 0 {
         return 0;
@@ -57,9 +59,27 @@ pub extern "C" fn put_tag_back(context: *mut xdp_md, packet: &mut Packet) -> u32
     // SAFETY: 18 bytes are there.
     unsafe {
         let addresses: Addresses = read(frame + TAG as usize);
-        write_start(frame, addresses, packet.tag);
+        write_start(frame, addresses, tag);
     }
     1
+}
+
+/// Whether there is room for one tag more: 1. Nothing changes, but pointers into the frame must be made anew.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn has_room(context: *mut xdp_md) -> u32 {
+    // SAFETY: plain helper calls, the second of which undoes the first.
+    u32::from(unsafe { bpf_xdp_adjust_head(context, -TAG) == 0 && bpf_xdp_adjust_head(context, TAG) == 0 })
+}
+
+/// Whether the packet's frame can get the tag of its way; 0, no tag, is what it always can. Not on the short way (`steady.rs`), nor as a
+/// classifier. Pointers into the frame must be made anew.
+#[inline(always)]
+pub fn can_get<C: Context, const STEADY: bool>(context: *mut C, packet: &Packet, tag: u32) -> bool {
+    if tag == 0 {
+        return true;
+    }
+    !STEADY && C::MOVES_BEGINNING && (packet.tag != 0 || has_room(context.cast()) != 0)
 }
 
 /// Writes addresses and tag.

@@ -165,14 +165,16 @@ impl Setup {
         let mut all = [TIMEOUT; 16];
         all[SECURE_TCP] = 0;
         timeouts.set(0, all, 0).unwrap();
-        let mut ports: Array<_, [u8; 12]> = ebpf.map_mut("ports").unwrap().try_into().unwrap();
-        for port in [&front, &back] {
-            let mut value = [0; 12];
+        // Programs of before VLAN devices knew less of interfaces.
+        assert!([&front, &back].iter().all(|port| {
+            let mut value = [0; 20];
             value[..4].copy_from_slice(&port.index.to_ne_bytes());
             value[4..10].copy_from_slice(&port.hardware);
             value[10] = 1;
-            ports.set(port.index % 256, value, 0).unwrap();
-        }
+            value[12..16].copy_from_slice(&port.index.to_ne_bytes());
+            let [short @ .., _, _, _, _, _, _, _, _] = value;
+            set_port(&mut ebpf, port.index, value) || set_port(&mut ebpf, port.index, short)
+        }));
         let programs = if is_plain { &plain::PROGRAMS[..] } else { &[] };
         for name in ["empty", "redirect", "make", "make_and_forward"].iter().chain(programs) {
             let program: &mut Xdp = ebpf.program_mut(name).unwrap().try_into().unwrap();
@@ -196,7 +198,8 @@ impl Setup {
             true => Address::from([0xfd, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]),
             false => Address::from([SERVER[0], SERVER[1], SERVER[2], last]),
         };
-        let way = Way { address: address(SERVER[3]), interface: self.back.index, mtu: 1500, hardware };
+        let way =
+            Way { address: address(SERVER[3]), interface: self.back.index, mtu: 1500, hardware, tag: 0 };
         let tunnel = tunnel.map(|(ipv6, encapsulation)| Tunnel {
             source: address(1),
             ipv6,
@@ -353,4 +356,10 @@ fn constants(layout: Layout) -> [u8; 88] {
         destinations: DESTINATIONS,
     };
     options.constants(layout)
+}
+
+/// Tells the program of an interface, if that is how it knows interfaces.
+fn set_port<V: aya::Pod>(ebpf: &mut Ebpf, index: u32, value: V) -> bool {
+    let map = ebpf.map_mut("ports").unwrap();
+    Array::<_, V>::try_from(map).is_ok_and(|mut ports| ports.set(index % 256, value, 0).is_ok())
 }

@@ -6,7 +6,7 @@ use ipvs_core::{DestinationChange, Instant, Interest, InterestChange};
 use ipvs_flow::steady::TIMEOUTS;
 
 use super::Datapath;
-use crate::fast_path::exits;
+use crate::fast_path::{exits, ports};
 use crate::network::Event;
 use crate::program::Endpoint;
 
@@ -25,17 +25,22 @@ impl Datapath {
         self.tell_ports();
     }
 
-    /// Tells the program of the attached interfaces.
+    /// Tells the program of the attached interfaces, and of VLAN devices on them.
     pub(crate) fn tell_ports(&mut self) {
-        let Some(fast_path) = &self.fast_path else { return };
-        for attached in &self.attached {
-            let link = self.network.links().get(attached.index);
-            let Some(hardware) = link.and_then(|link| link.address) else { continue };
-            let leave = fast_path.ways.is_exit(attached.index);
-            if let Err(error) = self.program.set_port(attached.index, hardware, leave) {
-                tracing::warn!(interface = attached.name, %error, "could not change the XDP program's map");
+        let Some(fast_path) = &mut self.fast_path else { return };
+        let (ways, program) = (&fast_path.ways, &mut self.program);
+        let is_exit = |interface| ways.is_exit(interface);
+        let ports =
+            ports::of(&self.attached, self.network.links(), is_exit, |index| program.port_place(index));
+        let told = std::mem::take(&mut fast_path.ports);
+        let gone = told.keys().filter(|place| !ports.contains_key(place)).map(|place| (*place, None));
+        let new = ports.iter().filter(|(place, port)| told.get(place) != Some(port));
+        for (place, port) in gone.chain(new.map(|(place, port)| (*place, Some(port)))) {
+            if let Err(error) = program.set_port(place, port) {
+                tracing::warn!(?port, %error, "could not change the XDP program's map");
             }
         }
+        fast_path.ports = ports;
     }
 
     /// Takes changes of destinations, and the timeouts of states.

@@ -9,6 +9,7 @@ mod events;
 pub(crate) mod exits;
 mod grants;
 pub(crate) mod picks;
+pub(crate) mod ports;
 mod previous;
 mod traffic;
 mod ways;
@@ -28,6 +29,7 @@ use events::Events;
 use grants::Grants;
 pub(crate) use picks::PickOf;
 use picks::Picks;
+use ports::Ports;
 pub use previous::Previous;
 pub(crate) use traffic::Counters;
 use traffic::{Traffic, packets};
@@ -92,6 +94,8 @@ pub struct Shared {
 #[derive(Debug)]
 pub(crate) struct FastPath {
     pub(crate) ways: Ways,
+    /// What the program knows of interfaces.
+    pub(crate) ports: Ports,
     pub(crate) traffic: Arc<SharedMemory<Counters>>,
     /// Changes with the network, so that the program forgets hops.
     pub(crate) generation: u32,
@@ -131,6 +135,7 @@ impl FastPath {
         let ways = Ways::new(ways);
         Ok(Self {
             ways,
+            ports: Ports::new(),
             traffic,
             generation: 0,
             features: XdpFeatures::open().ok(),

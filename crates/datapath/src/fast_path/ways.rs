@@ -168,15 +168,20 @@ impl Ways {
         hop: &network::Way,
         network: &Network,
     ) -> Option<(Way, Option<Tunnel>)> {
-        let plain = hop.vlan.is_none() && hop.carrier == hop.interface;
-        if !plain || !self.is_exit(hop.carrier) {
+        // Of a VLAN device on another the carrier is no exit.
+        if !self.is_exit(hop.carrier) {
             return None;
         }
         let Neighbour::Known(neighbour) = network.known(hop) else { return None };
         let hardware = frame_start(neighbour, hop.source);
         let DestinationWay { address, encapsulation, .. } = *destination;
-        let way =
-            Way { address: Address::from(address), interface: hop.carrier, mtu: hop.mtu.min(MOST), hardware };
+        let way = Way {
+            address: Address::from(address),
+            interface: hop.carrier,
+            mtu: hop.mtu.min(MOST),
+            hardware,
+            tag: hop.vlan.map_or(0, u32::from_ne_bytes),
+        };
         let source = network.source_address(address).filter(|source| source.is_ipv6() == address.is_ipv6());
         let room = destination.room(hop.mtu).filter(|room| *room > 0);
         let tunnel = source.zip(room).map(|(source, room)| Tunnel {

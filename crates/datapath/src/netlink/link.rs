@@ -7,9 +7,11 @@ use foldhash::fast::RandomState;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+    VlanProtocol,
 };
 
 use super::{HardwareAddress, Requests};
+use crate::ethernet::{self, Tag};
 
 /// A network interface.
 #[derive(Clone, Debug)]
@@ -29,7 +31,7 @@ pub(crate) struct Link {
     /// A port of a bridge, bond or team.
     pub(crate) enslaved: bool,
     /// For a VLAN device: the interface under it and the tag.
-    pub(crate) vlan: Option<(u32, u16)>,
+    pub(crate) vlan: Option<(u32, Tag)>,
     /// A virtual cable (veth), or a TUN or TAP device: its other end is on this machine.
     pub(crate) is_cable: bool,
 }
@@ -82,10 +84,7 @@ impl Links {
                     for info in infos {
                         match info {
                             LinkInfo::Data(InfoData::Vlan(values)) => {
-                                tag = values.iter().find_map(|value| match value {
-                                    InfoVlan::Id(id) => Some(*id),
-                                    _ => None,
-                                });
+                                tag = vlan_tag(values);
                             }
                             LinkInfo::Kind(InfoKind::Veth | InfoKind::Tun) => link.is_cable = true,
                             _ => {}
@@ -97,6 +96,13 @@ impl Links {
         }
         link.vlan = under.zip(tag);
         self.0.insert(message.header.index, link);
+    }
+
+    /// Takes an interface for a VLAN device, until a message says what it is.
+    pub(crate) fn take_for_vlan(&mut self, index: u32, under: u32, tag: Tag) {
+        if let Some(link) = self.0.get_mut(&index) {
+            link.vlan = Some((under, tag));
+        }
     }
 
     /// Forgets an interface.
@@ -120,6 +126,15 @@ impl Links {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Link)> {
         self.0.iter().map(|(index, link)| (*index, link))
     }
+}
+
+/// The tag that a VLAN device puts on.
+fn vlan_tag(values: &[InfoVlan]) -> Option<Tag> {
+    let service = values.contains(&InfoVlan::Protocol(VlanProtocol::Ieee8021Ad));
+    values.iter().find_map(|value| match value {
+        InfoVlan::Id(id) => Some(ethernet::tag(service, *id)),
+        _ => None,
+    })
 }
 
 /// How many packets could not be sent by an interface.

@@ -8,6 +8,7 @@ use aya::maps::{HashMap, MapData, MapError};
 use ipvs_flow::steady::TIMEOUTS;
 
 use super::Program;
+use crate::ethernet::Tag;
 use crate::netlink::HardwareAddress;
 use crate::syn_filter::Stage;
 
@@ -38,6 +39,36 @@ pub(crate) struct Endpoint {
     pub(crate) address: IpAddr,
     /// Port; 0: any.
     pub(crate) port: u16,
+}
+
+/// An interface as the program knows it.
+pub(super) type PortValue = [u8; 20];
+
+/// An attached interface, or a VLAN device on one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Port {
+    /// Its index.
+    pub(crate) interface: u32,
+    /// Frames to this hardware address are its own.
+    pub(crate) hardware: HardwareAddress,
+    /// Frames may leave by it from the program.
+    pub(crate) leave: bool,
+    /// The interface that carries them.
+    pub(crate) carrier: u32,
+    /// The VLAN tag that they get.
+    pub(crate) tag: Option<Tag>,
+}
+
+impl Port {
+    fn value(&self) -> PortValue {
+        let mut value = [0; 20];
+        value[..4].copy_from_slice(&self.interface.to_ne_bytes());
+        value[4..10].copy_from_slice(&self.hardware);
+        value[10..12].copy_from_slice(&u16::from(self.leave).to_ne_bytes());
+        value[12..16].copy_from_slice(&self.carrier.to_ne_bytes());
+        value[16..].copy_from_slice(&self.tag.unwrap_or_default());
+        value
+    }
 }
 
 /// A network as the program finds it: a protocol (native byte order; 0: for fragments and ICMP) and its address.
@@ -88,18 +119,14 @@ impl Program {
         self.taps.insert(tap, interface, 0)
     }
 
-    /// Tells the program of an attached interface, and whether frames may leave by it from the program.
-    pub(crate) fn set_port(
-        &mut self,
-        interface: u32,
-        hardware: HardwareAddress,
-        leave: bool,
-    ) -> Result<(), MapError> {
-        let mut value = [0; 12];
-        value[..4].copy_from_slice(&interface.to_ne_bytes());
-        value[4..10].copy_from_slice(&hardware);
-        value[10..].copy_from_slice(&u16::from(leave).to_ne_bytes());
-        self.ports.set(interface % self.ports.len(), value, 0)
+    /// The place where the program looks for an interface. What shares one is not all known to it.
+    pub(crate) fn port_place(&self, interface: u32) -> u32 {
+        interface % self.ports.len()
+    }
+
+    /// Tells the program of the interface in a place, if there is one.
+    pub(crate) fn set_port(&mut self, place: u32, port: Option<&Port>) -> Result<(), MapError> {
+        self.ports.set(place, port.map_or([0; 20], Port::value), 0)
     }
 
     /// Tells the program the timeouts of states.

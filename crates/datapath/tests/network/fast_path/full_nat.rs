@@ -48,34 +48,36 @@ fn local(pair: &mut Pair, protocol: u8, client: SocketAddr) -> Option<SocketAddr
 
 #[test]
 fn established_connections_are_forwarded_by_the_program() {
-    inside(|pair| {
-        let services = serve(pair);
-        for (client, vip, server) in [(CLIENT, VIP, SERVER), (CLIENT6, VIP6, SERVER6)] {
-            for protocol in [TCP, UDP] {
-                let (client, vip, server) = (end(client, 4000), end(vip, PORT), end(server, 8082));
-                let out = |flags| plain(protocol, client, vip, flags);
-                assert!(!pair.send(&out(SYN)), "the daemon takes a port");
-                let local = local(pair, protocol, client).unwrap();
-                let back = |flags| plain(protocol, server, local, flags);
-                assert!(pair.send(&back(SYN | ACK)) && pair.send(&out(ACK)));
-                assert!(pair.send(&out(ACK)) && pair.send(&back(ACK)));
+    inside(established);
+}
+
+pub(super) fn established(pair: &mut Pair) {
+    let services = serve(pair);
+    for (client, vip, server) in [(CLIENT, VIP, SERVER), (CLIENT6, VIP6, SERVER6)] {
+        for protocol in [TCP, UDP] {
+            let (client, vip, server) = (end(client, 4000), end(vip, PORT), end(server, 8082));
+            let out = |flags| plain(protocol, client, vip, flags);
+            assert!(!pair.send(&out(SYN)), "the daemon takes a port");
+            let local = local(pair, protocol, client).unwrap();
+            let back = |flags| plain(protocol, server, local, flags);
+            assert!(pair.send(&back(SYN | ACK)) && pair.send(&out(ACK)));
+            assert!(pair.send(&out(ACK)) && pair.send(&back(ACK)));
+            pair.listings(&services);
+            for (flags, is_back) in [(FIN | ACK, true), (FIN | ACK, false), (ACK, true), (RST, false)] {
+                assert!(pair.send(&if is_back { back(flags) } else { out(flags) }));
                 pair.listings(&services);
-                for (flags, is_back) in [(FIN | ACK, true), (FIN | ACK, false), (ACK, true), (RST, false)] {
-                    assert!(pair.send(&if is_back { back(flags) } else { out(flags) }));
-                    pair.listings(&services);
-                }
-                // Not from another port of the server, not to another local port, not from the local end.
-                for other in [
-                    plain(protocol, end(&server.ip().to_string(), 8083), local, ACK),
-                    plain(protocol, server, SocketAddr::new(local.ip(), local.port() ^ 1), ACK),
-                    plain(protocol, local, server, ACK),
-                ] {
-                    assert!(!pair.send(&other));
-                }
+            }
+            // Not from another port of the server, not to another local port, not from the local end.
+            for other in [
+                plain(protocol, end(&server.ip().to_string(), 8083), local, ACK),
+                plain(protocol, server, SocketAddr::new(local.ip(), local.port() ^ 1), ACK),
+                plain(protocol, local, server, ACK),
+            ] {
+                assert!(!pair.send(&other));
             }
         }
-        pair.end_after(100_000);
-    });
+    }
+    pair.end_after(100_000);
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub(super) struct Pair {
     pub(super) front: (u32, [u8; 6]),
     pub(super) back: (u32, [u8; 6]),
     pub(super) forwarded: u32,
+    /// The VLAN tag that frames must leave with to clients, and to servers.
+    pub(super) tags: [Option<[u8; 4]>; 2],
     /// The program is a classifier.
     classifier: bool,
     /// What makes the other ends ready.
@@ -106,6 +108,7 @@ impl Pair {
         let config = Config { capacity: CAPACITY, seed: 99, ..Config::default() };
         let options = Options {
             attach: attach.into(),
+            interfaces: ["d0", "d1"].map(String::from).to_vec(),
             xdp_mode: XdpMode::Native,
             frames_per_queue: 256,
             syn_filter,
@@ -127,7 +130,19 @@ impl Pair {
         let other = other_table.director(config, start);
         let (front, back) = (interface("d0"), interface("d1"));
         let (classifier, ends) = (attach == Attach::Tc, Vec::new());
-        Self { datapath, one, other, one_table, other_table, front, back, forwarded: 0, classifier, ends }
+        Self {
+            datapath,
+            one,
+            other,
+            one_table,
+            other_table,
+            front,
+            back,
+            forwarded: 0,
+            tags: [None; 2],
+            classifier,
+            ends,
+        }
     }
 
     pub(super) fn execute(&mut self, command: Command) -> Reply {
@@ -242,7 +257,15 @@ impl Pair {
         // A hand-over is a redirect as well: to the socket, unchanged.
         let fast = trial.action == redirect && trial.frame != frame;
         if fast {
-            let packet_after = trial.frame.get(14..14 + bytes.len()).expect("a whole packet");
+            let Verdict::Forward { next } = verdict else { panic!("{verdict:?}") };
+            let (by, tag) = match is_client(next) {
+                true => (self.front.1, self.tags[0]),
+                false => (self.back.1, self.tags[1]),
+            };
+            assert_eq!(trial.frame[6..12], by, "{sent:?}");
+            let header = if tag.is_some() { 18 } else { 14 };
+            assert!(tag.is_none_or(|tag| trial.frame[12..16] == tag), "{sent:?}: {:?}", trial.frame);
+            let packet_after = trial.frame.get(header..header + bytes.len()).expect("a whole packet");
             assert_eq!(
                 tunnels::comparable(packet_after, sent),
                 tunnels::comparable(&bytes, sent),
@@ -251,13 +274,10 @@ impl Pair {
             let tunneled = bytes.len() > packet.len();
             assert_eq!(
                 trial.frame.len(),
-                if tunneled { 14 + bytes.len() } else { frame.len() - 4 * sent.tags() }
+                if tunneled { header + bytes.len() } else { frame.len() - 4 * sent.tags() + header - 14 }
             );
             let ethertype: [u8; 2] = if bytes[0] >> 4 == 4 { [8, 0] } else { [0x86, 0xdd] };
-            assert_eq!(trial.frame[12..14], ethertype, "{sent:?}");
-            let Verdict::Forward { next } = verdict else { panic!("{verdict:?}") };
-            let by = if is_client(next) { self.front.1 } else { self.back.1 };
-            assert_eq!(trial.frame[6..12], by, "{sent:?}");
+            assert_eq!(trial.frame[header - 2..header], ethertype, "{sent:?}");
             self.forwarded += 1;
         } else {
             assert_eq!(trial.frame, frame, "{sent:?}: handed over changed");

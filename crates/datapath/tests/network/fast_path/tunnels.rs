@@ -64,54 +64,55 @@ fn serve(pair: &mut Pair, protocol: u8, at: SocketAddr, server: SocketAddr, kind
 
 #[test]
 fn any_packets_go_through_tunnels_as_the_directors_do() {
-    inside(|pair| {
-        let mut services = Vec::new();
-        for vip in [VIP, VIP6] {
-            for protocol in [TCP, UDP] {
-                for (number, kind) in (0u16..).zip(KINDS) {
-                    for (more, server) in [(0, SERVER), (KINDS.len() as u16, SERVER6)] {
-                        let port = FIRST_PORT + number + more;
-                        services.push(serve(pair, protocol, end(vip, port), end(server, 80), kind));
-                    }
+    inside(any_packets);
+}
+
+pub(super) fn any_packets(pair: &mut Pair) {
+    let mut services = Vec::new();
+    for vip in [VIP, VIP6] {
+        for protocol in [TCP, UDP] {
+            for (number, kind) in (0u16..).zip(KINDS) {
+                for (more, server) in [(0, SERVER), (KINDS.len() as u16, SERVER6)] {
+                    let port = FIRST_PORT + number + more;
+                    services.push(serve(pair, protocol, end(vip, port), end(server, 80), kind));
                 }
             }
         }
-        let packets = (
-            sent(),
-            0..2 * KINDS.len() as u16,
-            prop_oneof![
-                3 => 0usize..200,
-                1 => 1380usize..1480,
-            ],
-        );
-        let packets = packets.prop_map(|((_, mut sent), tunnel, payload)| {
-            let ipv6 = sent.from.is_ipv6();
-            let port =
-                if sent.from.port() >= 4000 && sent.from.port() < 4100 { sent.from.port() } else { 4000 };
-            sent.from = end(if ipv6 { CLIENT6 } else { CLIENT }, port);
-            sent.to = end(if ipv6 { VIP6 } else { VIP }, FIRST_PORT + tunnel);
-            Sent { payload, ..sent }
-        });
-        let config = RunnerConfig { failure_persistence: None, ..RunnerConfig::with_cases(6000) };
-        let pair = RefCell::new((pair, 0));
-        TestRunner::new(config)
-            .run(&packets, |sent| {
-                let (pair, number) = &mut *pair.borrow_mut();
-                pair.send(&sent);
-                *number += 1;
-                if *number % 500 == 0 {
-                    pair.listings(&services);
-                    let discovers = i64::from(*number % 1000 == 0);
-                    pair.execute(Command::SetSysctl(Sysctl::PmtuDisc, vec![discovers]));
-                }
-                Ok(())
-            })
-            .unwrap();
-        let (pair, _) = &mut *pair.borrow_mut();
-        pair.listings(&services);
-        println!("{} of 6000 packets forwarded by the program", pair.forwarded);
-        assert!(pair.forwarded > 2000, "{}", pair.forwarded);
+    }
+    let packets = (
+        sent(),
+        0..2 * KINDS.len() as u16,
+        prop_oneof![
+            3 => 0usize..200,
+            1 => 1380usize..1480,
+        ],
+    );
+    let packets = packets.prop_map(|((_, mut sent), tunnel, payload)| {
+        let ipv6 = sent.from.is_ipv6();
+        let port = if sent.from.port() >= 4000 && sent.from.port() < 4100 { sent.from.port() } else { 4000 };
+        sent.from = end(if ipv6 { CLIENT6 } else { CLIENT }, port);
+        sent.to = end(if ipv6 { VIP6 } else { VIP }, FIRST_PORT + tunnel);
+        Sent { payload, ..sent }
     });
+    let config = RunnerConfig { failure_persistence: None, ..RunnerConfig::with_cases(6000) };
+    let pair = RefCell::new((pair, 0));
+    TestRunner::new(config)
+        .run(&packets, |sent| {
+            let (pair, number) = &mut *pair.borrow_mut();
+            pair.send(&sent);
+            *number += 1;
+            if *number % 500 == 0 {
+                pair.listings(&services);
+                let discovers = i64::from(*number % 1000 == 0);
+                pair.execute(Command::SetSysctl(Sysctl::PmtuDisc, vec![discovers]));
+            }
+            Ok(())
+        })
+        .unwrap();
+    let (pair, _) = &mut *pair.borrow_mut();
+    pair.listings(&services);
+    println!("{} of 6000 packets forwarded by the program", pair.forwarded);
+    assert!(pair.forwarded > 2000, "{}", pair.forwarded);
 }
 
 /// The program forwards each kind, and begins connections through it.

@@ -1,11 +1,113 @@
-//! Frames with VLAN tags in the program. The host may have no VLAN devices: the frames are given to the program as they are.
+//! Frames with VLAN tags in the program. The host may have no VLAN devices: the frames are given to the program as they are, and
+//! the daemon is told to take others for such devices.
 
 use ipvs_core::ForwardingMethod;
 
-use super::inside;
+use super::pair::Pair;
 use super::sent::{ACK, CLIENT, CLIENT6, FIN, SYN, Sent, TCP, Twist, UDP, plain};
+use super::{any_packets, full_nat, inside, tunnels};
 use crate::director::end;
-use crate::topology::{SERVER, SERVER6, VIP, VIP6};
+use crate::topology::{SERVER, SERVER6, Topology, VIP, VIP6};
+
+/// The tags of the devices to clients (802.1ad) and to servers (802.1Q).
+const TO_CLIENTS: [u8; 4] = [0x88, 0xa8, 0x01, 0x2c];
+const TO_SERVERS: [u8; 4] = [0x81, 0x00, 0x00, 0x64];
+
+/// With what opens it, and clients or servers, or both, behind VLAN devices on the links to them. Their MTU is a little less.
+fn behind(clients: bool, servers: bool, open: fn(&Topology) -> Pair, test: impl FnOnce(&mut Pair) + Send) {
+    let topology = Topology::new();
+    let director = &topology.director;
+    let sides = [
+        (clients, "v0", "d0", (&topology.client, "c0"), [CLIENT, CLIENT6], TO_CLIENTS),
+        (servers, "v1", "d1", (&topology.server, "s0"), [SERVER, SERVER6], TO_SERVERS),
+    ];
+    let mac = |text: &str| text.split("link/ether ").nth(1).unwrap()[..17].to_owned();
+    for (is_behind, device, link, (end, its), hosts, _) in &sides {
+        if !is_behind {
+            continue;
+        }
+        let own = mac(&director.ip(&format!("-o link show {link}")));
+        let next = mac(&end.ip(&format!("-o link show {its}")));
+        director.ip(&format!("link add {device} address {own} mtu 1480 type veth peer name {device}x"));
+        director.ip(&format!("link set {device}x up"));
+        director.ip(&format!("link set {device} up"));
+        for (host, bits) in hosts.iter().zip([32, 128]) {
+            director.ip(&format!("route replace {host}/{bits} dev {device}"));
+            director.ip(&format!("neigh replace {host} lladdr {next} nud permanent dev {device}"));
+        }
+    }
+    director.run(|| {
+        let pair = &mut open(&topology);
+        for (number, (is_behind, device, _, _, _, tag)) in sides.iter().enumerate() {
+            if *is_behind {
+                let text = director.ip(&format!("-o link show {device}"));
+                let index = text.split(':').next().unwrap().trim().parse().unwrap();
+                let under = if number == 0 { pair.front.0 } else { pair.back.0 };
+                pair.datapath.take_for_vlan(index, under, *tag);
+                pair.tags[number] = Some(*tag);
+            }
+        }
+        test(pair);
+    });
+}
+
+/// Any packets, tagged and not, good and bad: the director's bytes, in a frame with the tag of the way's device.
+#[test]
+fn any_packets_go_into_the_vlan_of_their_way() {
+    for (clients, servers) in [(true, true), (false, true), (true, false)] {
+        behind(clients, servers, Pair::open, any_packets);
+    }
+}
+
+#[test]
+fn any_packets_go_through_tunnels_in_a_vlan() {
+    behind(false, true, Pair::open, tunnels::any_packets);
+}
+
+#[test]
+fn full_nat_goes_into_vlans() {
+    behind(true, true, Pair::open, full_nat::established);
+}
+
+/// All ways of a tag: on, off, and in place of another; and the first packet of a connection too.
+#[test]
+fn every_combination_of_tags_is_the_programs() {
+    for (clients, servers) in [(true, true), (false, true), (true, false)] {
+        behind(clients, servers, Pair::open, |pair| {
+            for (client, vip, server) in [(CLIENT, VIP, SERVER), (CLIENT6, VIP6, SERVER6)] {
+                pair.serve(TCP, end(vip, 80), end(server, 8080), ForwardingMethod::MASQUERADE);
+                for (port, twist) in [(4000, Twist::None), (4001, Twist::Tagged)] {
+                    let out = |flags| Sent { twist, ..plain(TCP, end(client, port), end(vip, 80), flags) };
+                    let back =
+                        |flags| Sent { twist, ..plain(TCP, end(server, 8080), end(client, port), flags) };
+                    assert!(pair.send(&out(SYN)), "it begins a connection");
+                    assert!(pair.send(&back(SYN | ACK)) && pair.send(&out(ACK)));
+                    assert!(pair.send(&out(ACK)) && pair.send(&back(ACK)) && pair.send(&back(ACK)));
+                    // The device's MTU is that of the packet, without the tag.
+                    let headers = if client == CLIENT { 40 } else { 60 };
+                    for (mut sent, is_behind) in [(out(ACK), servers), (back(ACK), clients)] {
+                        sent.payload = 1480 - headers;
+                        assert!(pair.send(&sent), "{sent:?}");
+                        sent.payload += 1;
+                        assert_eq!(pair.send(&sent), !is_behind, "{sent:?}");
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// The classifier leaves it to the daemon: a tag is no part of the frame there.
+#[test]
+fn a_classifier_sends_into_no_vlan() {
+    behind(true, true, Pair::open_classifier, |pair| {
+        pair.serve(TCP, end(VIP, 80), end(SERVER, 8080), ForwardingMethod::MASQUERADE);
+        for flags in [SYN, ACK, ACK] {
+            assert!(!pair.send(&plain(TCP, end(CLIENT, 4000), end(VIP, 80), flags)));
+            assert!(!pair.send(&plain(TCP, end(SERVER, 8080), end(CLIENT, 4000), flags)));
+        }
+    });
+}
 
 /// One tag is no hindrance, in neither direction: the frame leaves without it. What goes to the daemon has it still.
 #[test]
