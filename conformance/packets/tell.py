@@ -3,7 +3,7 @@
 Normalised, because it differs from run to run or is a known difference (docs/compatibility.md), here and nowhere else:
   - the identification of IPv4 packets without DF, and the flow label of IPv6 packets, that the director makes itself (errors, answers to
     echo, resets, outer packets of tunnels): told only if a packet sent in the scenario had the same;
-  - the UDP source port of GUE;
+  - the UDP source port of GUE; the identification of IPv6 fragments that the director makes, and in the first one of GUE the UDP checksum;
   - seconds to expiry, rounded up to the next of the usual timeouts;
   - checksums: right ones are left out, wrong ones told as the difference to the right one. Those of quoted packets are "kept" if a packet
     of the scenario had that value;
@@ -74,6 +74,11 @@ class Teller:
         while number in (0, 43, 60) and len(body) >= 8:
             ext.append({0: "hbh", 43: "route", 60: "dst"}[number] + "." + body[2:8 + body[1] * 8].hex())
             number, body = body[0], body[8 + body[1] * 8:]
+        if number == 44 and len(body) >= 16:
+            # The director's own fragments: a random identification; of GUE also a hashed port, and what follows from it.
+            more = body[:4] + bytes(4)
+            gue = body[0] == 17 and struct.unpack("!H", body[2:4])[0] >> 3 == 0
+            body = more + (bytes(2) + body[10:14] + bytes(2) + body[16:] if gue else body[8:])
         if self.sending and not quoted:
             self.given.add(("flow", first & 0xfffff))
         if first & 0xfffff and ("flow", first & 0xfffff) in self.given:
