@@ -25,7 +25,8 @@ PATHS
   xdp         ipvsd run --fast-path on: masquerading in the XDP program
   xdp-wlc100  the same, the service under wlc with 100 servers (syns only)
   dr, ipip, gue, gre, fullnat
-              the same by direct routing, tunnels of IP in IP, GUE and GRE, full NAT (packets of 1 and 64k flows)
+              the same by direct routing, tunnels of IP in IP, GUE and GRE, full NAT
+              (packets of 1 and 64k flows)
   tc          ipvsd run --fast-path on --attach tc
   slow        ipvsd run --fast-path off: the daemon forwards everything
   slow-tc     ipvsd run --fast-path off --attach tc (bulk only)
@@ -36,35 +37,39 @@ PATHS
 ROWS (MEASURE-PATH, --list has all)
   packets-PATH-1, -1k, -64k, -1m
                              packets a second of so many flows, as many as come through
-  syns-PATH                  first segments of new connections a second that reach a server, random clients
+  syns-PATH                  first segments of new connections, of random clients, that reach a
+                             server, a second
   connections-PATH           complete connections of real sockets a second, a byte each way
   bulk-PATH                  bits a second of one TCP connection
   latency-PATH               round trips of a datagram, at half of what packets-PATH-64k takes
   memory-PATH                bytes per connection
-  storm-PATH                 packets a second during 10 000 changes a second, against those without (--storm)
+  storm-PATH                 packets a second during 10 000 changes a second, against those
+                             without (--storm)
   storm-latency-PATH         round trips at half load during them
 
 COLUMNS
   median, spread  of the rounds, by time
-  of CPU          packets a second of processor time, where one processor does everything: nearly the median on a quiet machine, on a
-                  busy one what it would be
-  CPU ns/pk       processor time per packet, generator and sink included: where the daemon or HAProxy have a processor of their own, of
-                  the whole machine
+  of CPU          packets a second of processor time, where one processor does everything: nearly
+                  the median on a quiet machine, on a busy one what it would be
+  CPU ns/pk       processor time per packet, generator and sink included; where the daemon or
+                  HAProxy have another processor, of the whole machine
   arrived         share of the frames that came out, rewritten as they should be
-  in program      share of them that ipvsd forwarded in its program, not in the daemon
+  in program      share of the frames that ipvsd's program forwarded, not the daemon
 
 KERNEL IPVS
-  Few machines have ip_vs in the kernel that is to be measured. So ratios against it (…_vs_kernel_ipvs) compare shares: what a row does of plain
-  forwarding, here and in the same round, by what kernel IPVS does of plain forwarding, in its own kernel. The default is Debian's kernel
-  6.1 under User Mode Linux, one processor: 0.74 of it with 1000 established flows, 0.48 where each packet begins a flow (rr), 0.37 under
-  wlc with 100 servers; 320 bytes a connection. Measured your own? --kernel-ipvs 0.8,0.5,0.4
+  Few machines have ip_vs in the kernel that is to be measured. So ratios against it
+  (…_vs_kernel_ipvs) compare shares: what a row does of plain forwarding, here and in the same
+  round, by what kernel IPVS does of plain forwarding, in its own kernel. The default is Debian's
+  kernel 6.1 under User Mode Linux, one processor: 0.74 of it with 1000 established flows, 0.48
+  where each packet begins a flow (rr), 0.37 under wlc with 100 servers; 320 bytes a connection.
+  Measured your own? --kernel-ipvs 0.8,0.5,0.4
 
 EXAMPLES
   ipvsd bench --quick                       the ratios, in less than a minute
   ipvsd bench                               everything, some minutes
   ipvsd bench --only packets-xdp,packets-noop --rounds 9
   ipvsd bench --only packets-noop,packets-ipip,packets-fullnat
-  ipvsd bench --only packets-xdp-1k,packets-forwarding-1k,syns,memory      against kernel IPVS
+  ipvsd bench --only packets-xdp-1k,packets-forwarding-1k,syns,memory-xdp   against kernel IPVS
   ipvsd bench --only latency --storm 10     latencies, and a storm of changes for 10 s in each round
   ipvsd bench --quick --json | jq .ratios
 
