@@ -31,13 +31,8 @@ const LONGEST: usize = 12;
 
 /// A packet from the client, on its way to a tunneling destination.
 #[inline(always)]
-pub fn inbound<const V6: bool>(
-    context: *mut xdp_md,
-    packet: &Packet,
-    index: EntryIndex,
-    version: u32,
-) -> Option<u32> {
-    let action = if V6 {
+pub fn inbound(context: *mut xdp_md, packet: &Packet, index: EntryIndex, version: u32) -> Option<u32> {
+    let action = if packet.ipv6 != 0 {
         tunnel_ipv6(context, packet, index.0, version)
     } else {
         tunnel_ipv4(context, packet, index.0, version)

@@ -3,7 +3,7 @@
 
 use aya_ebpf::{bindings::xdp_action, helpers::generated::bpf_redirect};
 use ipvs_flow::{
-    EntryIndex,
+    EntryIndex, EntryRef, Status,
     flag::{METHOD, NO_OUTPUT, TRANSLATED},
     tcp::Direction,
 };
@@ -88,9 +88,14 @@ fn forward_untagged<C: Stages>(context: *mut C, packet: &mut Packet) -> Option<u
     }
     packet.standing = Standing::Known as u8;
     let (index, version, back) = connection(packet, seen)?;
-    if full_nat::is_translated(index, version) {
+    // What the functions below decide by, they look at again.
+    let flags = table().visit(index, version)?.flags();
+    if flags & TRANSLATED != 0 {
         let action = full_nat::forward(context, packet, index.0, version, back);
         return (action != xdp_action::XDP_ABORTED).then_some(action);
+    }
+    if C::MOVES_BEGINNING && !back && flags & METHOD == TUNNEL {
+        return encapsulate::inbound(context.cast(), packet, index, version);
     }
     let action = match (back, packet.ipv6 != 0) {
         (false, false) => C::inbound_ipv4(context, packet, index.0, version),
@@ -169,7 +174,7 @@ pub fn inbound<C: Context, const V6: bool>(
     index: EntryIndex,
     version: u32,
 ) -> Option<u32> {
-    to_server::<C, V6, false>(context, packet, &packet.headers, index, version)
+    to_server::<C, V6, false>(context, packet, &packet.headers, index, &table().visit(index, version)?)
 }
 
 /// A packet from the destination of a masqueraded connection.
@@ -180,7 +185,7 @@ pub fn outbound<C: Context, const V6: bool>(
     index: EntryIndex,
     version: u32,
 ) -> Option<u32> {
-    to_client::<C, V6, false>(context, packet, &packet.headers, index, version)
+    to_client::<C, V6, false>(context, packet, &packet.headers, index, &table().visit(index, version)?)
 }
 
 /// A packet from the client. `STEADY`: only by masquerading and direct routing, and if nothing about its connection changes.
@@ -190,21 +195,13 @@ pub fn to_server<C: Context, const V6: bool, const STEADY: bool>(
     packet: &Packet,
     headers: &Headers,
     index: EntryIndex,
-    version: u32,
+    entry: &EntryRef<'_>,
 ) -> Option<u32> {
-    let table = table();
-    let entry = &table.visit(index, version)?;
     let (destination, status, port) =
-        (entry.destination(), entry.settled_status()?, entry.destination_port());
+        (entry.destination(), status_of::<STEADY>(entry)?, entry.destination_port());
     let flags = status.flags();
     let method = flags & METHOD;
     if STEADY && flags & TRANSLATED != 0 {
-        return None;
-    }
-    if !STEADY && method == TUNNEL {
-        if C::MOVES_BEGINNING {
-            return encapsulate::inbound::<V6>(context.cast(), packet, index, version);
-        }
         return None;
     }
     if method != MASQUERADE && method != DIRECT {
@@ -249,15 +246,13 @@ pub fn to_client<C: Context, const V6: bool, const STEADY: bool>(
     packet: &Packet,
     headers: &Headers,
     index: EntryIndex,
-    version: u32,
+    entry: &EntryRef<'_>,
 ) -> Option<u32> {
     if V6 && is_link_local(&headers.destination) {
         return None;
     }
-    let table = table();
-    let entry = &table.visit(index, version)?;
     let (destination, status, (address, port)) =
-        (entry.destination(), entry.settled_status()?, entry.virtual_end());
+        (entry.destination(), status_of::<STEADY>(entry)?, entry.virtual_end());
     if STEADY && status.flags() & TRANSLATED != 0 {
         return None;
     }
@@ -282,6 +277,13 @@ pub fn to_client<C: Context, const V6: bool, const STEADY: bool>(
     let place = set_end::<C, V6, true>(context, headers, place, End::Source, &address, port);
     let Some(place) = place else { return Some(C::DROP) };
     Some(leave_tagged(context, &place, hop.interface, hop.hardware, if STEADY { 0 } else { hop.tag }))
+}
+
+/// The status, if the packet may go by it. On the short way nothing is noted: there an unsettled connection does not stay as it
+/// is ([`Step::of`]), and the longer way notes that the packet was handed over.
+#[inline(always)]
+fn status_of<const STEADY: bool>(entry: &EntryRef<'_>) -> Option<Status> {
+    if STEADY { Some(entry.status()) } else { entry.settled_status() }
 }
 
 /// Whether an IPv6 address names no host without an interface.

@@ -1,11 +1,7 @@
 //! Packets of known connections by full NAT: both ends are replaced. Connections begin with the daemon, which takes a local port;
 //! those between the families are its alone.
 
-use ipvs_flow::{
-    EntryIndex,
-    flag::{REPLY, TRANSLATED},
-    tcp::Direction,
-};
+use ipvs_flow::{EntryIndex, flag::REPLY, tcp::Direction};
 
 use crate::clock::now;
 use crate::context::Context;
@@ -17,12 +13,6 @@ use crate::stages::Stages;
 use crate::step::Step;
 use crate::transport::{Headers, Packet, Place};
 use crate::vlan::can_get;
-
-/// Whether what was found is by full NAT: a connection or its reply entry.
-#[inline(always)]
-pub fn is_translated(index: EntryIndex, version: u32) -> bool {
-    table().visit(index, version).is_some_and(|entry| entry.flags() & TRANSLATED != 0)
-}
 
 /// Forwards a packet of a connection, or of a reply entry if it comes `back`. XDP_ABORTED: nothing was done.
 #[inline(always)]

@@ -20,3 +20,18 @@ pub const fn fold(sum: u64) -> u16 {
 pub const fn is_whole(sum: u64) -> bool {
     nearly(sum) == 0xffff
 }
+
+/// Both agree with the fold of any sum, at each power of two and around it, up to the greatest.
+const _: () = {
+    let mut bits = 0;
+    while bits <= 36 {
+        let mut around = 0;
+        while around < 5 {
+            let sum = ((1u64 << bits) + around).saturating_sub(2 + (bits == 36) as u64 * 3);
+            let folded = ipvs_wire::checksum::fold(sum);
+            assert!(fold(sum) == folded && is_whole(sum) == (folded == 0xffff));
+            around += 1;
+        }
+        bits += 1;
+    }
+};

@@ -9,7 +9,7 @@ use ipvs_wire::protocol;
 
 use crate::context::Context;
 use crate::maps::Address;
-use crate::packet::{Bytes, ipv4_address, ipv6_address, mapped, read};
+use crate::packet::{Bytes, ipv4_address, ipv6_address, read};
 use crate::sums;
 
 /// Length of the Ethernet header.
@@ -113,18 +113,6 @@ impl Deref for Packet {
 }
 
 impl Headers {
-    /// The same, as of a packet of this family.
-    #[inline(always)]
-    pub fn of_family<const V6: bool>(&self) -> Self {
-        let address = |[a, b, c, d]: Address| if V6 { [a, b, c, d] } else { mapped(d) };
-        Self {
-            source: address(self.source),
-            destination: address(self.destination),
-            ipv6: u8::from(V6),
-            ..*self
-        }
-    }
-
     /// Reads the frame of `context`.
     #[inline(always)]
     pub fn read<C: Context, const V6: bool>(context: *mut C) -> Option<Self> {
