@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Most candidates of a service: the verifier follows the search for each.
-pub const MOST_CANDIDATES: u32 = 64;
+pub const MOST_CANDIDATES: u32 = 128;
 /// Slots in whose place a candidate stands: the choice, the weight.
 pub const SLOTS_PER_CANDIDATE: u32 = 2;
 
@@ -128,7 +128,7 @@ mod tests {
 
     /// Lays out candidates (destination, weight), and chooses.
     fn choose(measure: Measure, candidates: &[(u32, u32)], loads: &[Line]) -> Option<u32> {
-        let (line, memory) = (Line::zeroed(), lines(80));
+        let (line, memory) = (Line::zeroed(), lines(2 * MOST_CANDIDATES));
         for (number, (destination, weight)) in (0..).zip(candidates) {
             let slot = Slot { destination: *destination, port: 8080, flags: 0x100 };
             write_candidate(&memory, 16 + 2 * number, Candidate { slot, weight: *weight });
