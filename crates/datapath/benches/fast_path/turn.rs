@@ -204,8 +204,10 @@ impl Turns for Own<'_> {
                     let make = setup.run_with("make", out, Some(TX), all);
                     let before = setup.forwarded();
                     let both = setup.run_with(program, out, None, all);
-                    // Some look as if their checksum were left to hardware: one in 65536 flows.
-                    assert!(setup.forwarded() - before >= u64::from(REPEAT) / 1000 * 998);
+                    // Some look as if their checksum were left to hardware: one in 65536 flows. The kernel's LRU hash forgets some of
+                    // as many flows as it is made for.
+                    let most = if matches!(kind, Kind::Plain(_)) { 900 } else { 998 };
+                    assert!(setup.forwarded() - before >= u64::from(REPEAT) / 1000 * most);
                     makes.push(make);
                     both
                 }
