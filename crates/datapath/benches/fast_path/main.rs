@@ -113,7 +113,7 @@ fn measure(own: &mut Own<'_>, options: &Options) {
     let mut kept = options.against.as_deref().map(Kept::start);
     println!("ns per packet, least and median of {} turns", options.turns);
     println!("{:<20} {:>8} {:>12} {:>12}", "", "flows", "", if kept.is_some() { "against" } else { "" });
-    for flows in [1, 1 << 16, 1 << 20] {
+    for flows in options.flows.map_or_else(|| vec![1, 1 << 16, 1 << 20], |flows| vec![flows]) {
         let kinds = Kind::ALL.into_iter().filter(|kind| {
             let once = matches!(kind, Kind::Empty | Kind::Redirect | Kind::Birth(_));
             options.wants(*kind, flows) && (flows == 1 || !once)
