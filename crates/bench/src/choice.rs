@@ -34,7 +34,7 @@ fn all() -> Vec<Row> {
 }
 
 /// Rows that the ratios need.
-const QUICK: [&str; 17] = [
+const QUICK: [&str; 16] = [
     "packets-noop-1",
     "packets-xdp-1",
     "packets-xdp-1k",
@@ -51,7 +51,6 @@ const QUICK: [&str; 17] = [
     "syns-forwarding",
     "bulk-tc",
     "bulk-forwarding",
-    "memory-xdp",
 ];
 
 /// Names of all rows, in the order of the table.
