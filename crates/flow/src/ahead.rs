@@ -20,7 +20,7 @@ impl<M: Memory> Table<M> {
     /// Reads what lookups at these places will read: the hash lines, then the entries that these lead to by their tags.
     #[inline]
     pub fn read_ahead(&self, places: &[Place]) {
-        // No line of a chain: its control word alone, of which the next load does not depend.
+        // No line of a chain: its control word alone, on which the next load does not depend.
         places.iter().for_each(|place| self.glimpse_at::<0>(*place));
         places.iter().for_each(|place| self.glimpse_at::<1>(*place));
     }

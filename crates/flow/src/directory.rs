@@ -224,13 +224,12 @@ mod tests {
         for (number, index) in (0..20_000).zip(indices) {
             assert!(table.find_in(&key(number)) == Some(index) && table.remove(index));
         }
-        // Every line is empty, no overflow line was lost.
-        let lines =
-            (HEADER_LINES..table.layout().entries_start()).filter_map(|line| table.memory().line(line));
-        assert!(
-            lines
-                .take((directory().lines) as usize)
-                .all(|line| line.slots().iter().all(|slot| slot.load(Ordering::Relaxed) == 0))
-        );
+        // Every hash line is empty, and no overflow line was lost.
+        let lines = (HEADER_LINES..).take(directory().lines as usize);
+        let mut slots = lines.filter_map(|line| table.memory().line(line)).flat_map(Line::slots);
+        assert!(slots.all(|slot| slot.load(Ordering::Relaxed) == 0));
+        let allocation = table.allocation().unwrap();
+        let free = core::iter::from_fn(|| allocation.take_overflow()).count();
+        assert_eq!(free, table.layout().overflow_lines as usize);
     }
 }

@@ -144,6 +144,14 @@ fn choices_by_load_are_the_directors() {
                 services.push((service, protocol, at, servers));
             }
         }
+        // As many as the program looks at, nearly.
+        let at = end(VIP, 2100);
+        let service = pair.serve_by(TCP, at, "wlc", 0);
+        for number in 0..120 {
+            let server = end(SERVERS[number % SERVERS.len()], 8080 + (number / SERVERS.len()) as u16);
+            pair.add(service, server, ForwardingMethod::MASQUERADE);
+        }
+        services.push((service, TCP, at, SERVERS));
         let mut random = Random(0x10ad);
         let mut by_program = vec![0; services.len()];
         for number in 0..3000 {

@@ -116,7 +116,7 @@ impl Pair {
                 forward: true,
                 capacity: CAPACITY,
                 hash_key: config.hash_key(),
-                destinations: 64,
+                destinations: 256,
             }),
             ..Options::default()
         };
