@@ -8,7 +8,7 @@ use crate::peer::{Peer, Site};
 use crate::traffic::{Kind, Load, Offered};
 
 /// So many flows are begun at once, before it is waited for them: as many entries as ipvsd sets aside for its program.
-const AT_ONCE: u64 = 4096;
+const AT_ONCE: u64 = 1 << 15;
 /// A flow that is still unknown after so long stays so.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A frame that starts a run finds caches cold and threads asleep.

@@ -16,6 +16,7 @@ mod balancer;
 mod bulk;
 mod choice;
 mod connections;
+mod crowd;
 mod flows;
 mod kernel;
 mod latency;

@@ -9,6 +9,7 @@ use ipvs_lab::parts::{Interrupt, RunDirectory};
 use crate::Error;
 use crate::choice::{self, MANY, MOST};
 use crate::connections::{self, MOST_SYNS};
+use crate::crowd::Crowd;
 use crate::limit::Limit;
 use crate::options::Options;
 use crate::path::Path;
@@ -97,7 +98,7 @@ pub fn run(options: &Options, progress: &mut dyn Write) -> Result<Report, Error>
 struct Bench<'a> {
     options: &'a Options,
     site: &'a Site<'a>,
-    peers: BTreeMap<Path, Result<Peer, Unavailable>>,
+    peers: BTreeMap<(Path, Crowd), Result<Peer, Unavailable>>,
     _limit: Option<Limit>,
     progress: &'a mut dyn Write,
 }
@@ -106,18 +107,19 @@ impl Bench<'_> {
     /// Builds the paths that the rows need; rows of paths that are not there are given up.
     fn build(&mut self, rows: &mut [Row]) -> Result<(), Error> {
         for row in rows {
-            if !self.peers.contains_key(&row.path) {
-                self.say(&format!("building: {}", row.path.title()));
-                let peer = Peer::build(self.site, row.path)?;
+            let key = (row.path, Crowd::of(row.measure, row.path));
+            if !self.peers.contains_key(&key) {
+                self.say(&format!("building: {}{}", row.path.title(), key.1.title()));
+                let peer = Peer::build(&Site { label: key.1.label(), ..*self.site }, row.path)?;
                 if row.path == Path::Nft && peer.is_ok() {
                     match Limit::raise(self.site.capacity.next_power_of_two()) {
                         Ok(limit) => self._limit = Some(limit),
                         Err(error) => row.note(error.to_string()),
                     }
                 }
-                self.peers.insert(row.path, peer);
+                self.peers.insert(key, peer);
             }
-            if let Some(Err(unavailable)) = self.peers.get(&row.path) {
+            if let Some(Err(unavailable)) = self.peers.get(&key) {
                 row.give_up(unavailable.outcome, unavailable.why.clone());
                 self.say(&format!("{}: {}", row.name, row.notes.join("; ")));
             }
@@ -127,7 +129,7 @@ impl Bench<'_> {
 
     /// One round of a row.
     fn measure(&mut self, round: usize, row: &mut Row, sum: &mut Sum) -> Result<(), Error> {
-        let Some(Ok(peer)) = self.peers.get_mut(&row.path) else { return Ok(()) };
+        let Some(Ok(peer)) = self.peers.get_mut(&(row.path, Crowd::of(row.measure, row.path))) else { return Ok(()) };
         let line = match value(peer, self.options, self.site, row, sum) {
             Ok(value) => {
                 row.values.push(value);
