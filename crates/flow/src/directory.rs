@@ -20,7 +20,7 @@ use crate::{
 /// Lines in use at first: a page.
 const FIRST: u32 = if cfg!(loom) { 1 } else { 64 };
 /// Connections per line in use, on average, at which splitting begins. It ends with twice as many lines.
-const FILL: u32 = if cfg!(loom) { 4 } else { 6 };
+const FILL: u32 = if cfg!(loom) { 4 } else { 10 };
 /// Lines that are split for a connection that comes in. With four the lines are twice as many before the connections are a
 /// tenth more.
 const PACE: u32 = 4;
