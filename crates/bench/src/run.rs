@@ -129,7 +129,9 @@ impl Bench<'_> {
 
     /// One round of a row.
     fn measure(&mut self, round: usize, row: &mut Row, sum: &mut Sum) -> Result<(), Error> {
-        let Some(Ok(peer)) = self.peers.get_mut(&(row.path, Crowd::of(row.measure, row.path))) else { return Ok(()) };
+        let Some(Ok(peer)) = self.peers.get_mut(&(row.path, Crowd::of(row.measure, row.path))) else {
+            return Ok(());
+        };
         let line = match value(peer, self.options, self.site, row, sum) {
             Ok(value) => {
                 row.values.push(value);

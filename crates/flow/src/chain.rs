@@ -30,7 +30,7 @@ pub(crate) const LOCK: u32 = 1 << 23;
 const MOVE: u32 = 1 << 24;
 const MOVES: u32 = 0xff << 24;
 /// Walks of a reader that writers keep disturbing, before it gives up.
-const WALKS: u32 = if cfg!(loom) { 2 } else { 16 };
+const WALKS: u32 = if cfg!(loom) { 6 } else { 16 };
 
 /// A chain of a table.
 pub(crate) struct Chain<'t, M> {
@@ -93,10 +93,11 @@ impl<'t, M: Memory> Chain<'t, M> {
     }
 
     /// Whether the chain is that of its hash. Who asks behind an Acquire that saw its connections taken out sees the directory
-    /// that was written before; with the lock the answer stays.
+    /// that was written before; with the lock the answer stays. Who has no lock asks before the second look at the control word: were
+    /// the lines joined and split again, the word is as it was, but what was counted before it was written shows.
     #[inline(always)]
     pub(crate) fn is_current(&self) -> bool {
-        self.number == Self::number(load_traced(self.directory, Ordering::Relaxed), self.hash)
+        self.number == Self::number(load_traced(self.directory, Ordering::Acquire), self.hash)
     }
 
     /// Where it lies: chains are locked in the order of these.
@@ -128,8 +129,9 @@ impl<'t, M: Memory> Chain<'t, M> {
             }
             // If the walk met a moved slot, this fence and the writer's let us see its count of moves.
             fence(Ordering::Acquire);
+            let current = chain.is_current();
             let after = chain.head.control().load(Ordering::Relaxed);
-            if !chain.is_current() {
+            if !current {
                 chain = Self::of(chain.memory, chain.layout, chain.hash)?;
             } else if before & LOCK == 0 && (before ^ after) & MOVES == 0 {
                 return None;
@@ -152,9 +154,10 @@ impl<'t, M: Memory> Chain<'t, M> {
             Walk::Cut => Glimpse::Unknown,
             Walk::Ended => {
                 fence(Ordering::Acquire);
+                let current = self.is_current();
                 let after = self.head.control().load(Ordering::Relaxed);
                 let undisturbed = before & LOCK == 0 && (before ^ after) & MOVES == 0;
-                if undisturbed && self.is_current() { Glimpse::Absent } else { Glimpse::Unknown }
+                if undisturbed && current { Glimpse::Absent } else { Glimpse::Unknown }
             }
         }
     }
@@ -330,14 +333,19 @@ impl<'t, M: Memory> Chain<'t, M> {
         let end = self.end();
         let last = end.line.slots().get(end.used.checked_sub(1)?)?;
         if !core::ptr::eq(gap, last) {
-            // Who sees the move sees the count, by the fence; the other half is in `find`.
-            self.head.control().fetch_add(MOVE, Ordering::Relaxed);
-            fence(Ordering::Release);
+            self.count_move();
             gap.store(last.load(Ordering::Relaxed), Ordering::Release);
         }
         last.store(0, Ordering::Release);
         let control = end.before.filter(|_| end.used == 1)?.control();
         (control.fetch_and(!NEXT, Ordering::Release) & NEXT).checked_sub(1)
+    }
+
+    /// Counts a move, of any number of slots, before it is made. Needs the lock.
+    pub(crate) fn count_move(&self) {
+        // Who sees the move sees the count, by the fence; the other half is in `find`.
+        self.head.control().fetch_add(MOVE, Ordering::Relaxed);
+        fence(Ordering::Release);
     }
 
     /// Puts `new` in the place of a slot. Needs the lock.

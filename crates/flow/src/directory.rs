@@ -7,7 +7,8 @@
 //! that moment names. Whoever may have read an older word reads it again: a writer when it has the lock, under which
 //! the chain's connections stay where they are; a reader when it has found nothing.
 //!
-//! The directory does not shrink: after a flood it costs what a table of fixed size costs always.
+//! As connections become fewer, lines are joined again: `joining.rs`. After a line was split and joined again, or the reverse, the word
+//! is as it was: so before it is written both lines count a move, and a reader that met what was between walks again.
 
 use crate::{
     Key, Memory, Table,
@@ -31,7 +32,7 @@ const LINES_BITS: u32 = 24;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Directory {
     /// More than `mask / 2` and at most `mask + 1`.
-    lines: u32,
+    pub(crate) lines: u32,
     mask: u32,
 }
 
@@ -60,7 +61,7 @@ impl Directory {
     }
 
     /// The line that is to be split next.
-    fn next(self) -> u32 {
+    pub(crate) fn next(self) -> u32 {
         if self.lines > self.mask { 0 } else { self.lines - (self.mask >> 1) - 1 }
     }
 
@@ -70,9 +71,20 @@ impl Directory {
         Self { lines: self.lines + 1, mask }
     }
 
+    /// With one line less.
+    pub(crate) fn shrunk(self) -> Self {
+        let (lines, half) = (self.lines - 1, self.mask >> 1);
+        Self { lines, mask: if lines > half + 1 { self.mask } else { half } }
+    }
+
     /// Whether so many connections ask for more lines. What is begun is ended.
     fn wants_more(self, connections: u32, layout: Layout) -> bool {
-        self.lines <= layout.hash_mask && (self.lines <= self.mask || connections / FILL >= self.lines)
+        self.lines <= layout.hash_mask && connections / FILL > self.mask >> u32::from(self.lines <= self.mask)
+    }
+
+    /// Whether so few connections ask for fewer lines: a quarter of those at which that many would be split.
+    pub(crate) fn wants_less(self, connections: u32) -> bool {
+        self.lines > FIRST && connections / FILL < self.mask.div_ceil(4)
     }
 }
 
@@ -120,6 +132,8 @@ impl<M: Memory> Table<M> {
         let grown = directory.grown();
         let copied = self.copy(&from, &to, |key| grown.line_of(self.hash(key) as u32) == directory.lines);
         if copied {
+            from.count_move();
+            to.count_move();
             // Release: who goes to the new line sees its slots.
             word.store(grown.to_word(), Ordering::Release);
             to.slots().for_each(|slot| self.take_out_slot(&from, slot));
@@ -150,16 +164,27 @@ impl<M: Memory> Table<M> {
 }
 
 #[cfg(all(test, feature = "alloc", not(loom)))]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Address, HeapTable, NewConnection, Tick};
+    use crate::{Address, EntryIndex, HeapTable, NewConnection, Tick};
 
     fn directories(layout: Layout) -> impl Iterator<Item = Directory> {
         core::iter::successors(Some(Directory::first(layout)), move |last| {
             (last.lines <= layout.hash_mask).then(|| last.grown())
         })
+    }
+
+    #[test]
+    fn between_more_and_fewer_lines_lie_many_connections() {
+        let layout = Layout::for_capacity(5000).unwrap();
+        for directory in directories(layout).skip(1) {
+            let connections = || 0..directory.lines * 2 * FILL;
+            let more = connections().find(|connections| directory.wants_more(*connections, layout));
+            let less = connections().rfind(|connections| directory.wants_less(*connections)).unwrap();
+            assert!(more.is_none_or(|more| less < more - more / 4), "{directory:?}: {more:?}, {less}");
+        }
     }
 
     #[test]
@@ -179,14 +204,13 @@ mod tests {
                 prop_assert!(directory.line_of(hash) < directory.lines);
                 let (before, after) = (directory.line_of(hash), directory.grown().line_of(hash));
                 prop_assert!(after == before || (before == directory.next() && after == directory.lines));
+                prop_assert_eq!(directory.grown().shrunk(), directory);
             }
         }
     }
 
-    #[test]
-    fn all_connections_are_found_at_every_size() {
-        let table = HeapTable::allocate(20_000, [3, 4]).unwrap();
-        let key = |number: u32| Key {
+    pub(crate) fn key(number: u32) -> Key {
+        Key {
             ipv6: false,
             template: false,
             protocol: 6,
@@ -194,24 +218,28 @@ mod tests {
             client_port: (number % 7) as u16,
             virtual_address: Address::from([198, 51, 100, 1]),
             virtual_port: 80,
-        };
-        let new = |number| NewConnection {
-            key: key(number),
-            destination: 0,
-            destination_port: 80,
-            flags: 0,
-            state: 1,
-            timeout: 1,
-        };
-        let directory =
-            || Directory::from_word(word(table.memory().line(0).unwrap()).load(Ordering::Relaxed));
+        }
+    }
+
+    pub(crate) fn insert(table: &HeapTable, key: Key) -> EntryIndex {
+        let new = NewConnection { key, destination: 0, destination_port: 80, flags: 0, state: 1, timeout: 1 };
+        table.insert(&new, Tick(0)).unwrap()
+    }
+
+    pub(crate) fn directory(table: &HeapTable) -> Directory {
+        Directory::from_word(word(table.memory().line(0).unwrap()).load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn all_connections_are_found_at_every_size() {
+        let table = HeapTable::allocate(40_000, [3, 4]).unwrap();
         let mut indices = alloc::vec::Vec::new();
-        for number in 0..20_000 {
-            indices.push(table.insert(&new(number), Tick(0)).unwrap());
-            let lines = directory().lines;
-            // Six or seven to a line while it grows.
+        for number in 0..40_000 {
+            indices.push(insert(&table, key(number)));
+            let lines = directory(&table).lines;
+            // Ten or eleven to a line while it grows.
             assert!(
-                number / 8 < lines && (number + 1 >= FILL * FIRST || lines == FIRST),
+                number / 12 < lines && (number + 1 >= FILL * FIRST || lines == FIRST),
                 "{number} in {lines} lines"
             );
             if number % 997 == 0 {
@@ -220,12 +248,12 @@ mod tests {
                 });
             }
         }
-        assert_eq!(directory().lines, table.layout().hash_mask + 1);
-        for (number, index) in (0..20_000).zip(indices) {
+        let most = directory(&table).lines;
+        for (number, index) in (0..40_000).zip(indices) {
             assert!(table.find_in(&key(number)) == Some(index) && table.remove(index));
         }
         // Every hash line is empty, and no overflow line was lost.
-        let lines = (HEADER_LINES..).take(directory().lines as usize);
+        let lines = (HEADER_LINES..).take(most as usize);
         let mut slots = lines.filter_map(|line| table.memory().line(line)).flat_map(Line::slots);
         assert!(slots.all(|slot| slot.load(Ordering::Relaxed) == 0));
         let allocation = table.allocation().unwrap();

@@ -42,6 +42,7 @@ pub mod event;
 pub mod flag;
 mod granted;
 mod hash;
+mod joining;
 mod key;
 mod layout;
 pub mod least;

@@ -100,6 +100,7 @@ impl<M: Memory> Table<M> {
                 if let Some(allocation) = self.allocation() {
                     allocation.give_entry(index.0);
                 }
+                self.keep_down();
                 return true;
             }
         }

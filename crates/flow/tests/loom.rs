@@ -234,8 +234,9 @@ fn connections_that_change_places_do_not_lock_each_other_out() {
     }
 }
 
-/// Client ports of which some go to the new line when the first is split, others stay.
-const PORTS: [u16; 4] = [4000, 4001, 4002, 4003];
+/// Client ports that the hash of these tables puts in lines 0 to 3 of four: of two lines, two ports in each. Four more is another line
+/// for two of them.
+const PORTS: [u16; 4] = [4003, 4007, 4009, 4004];
 
 /// The connection of a client port.
 fn of_port(port: u16) -> NewConnection {
@@ -295,7 +296,69 @@ fn a_program_begins_a_connection_while_its_line_is_split() {
             assert_eq!(table.find_in(&of_port(port).key), begun.then_some(aside));
             assert!(begun || table.insert(&of_port(port), Tick(7)).is_ok());
             // No lock was left behind.
-            assert!(PORTS.iter().all(|port| table.insert(&of_port(port + 4), Tick(7)).is_ok()));
+            assert!(PORTS.iter().all(|port| table.insert(&of_port(port + 20), Tick(7)).is_ok()));
+        });
+    }
+}
+
+/// One in the line that stays, one in the line that goes.
+const JOINED: [u16; 2] = [PORTS[0], PORTS[1]];
+
+/// A table of two lines and a connection of that port, and a thread that ends another one: by that the lines are joined. Then it
+/// does something else.
+fn joined(
+    table: &Arc<HeapTable>,
+    port: u16,
+    then: impl FnOnce(&HeapTable) + Send + 'static,
+) -> (EntryIndex, thread::JoinHandle<()>) {
+    table.make_room_for(4);
+    let ends = table.insert(&of_port(4010), Tick(7)).unwrap();
+    let stays = table.insert(&of_port(port), Tick(7)).unwrap();
+    let table = table.clone();
+    let joiner = thread::spawn(move || {
+        assert!(table.remove(ends));
+        then(&table);
+    });
+    (stays, joiner)
+}
+
+#[test]
+fn a_connection_is_always_found_while_its_line_is_joined_to_another() {
+    for port in JOINED {
+        model(8, 3, move |table| {
+            let (stays, joiner) = joined(&table, port, |_| {});
+            assert_eq!(table.find_in(&of_port(port).key), Some(stays));
+            joiner.join().unwrap();
+            assert_eq!(table.find_in(&of_port(port).key), Some(stays));
+        });
+    }
+}
+
+#[test]
+fn a_connection_is_always_found_while_its_line_is_joined_and_split() {
+    for port in JOINED {
+        model(8, 2, move |table| {
+            let (stays, joiner) = joined(&table, port, |table| table.make_room_for(4));
+            assert_eq!(table.find_in(&of_port(port).key), Some(stays));
+            joiner.join().unwrap();
+            assert_eq!(table.find_in(&of_port(port).key), Some(stays));
+        });
+    }
+}
+
+#[test]
+fn connections_begin_while_lines_are_joined() {
+    for port in JOINED {
+        model(8, 3, move |table| {
+            let aside = table.set_aside().unwrap();
+            let (stays, joiner) = joined(&table, port, |_| {});
+            let _ = table.find_in(&of_port(port).key);
+            let begun = table.insert_at_once::<2>(aside, &of_port(port + 4), Tick(7));
+            joiner.join().unwrap();
+            let found = [port, port + 4].map(|port| table.find_in(&of_port(port).key));
+            assert_eq!(found, [Some(stays), begun.then_some(aside)]);
+            // No lock was left behind.
+            assert!(PORTS.iter().all(|port| table.insert(&of_port(port + 20), Tick(7)).is_ok()));
         });
     }
 }

@@ -113,6 +113,15 @@ fn connections_are_found_while_the_directory_grows() {
         let table = HeapTable::allocate(3 * u32::from(CONNECTIONS), [round, 12]).unwrap();
         let [daemon, program] = [0, 0].map(AtomicU16::new);
         thread::scope(|scope| {
+            // Many that come and go: lines are joined and split again.
+            scope.spawn(|| {
+                for turn in 0..4 {
+                    let passing = |number| new(CONNECTIONS * 3 + number);
+                    let all = (0..CONNECTIONS).map(|number| table.insert(&passing(number), Tick(0)).unwrap());
+                    let all: Vec<_> = all.collect();
+                    assert!(all.into_iter().all(|index| table.remove(index)), "turn {turn}");
+                }
+            });
             scope.spawn(|| {
                 for number in 0..CONNECTIONS {
                     let lasting = new(2 * number);
