@@ -1,5 +1,5 @@
-//! Which rows of a path share a director: what a table has held shows in later rows, for its hash lines and entries stay
-//! spread over the memory that a million connections needed.
+//! Which rows of a path share a director: what a table holds shows in other rows, for the hash lines and entries of few flows lie
+//! spread among those of a million.
 
 use crate::choice::MANY;
 use crate::path::Path;

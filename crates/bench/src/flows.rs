@@ -7,7 +7,8 @@ use crate::path::Path;
 use crate::peer::{Peer, Site};
 use crate::traffic::{Kind, Load, Offered};
 
-/// So many flows are begun at once, before it is waited for them: as many entries as ipvsd sets aside for its program.
+/// So many flows are begun in one run: each run waits for the kernel for some hundredths of a second. What is lost, because the daemon
+/// does not set entries aside as fast, is begun anew.
 const AT_ONCE: u64 = 1 << 15;
 /// A flow that is still unknown after so long stays so.
 const PATIENCE: Duration = Duration::from_secs(60);
