@@ -223,11 +223,12 @@ pub(crate) mod tests {
 
     pub(crate) fn insert(table: &HeapTable, key: Key) -> EntryIndex {
         let new = NewConnection { key, destination: 0, destination_port: 80, flags: 0, state: 1, timeout: 1 };
-        table.insert(&new, Tick(0)).unwrap()
+        table.insert(&new, Tick(0)).expect("there is room")
     }
 
     pub(crate) fn directory(table: &HeapTable) -> Directory {
-        Directory::from_word(word(table.memory().line(0).unwrap()).load(Ordering::Relaxed))
+        let header = table.memory().line(0).expect("a table has a header");
+        Directory::from_word(word(header).load(Ordering::Relaxed))
     }
 
     #[test]

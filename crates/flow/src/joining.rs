@@ -59,7 +59,6 @@ mod tests {
 
     use std::vec::Vec;
 
-    use super::*;
     use crate::{
         EntryIndex, HeapTable, Key,
         directory::tests::{directory, insert, key},
