@@ -7,7 +7,7 @@ mod tell;
 pub(crate) use attach::{Link, LinkId};
 pub(crate) use tell::{Endpoint, Port};
 
-use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, XskMap};
+use aya::maps::{Array, DevMap, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, XskMap};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 
 use ipvs_flow::Layout;
@@ -55,6 +55,7 @@ pub(crate) struct Program {
     sockets: XskMap<MapData>,
     counters: PerCpuArray<MapData, u64>,
     ports: Array<MapData, PortValue>,
+    exits: DevMap<MapData>,
     timeouts: Array<MapData, [u32; TIMEOUTS]>,
     /// Next free position in `sockets`.
     next_socket: u32,
@@ -112,6 +113,7 @@ impl Program {
             sockets: map(&mut ebpf, "sockets")?,
             counters: map(&mut ebpf, "counters")?,
             ports: map(&mut ebpf, "ports")?,
+            exits: map(&mut ebpf, "exits")?,
             timeouts: map(&mut ebpf, "timeouts")?,
             next_socket: 0,
             ebpf,

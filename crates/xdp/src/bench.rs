@@ -8,6 +8,7 @@ mod birth;
 mod clock;
 mod context;
 mod encapsulate;
+mod exit;
 mod forward;
 mod full_nat;
 mod lookup;

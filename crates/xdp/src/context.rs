@@ -24,6 +24,8 @@ pub trait Context: Sized {
     const ADJUSTS_CHECKSUMS: bool;
     /// Whether its beginning can be moved: for tags inside, and for tunnels.
     const MOVES_BEGINNING: bool;
+    /// Whether it can be sent by a map of interfaces.
+    const HAS_EXITS: bool;
     /// The action that drops the frame.
     const DROP: u32;
 
@@ -46,6 +48,7 @@ impl Context for xdp_md {
     const GUESSES_CHECKSUMS: bool = true;
     const ADJUSTS_CHECKSUMS: bool = false;
     const MOVES_BEGINNING: bool = true;
+    const HAS_EXITS: bool = true;
     const DROP: u32 = xdp_action::XDP_DROP;
 
     #[inline(always)]
@@ -90,6 +93,7 @@ impl Context for __sk_buff {
     const GUESSES_CHECKSUMS: bool = false;
     const ADJUSTS_CHECKSUMS: bool = true;
     const MOVES_BEGINNING: bool = false;
+    const HAS_EXITS: bool = false;
     const DROP: u32 = TC_ACT_SHOT as u32;
 
     #[inline(always)]

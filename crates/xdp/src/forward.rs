@@ -1,7 +1,7 @@
 //! Forwarding packets of known connections, with the change of state that they bring. What is not certain goes to the daemon,
 //! which does the same by the same table.
 
-use aya_ebpf::{bindings::xdp_action, helpers::generated::bpf_redirect};
+use aya_ebpf::bindings::xdp_action;
 use ipvs_flow::{
     EntryIndex, EntryRef, Status,
     flag::{METHOD, NO_OUTPUT, TRANSLATED},
@@ -12,6 +12,7 @@ use crate::birth;
 use crate::clock::now;
 use crate::context::Context;
 use crate::encapsulate::{self, TUNNEL};
+use crate::exit;
 use crate::full_nat;
 use crate::lookup::{self, Found};
 use crate::maps::Address;
@@ -302,7 +303,7 @@ pub fn leave_tagged<C: Context>(
     hardware: [u32; 3],
     tag: u32,
 ) -> u32 {
-    let action = leave(place, interface, hardware);
+    let action = leave::<C>(place, interface, hardware);
     if C::MOVES_BEGINNING && tag != 0 && put_tag_on(context.cast(), tag) == 0 {
         return C::DROP;
     }
@@ -311,11 +312,10 @@ pub fn leave_tagged<C: Context>(
 
 /// Addresses the frame and sends it.
 #[inline(always)]
-fn leave(place: &Place, interface: u32, hardware: [u32; 3]) -> u32 {
+fn leave<C: Context>(place: &Place, interface: u32, hardware: [u32; 3]) -> u32 {
     // SAFETY: the Ethernet header is there.
     unsafe { write(place.frame, hardware) };
     // By the interface that it came by, too, and not by XDP_TX: a virtual cable whose other end has GRO but no program
     // loses those.
-    // SAFETY: a plain helper call.
-    unsafe { bpf_redirect(interface, 0) as u32 }
+    exit::leave::<C>(interface)
 }

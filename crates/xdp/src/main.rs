@@ -15,6 +15,7 @@ mod classify;
 mod clock;
 mod context;
 mod encapsulate;
+mod exit;
 mod filter;
 mod forward;
 mod full_nat;

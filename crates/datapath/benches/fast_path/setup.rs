@@ -1,6 +1,6 @@
 //! A loaded program of the measurement (`crates/xdp/src/bench.rs`) with its connections, and a run of it.
 
-use aya::maps::{Array, HashMap};
+use aya::maps::{Array, DevMap, HashMap};
 use aya::programs::{TestRun, TestRunOptions, TestRunResult, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use ipvs_datapath::FastPathOptions;
@@ -360,6 +360,8 @@ fn constants(layout: Layout) -> [u8; 88] {
 
 /// Tells the program of an interface, if that is how it knows interfaces.
 fn set_port<V: aya::Pod>(ebpf: &mut Ebpf, index: u32, value: V) -> bool {
+    let exits = ebpf.map_mut("exits").unwrap();
+    DevMap::try_from(exits).unwrap().set(index, index, None, 0).unwrap();
     let map = ebpf.map_mut("ports").unwrap();
     Array::<_, V>::try_from(map).is_ok_and(|mut ports| ports.set(index % 256, value, 0).is_ok())
 }

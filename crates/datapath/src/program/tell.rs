@@ -126,6 +126,13 @@ impl Program {
 
     /// Tells the program of the interface in a place, if there is one.
     pub(crate) fn set_port(&mut self, place: u32, port: Option<&Port>) -> Result<(), MapError> {
+        if let Some(port) = port
+            && port.leave
+            && let Err(error) = self.exits.set(port.carrier, port.carrier, None, 0)
+        {
+            // The kernel takes out those that go; without, the program finds the interface by its index.
+            tracing::debug!(interface = port.carrier, %error, "no exit of its own in the XDP program");
+        }
         self.ports.set(place, port.map_or([0; 20], Port::value), 0)
     }
 

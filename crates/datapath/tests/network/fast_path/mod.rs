@@ -28,6 +28,24 @@ fn inside(test: impl FnOnce(&mut Pair) + Send) {
 }
 
 #[test]
+fn an_interface_of_any_index_takes_frames() {
+    let topology = Topology::new();
+    let Topology { director, server, .. } = &topology;
+    director.ip("link del d1");
+    director.ip(&format!("link add d1 index 70000 type veth peer name s0 netns {}", server.name()));
+    director.ip("link set d1 up");
+    director.ip("addr add 10.2.0.1/24 dev d1");
+    server.ip("link set s0 up");
+    server.ip("addr add 10.2.0.2/24 dev s0");
+    director.run(|| {
+        let pair = &mut Pair::open(&topology);
+        pair.serve(UDP, end(VIP, 53), end(SERVER, 53), ForwardingMethod::MASQUERADE);
+        let out = plain(UDP, end(CLIENT, 4000), end(VIP, 53), ACK);
+        assert!(pair.send(&out) && pair.send(&out));
+    });
+}
+
+#[test]
 fn established_connections_are_forwarded_by_the_program() {
     inside(|pair| {
         for (client, vip, server) in [(CLIENT, VIP, SERVER), (CLIENT6, VIP6, SERVER6)] {
