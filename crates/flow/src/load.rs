@@ -38,6 +38,14 @@ impl<'l> Load<'l> {
         read(self.0.word::<1>())
     }
 
+    /// [`Load::total`] and [`Load::active`], with one branch where neither is below 0.
+    #[inline(always)]
+    pub fn total_and_active(self) -> (u32, u32) {
+        let [total, active] =
+            [self.0.word::<0>(), self.0.word::<1>()].map(|word| word.load(Ordering::Relaxed));
+        if (total | active) as i32 >= 0 { (total, active) } else { (clamp(total), clamp(active)) }
+    }
+
     /// Those that are not.
     #[inline(always)]
     pub fn inactive(self) -> u32 {
@@ -102,7 +110,11 @@ impl Load<'_> {
 /// before the other has counted it.
 #[inline(always)]
 fn read(word: &AtomicU32) -> u32 {
-    let value = word.load(Ordering::Relaxed);
+    clamp(word.load(Ordering::Relaxed))
+}
+
+#[inline(always)]
+const fn clamp(value: u32) -> u32 {
     if value as i32 >= 0 { value } else { 0 }
 }
 
@@ -120,11 +132,15 @@ mod tests {
         load.deactivate();
         load.deactivate();
         assert_eq!((load.active(), load.inactive()), (0, 2));
+        assert_eq!(load.total_and_active(), (2, 0));
         load.activate();
         load.activate();
         assert_eq!((load.leave(true), load.leave(false)), (1, 0));
         load.set(7, 3);
         assert_eq!((load.total(), load.active(), load.inactive()), (7, 3, 4));
+        assert_eq!(load.total_and_active(), (7, 3));
+        load.set(u32::MAX, 3);
+        assert_eq!(load.total_and_active(), (0, 3));
     }
 
     #[test]

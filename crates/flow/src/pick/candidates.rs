@@ -1,85 +1,68 @@
 //! Choices by load: the destinations of a service in the order in which its scheduler goes through them, with weights, where other
 //! services have slots.
 
-use super::{DELAY, OVERHEAD, Pick, SLOTS_PER_LINE, Slot, write_slot};
+use super::{DELAY, OVERHEAD, Pick, QUEUE, SLOTS_PER_LINE, Slot, write_slot};
 use crate::{
-    least::{Measure, Share},
-    line::Memory,
+    least::Measure,
+    line::{Line, Memory},
     load::Load,
     sync::Ordering,
 };
 
 /// Most candidates of a service: the verifier follows the search for each.
 pub const MOST_CANDIDATES: u32 = 128;
+/// Greatest weight of a candidate: with it no product of a weight and a load, which is below 2^40, exceeds 64 bits.
+pub const MOST_WEIGHT: u32 = (1 << 23) - 1;
 /// Slots in whose place a candidate stands: the choice, the weight.
 pub const SLOTS_PER_CANDIDATE: u32 = 2;
+/// Candidates of a line: a search looks at all of them at once.
+const EACH: u32 = SLOTS_PER_LINE / SLOTS_PER_CANDIDATE;
 
 /// A destination that may be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// The choice.
     pub slot: Slot,
-    /// What its load is divided by, above 0.
+    /// What its load is divided by, above 0, [`MOST_WEIGHT`] at most.
     pub weight: u32,
 }
 
-impl Candidate {
-    /// The candidate in the place of the slots from number `number` on.
-    #[inline(always)]
-    fn read<M: Memory>(memory: &M, number: u32) -> Option<Self> {
-        let line = memory.line(number / SLOTS_PER_LINE)?;
-        let weight = line.first::<16>().get((number % SLOTS_PER_LINE * 2 + 2) as usize & 15)?;
-        Some(Self { slot: Slot::read(line, number)?, weight: weight.load(Ordering::Relaxed) })
-    }
-}
-
-/// Looking for the candidate with the least load per weight, the first of equals, one by one: the XDP program's loop is a call for
-/// each.
+/// The candidate with the least load per weight, the first of equals, of those that were looked at.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Search {
-    least: Share,
     choice: Slot,
-    /// Word and version of the rule.
-    rule: u32,
+    /// That of the rule.
     version: u32,
-    /// Number of the next candidate's first slot.
-    next: u32,
-    /// Candidates that are left.
-    left: u32,
-}
-
-/// What became of [`Search::look`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
-    /// There are more candidates.
-    On,
-    /// The search is over.
-    Over,
-    /// The load of a candidate is not to be had: there is no choice.
-    Fails,
 }
 
 impl Search {
-    /// Looks at the next candidate; `loads` has the loads by destination index.
-    #[inline(always)]
-    pub fn look<M: Memory, L: Memory>(&mut self, memory: &M, loads: &L) -> Look {
-        let Some(Candidate { slot, weight }) = Candidate::read(memory, self.next) else { return Look::Fails };
-        let Some(line) = loads.line(slot.destination) else { return Look::Fails };
-        let share = Share { load: measure(self.rule).of(Load::of(line)), weight };
-        if share.is_below(self.least) {
-            (self.least, self.choice) = (share, slot);
-        }
-        self.next += SLOTS_PER_CANDIDATE;
-        self.left -= 1;
-        // None has less than no load.
-        if self.left == 0 || share.load == 0 { Look::Over } else { Look::On }
-    }
-
     /// The least loaded candidate, if it is `pick` that was searched by.
     #[inline(always)]
     pub fn choice(&self, pick: &Pick<'_>) -> Option<Slot> {
         (self.version == pick.version).then_some(self.choice)
+    }
+}
+
+/// The least load so far, and the candidate's weight and slot.
+struct Least {
+    load: u64,
+    weight: u64,
+    choice: Slot,
+}
+
+impl Least {
+    /// Looks at candidate `NUMBER` of a line.
+    #[inline(always)]
+    fn look<const RULE: u32, L: Memory>(&mut self, number: u32, line: &Line, loads: &L) -> Option<()> {
+        let [destination, _, weight, _] = line.first::<16>().as_chunks::<4>().0.get(number as usize)?;
+        let load = measure(RULE).of(Load::of(loads.line(destination.load(Ordering::Relaxed))?));
+        let weight = u64::from(weight.load(Ordering::Relaxed));
+        // No product exceeds 64 bits: see `MOST_WEIGHT`.
+        if load * self.weight < self.load * weight {
+            *self = Self { load, weight, choice: Slot::read(line, number * SLOTS_PER_CANDIDATE)? };
+        }
+        Some(())
     }
 }
 
@@ -99,18 +82,60 @@ impl Pick<'_> {
         self.rule & 0xff >= OVERHEAD
     }
 
-    /// The search for a choice by load, among [`MOST_CANDIDATES`] at most.
+    /// Looks at the candidates of a choice by load, [`MOST_CANDIDATES`] at most; `loads` has the loads by destination index. `None`
+    /// if one of these is not to be had: there is no choice.
     #[inline(always)]
-    pub const fn search(&self) -> Search {
-        let Self { version, first: next, slots: left, rule, .. } = *self;
-        Search { least: Share::MOST, choice: Slot::NONE, rule, version, next, left }
+    pub fn search<M: Memory, L: Memory>(&self, memory: &M, loads: &L) -> Option<Search> {
+        let choice = match self.rule {
+            OVERHEAD => self.least::<OVERHEAD, M, L>(memory, loads),
+            DELAY => self.least::<DELAY, M, L>(memory, loads),
+            _ => self.least::<QUEUE, M, L>(memory, loads),
+        };
+        Some(Search { choice: choice?, version: self.version })
+    }
+
+    #[inline(always)]
+    fn least<const RULE: u32, M: Memory, L: Memory>(&self, memory: &M, loads: &L) -> Option<Slot> {
+        // More than any load, which has at most 40 bits.
+        let mut least = Least { load: 1 << 40, weight: 1, choice: Slot::NONE };
+        let first = self.first / SLOTS_PER_LINE;
+        for number in 0..MOST_CANDIDATES / EACH {
+            if number * EACH >= self.slots {
+                return Some(least.choice);
+            }
+            let line = memory.line(first + number)?;
+            least.look::<RULE, L>(0, line, loads)?;
+            least.look::<RULE, L>(1, line, loads)?;
+            least.look::<RULE, L>(2, line, loads)?;
+            least.look::<RULE, L>(3, line, loads)?;
+            // None has less than no load.
+            if least.load == 0 {
+                break;
+            }
+        }
+        Some(least.choice)
     }
 }
 
-/// Writes a candidate in the place of the slots from number `number`, which is even, on.
-pub fn write_candidate<M: Memory>(memory: &M, number: u32, candidate: Candidate) {
-    write_slot(memory, number, candidate.slot);
-    write_slot(memory, number + 1, Slot { destination: candidate.weight, port: 0, flags: 0 });
+/// Writes the candidates from slot `first` on, the first of a line, and the last of them once more in what is left of its line:
+/// equal to one that is looked at before, it is never chosen.
+pub fn write_candidates<M: Memory>(memory: &M, first: u32, candidates: impl IntoIterator<Item = Candidate>) {
+    let mut number = first;
+    let mut last = None;
+    let mut write = |candidate: Candidate| {
+        write_slot(memory, number, candidate.slot);
+        write_slot(memory, number + 1, Slot { destination: candidate.weight, port: 0, flags: 0 });
+        number += SLOTS_PER_CANDIDATE;
+        number % SLOTS_PER_LINE != 0
+    };
+    let mut is_within = false;
+    for candidate in candidates {
+        is_within = write(candidate);
+        last = Some(candidate);
+    }
+    while let Some(candidate) = last.filter(|_| is_within) {
+        is_within = write(candidate);
+    }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -128,20 +153,15 @@ mod tests {
 
     /// Lays out candidates (destination, weight), and chooses.
     fn choose(measure: Measure, candidates: &[(u32, u32)], loads: &[Line]) -> Option<u32> {
-        let (line, memory) = (Line::zeroed(), lines(2 * MOST_CANDIDATES));
-        for (number, (destination, weight)) in (0..).zip(candidates) {
-            let slot = Slot { destination: *destination, port: 8080, flags: 0x100 };
-            write_candidate(&memory, 16 + 2 * number, Candidate { slot, weight: *weight });
-        }
+        let (line, memory) = (Line::zeroed(), lines(2 + MOST_CANDIDATES / EACH));
+        let slot = |destination| Slot { destination, port: 8080, flags: 0x100 };
+        let all =
+            candidates.iter().map(|&(destination, weight)| Candidate { slot: slot(destination), weight });
+        write_candidates(&memory, 16, all);
         write(&line, Rule::Least(measure), 16, candidates.len() as u32, 0);
         let pick = Pick::read(&line)?;
         assert!(pick.is_by_load() && !pick.is_sequence());
-        let mut search = pick.search();
-        let mut looks = candidates.iter().map(|_| search.look(&memory, &loads));
-        if looks.find(|look| *look != Look::On)? == Look::Fails {
-            return None;
-        }
-        let slot = search.choice(&pick)?;
+        let slot = pick.search(&memory, &loads)?.choice(&pick)?;
         assert_eq!((slot.port, slot.flags), (8080, 0x100));
         Some(slot.destination)
     }
