@@ -11,11 +11,14 @@ use crate::{
 
 /// Most candidates of a service: the verifier follows the search for each.
 pub const MOST_CANDIDATES: u32 = 128;
-/// Greatest weight of a candidate: with it no product of a weight and a load, which is below 2^40, exceeds 64 bits.
+/// Greatest weight of a candidate: no product of it and a load, [`MOST_LOAD`] at most, exceeds 64 bits.
 pub const MOST_WEIGHT: u32 = (1 << 23) - 1;
 /// Slots in whose place a candidate stands: the choice, the weight.
 pub const SLOTS_PER_CANDIDATE: u32 = 2;
-/// Candidates of a line: a search looks at all of them at once.
+/// More than any [`Measure`] of a load: counts have 31 bits.
+const MOST_LOAD: u64 = 1 << 40;
+const _: () = assert!(MOST_LOAD.checked_mul(MOST_WEIGHT as u64).is_some());
+/// Candidates of a line: a search looks at all of them in one go.
 const EACH: u32 = SLOTS_PER_LINE / SLOTS_PER_CANDIDATE;
 
 /// A destination that may be chosen.
@@ -52,13 +55,13 @@ struct Least {
 }
 
 impl Least {
-    /// Looks at candidate `NUMBER` of a line.
+    /// Looks at candidate `number` of a line: a constant where it is called, so nothing of it is left to check.
     #[inline(always)]
     fn look<const RULE: u32, L: Memory>(&mut self, number: u32, line: &Line, loads: &L) -> Option<()> {
         let [destination, _, weight, _] = line.first::<16>().as_chunks::<4>().0.get(number as usize)?;
         let load = measure(RULE).of(Load::of(loads.line(destination.load(Ordering::Relaxed))?));
         let weight = u64::from(weight.load(Ordering::Relaxed));
-        // No product exceeds 64 bits: see `MOST_WEIGHT`.
+        // Exact: see `MOST_WEIGHT`. The verifier goes on with one state after both ways, since none has a number that it knows.
         if load * self.weight < self.load * weight {
             *self = Self { load, weight, choice: Slot::read(line, number * SLOTS_PER_CANDIDATE)? };
         }
@@ -96,8 +99,7 @@ impl Pick<'_> {
 
     #[inline(always)]
     fn least<const RULE: u32, M: Memory, L: Memory>(&self, memory: &M, loads: &L) -> Option<Slot> {
-        // More than any load, which has at most 40 bits.
-        let mut least = Least { load: 1 << 40, weight: 1, choice: Slot::NONE };
+        let mut least = Least { load: MOST_LOAD, weight: 1, choice: Slot::NONE };
         let first = self.first / SLOTS_PER_LINE;
         for number in 0..MOST_CANDIDATES / EACH {
             if number * EACH >= self.slots {
@@ -144,7 +146,9 @@ mod tests {
 
     use super::*;
     use crate::Line;
+    use crate::least::{Share, least};
     use crate::pick::{Rule, write};
+    use proptest::prelude::*;
     use std::vec::Vec;
 
     fn lines(count: u32) -> Vec<Line> {
@@ -195,5 +199,33 @@ mod tests {
         Load::of(loads.last().unwrap()).set(1, 0);
         let candidates: Vec<_> = (0..MOST_CANDIDATES).map(|destination| (destination, 1)).collect();
         assert_eq!(choose(Measure::Overhead, &candidates, &loads), Some(MOST_CANDIDATES - 1));
+    }
+
+    /// Loads that are near each other, the greatest, and such as are below 0 for a moment.
+    fn count() -> impl Strategy<Value = u32> {
+        prop_oneof![4 => 0u32..4, 2 => 0x7fff_fffcu32..0x8000_0004, 1 => any::<u32>()]
+    }
+
+    fn weight() -> impl Strategy<Value = u32> {
+        prop_oneof![3 => 1u32..4, 1 => MOST_WEIGHT - 3..=MOST_WEIGHT, 1 => 1..=MOST_WEIGHT]
+    }
+
+    proptest! {
+        /// As the engine chooses, with numbers that are wide enough.
+        #[test]
+        fn the_choice_is_the_engines(
+            candidates in prop::collection::vec((count(), count(), weight()), 1..=MOST_CANDIDATES as usize),
+            measure in prop::sample::select(&[Measure::Overhead, Measure::Delay, Measure::Queue][..]),
+        ) {
+            let loads = lines(MOST_CANDIDATES);
+            let shares = (0..).zip(&candidates).zip(&loads).map(|((number, &(total, active, weight)), line)| {
+                Load::of(line).set(total, active);
+                ((number, weight), Share { load: measure.of(Load::of(line)), weight })
+            });
+            let shares: Vec<_> = shares.collect();
+            let expected = least(shares.iter().map(|((number, _), share)| (*number, *share)));
+            let candidates: Vec<_> = shares.iter().map(|(candidate, _)| *candidate).collect();
+            prop_assert_eq!(choose(measure, &candidates, &loads), expected);
+        }
     }
 }
