@@ -20,16 +20,19 @@ impl Measure {
     /// The load.
     #[inline(always)]
     pub fn of(self, load: Load<'_>) -> u64 {
-        if let Measure::Overhead = self {
-            let (total, active) = load.total_and_active();
-            return 256 * u64::from(active) + u64::from(total);
-        }
-        let active = u64::from(load.active());
+        let active = load.active();
         match self {
+            Measure::Overhead => overhead(load.total(), active),
             Measure::Queue if active == 0 => 0,
-            _ => active + 1,
+            Measure::Delay | Measure::Queue => u64::from(active) + 1,
         }
     }
+}
+
+/// [`Measure::Overhead`] of so many connections, and active ones among them.
+#[inline(always)]
+pub(crate) const fn overhead(total: u32, active: u32) -> u64 {
+    256 * active as u64 + total as u64
 }
 
 /// A load and the weight that bears it.
@@ -56,8 +59,8 @@ impl Share {
     }
 }
 
-/// All bits of a product. (To the XDP program, that would be a call of a library, which it has none of: see
-/// [`crate::pick::MOST_WEIGHT`].)
+/// All bits of a product. (To the XDP program that would be a call of a library, which it has none of: `pick::candidates`
+/// does with 64.)
 #[inline(always)]
 fn product(load: u64, weight: u32) -> u128 {
     u128::from(load) * u128::from(weight)

@@ -15,6 +15,9 @@ use crate::{
     sync::{AtomicU32, Ordering},
 };
 
+/// Connections below this, a power of two, are few: see [`Load::few`].
+pub(crate) const FEW: u32 = 1 << 24;
+
 /// A destination's connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Load<'l>(&'l Line);
@@ -38,12 +41,12 @@ impl<'l> Load<'l> {
         read(self.0.word::<1>())
     }
 
-    /// [`Load::total`] and [`Load::active`], with one branch where neither is below 0.
+    /// [`Load::total`] and [`Load::active`], if both are below [`FEW`], and so neither is below 0: one comparison tells.
     #[inline(always)]
-    pub fn total_and_active(self) -> (u32, u32) {
+    pub(crate) fn few(self) -> Option<(u32, u32)> {
         let [total, active] =
             [self.0.word::<0>(), self.0.word::<1>()].map(|word| word.load(Ordering::Relaxed));
-        if (total | active) as i32 >= 0 { (total, active) } else { (clamp(total), clamp(active)) }
+        (total | active < FEW).then_some((total, active))
     }
 
     /// Those that are not.
@@ -110,11 +113,7 @@ impl Load<'_> {
 /// before the other has counted it.
 #[inline(always)]
 fn read(word: &AtomicU32) -> u32 {
-    clamp(word.load(Ordering::Relaxed))
-}
-
-#[inline(always)]
-const fn clamp(value: u32) -> u32 {
+    let value = word.load(Ordering::Relaxed);
     if value as i32 >= 0 { value } else { 0 }
 }
 
@@ -132,15 +131,17 @@ mod tests {
         load.deactivate();
         load.deactivate();
         assert_eq!((load.active(), load.inactive()), (0, 2));
-        assert_eq!(load.total_and_active(), (2, 0));
+        assert_eq!(load.few(), None);
         load.activate();
         load.activate();
         assert_eq!((load.leave(true), load.leave(false)), (1, 0));
         load.set(7, 3);
         assert_eq!((load.total(), load.active(), load.inactive()), (7, 3, 4));
-        assert_eq!(load.total_and_active(), (7, 3));
-        load.set(u32::MAX, 3);
-        assert_eq!(load.total_and_active(), (0, 3));
+        assert_eq!(load.few(), Some((7, 3)));
+        load.set(FEW, FEW - 1);
+        assert_eq!(load.few(), None);
+        load.set(FEW - 1, 0);
+        assert_eq!(load.few(), Some((FEW - 1, 0)));
     }
 
     #[test]

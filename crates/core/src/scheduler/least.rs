@@ -1,7 +1,7 @@
 //! The usable destination with the least load per weight, the first of equals: lc, wlc, sed, nq, and those that fall back to wlc.
 
 use ipvs_flow::least::{Measure, Share, least};
-use ipvs_flow::pick::{MOST_CANDIDATES, MOST_WEIGHT, Rule};
+use ipvs_flow::pick::{MOST_CANDIDATES, Rule};
 
 use crate::destination::{Destination, DestinationIndex};
 use crate::scheduler::{Picks, View};
@@ -34,12 +34,11 @@ impl Least {
         least(view.usable().map(|(index, destination)| (index, self.share(destination))))
     }
 
-    /// What to choose from at any time; `None` if that are too many, or none, or one weighs too much.
+    /// What to choose from at any time; `None` if that are too many, or none.
     pub(super) fn picks(self, view: View<'_>) -> Option<Picks> {
         let candidates = view.usable().map(|(index, destination)| (Some(index), self.weight(destination)));
         let (slots, weights): (Vec<_>, Vec<_>) = candidates.unzip();
-        let fits = (1..=MOST_CANDIDATES as usize).contains(&slots.len())
-            && weights.iter().all(|weight| *weight <= MOST_WEIGHT);
+        let fits = (1..=MOST_CANDIDATES as usize).contains(&slots.len());
         fits.then_some(Picks { rule: Rule::Least(self.measure), slots, weights, restart: 0 })
     }
 }

@@ -3,21 +3,21 @@
 
 use super::{DELAY, OVERHEAD, Pick, QUEUE, SLOTS_PER_LINE, Slot, write_slot};
 use crate::{
-    least::Measure,
+    least::{Measure, overhead},
     line::{Line, Memory},
-    load::Load,
+    load::{FEW, Load},
     sync::Ordering,
 };
 
 /// Most candidates of a service: the verifier follows the search for each.
 pub const MOST_CANDIDATES: u32 = 128;
-/// Greatest weight of a candidate: no product of it and a load, [`MOST_LOAD`] at most, exceeds 64 bits.
-pub const MOST_WEIGHT: u32 = (1 << 23) - 1;
 /// Slots in whose place a candidate stands: the choice, the weight.
 pub const SLOTS_PER_CANDIDATE: u32 = 2;
-/// More than any [`Measure`] of a load: counts have 31 bits.
-const MOST_LOAD: u64 = 1 << 40;
-const _: () = assert!(MOST_LOAD.checked_mul(MOST_WEIGHT as u64).is_some());
+/// Loads below this are compared, of others (33 million active connections of a destination) there is no choice here: no product of
+/// one and a weight, of 31 bits, exceeds 64 bits.
+const MOST_LOAD: u64 = 1 << 33;
+const _: () =
+    assert!(MOST_LOAD.checked_mul(i32::MAX as u64).is_some() && overhead(FEW - 1, FEW - 1) < MOST_LOAD);
 /// Candidates of a line: a search looks at all of them in one go.
 const EACH: u32 = SLOTS_PER_LINE / SLOTS_PER_CANDIDATE;
 
@@ -26,7 +26,7 @@ const EACH: u32 = SLOTS_PER_LINE / SLOTS_PER_CANDIDATE;
 pub struct Candidate {
     /// The choice.
     pub slot: Slot,
-    /// What its load is divided by, above 0, [`MOST_WEIGHT`] at most.
+    /// What its load is divided by, from 1 to [`i32::MAX`].
     pub weight: u32,
 }
 
@@ -59,9 +59,9 @@ impl Least {
     #[inline(always)]
     fn look<const RULE: u32, L: Memory>(&mut self, number: u32, line: &Line, loads: &L) -> Option<()> {
         let [destination, _, weight, _] = line.first::<16>().as_chunks::<4>().0.get(number as usize)?;
-        let load = measure(RULE).of(Load::of(loads.line(destination.load(Ordering::Relaxed))?));
+        let load = comparable::<RULE>(Load::of(loads.line(destination.load(Ordering::Relaxed))?))?;
         let weight = u64::from(weight.load(Ordering::Relaxed));
-        // Exact: see `MOST_WEIGHT`. The verifier goes on with one state after both ways, since none has a number that it knows.
+        // Exact: see `MOST_LOAD`. The verifier goes on with one state after both ways, since none has a number that it knows.
         if load * self.weight < self.load * weight {
             *self = Self { load, weight, choice: Slot::read(line, number * SLOTS_PER_CANDIDATE)? };
         }
@@ -78,6 +78,18 @@ const fn measure(rule: u32) -> Measure {
     }
 }
 
+/// A load below [`MOST_LOAD`]: of few connections it is known at once.
+#[inline(always)]
+fn comparable<const RULE: u32>(load: Load<'_>) -> Option<u64> {
+    if RULE == OVERHEAD
+        && let Some((total, active)) = load.few()
+    {
+        return Some(overhead(total, active));
+    }
+    let load = measure(RULE).of(load);
+    (load < MOST_LOAD).then_some(load)
+}
+
 impl Pick<'_> {
     /// Whether the choice is made by a [`Pick::search`].
     #[inline(always)]
@@ -86,7 +98,7 @@ impl Pick<'_> {
     }
 
     /// Looks at the candidates of a choice by load, [`MOST_CANDIDATES`] at most; `loads` has the loads by destination index. `None`
-    /// if one of these is not to be had: there is no choice.
+    /// if one of these is not to be had, or too great to be compared here: there is no choice.
     #[inline(always)]
     pub fn search<M: Memory, L: Memory>(&self, memory: &M, loads: &L) -> Option<Search> {
         let choice = match self.rule {
@@ -201,31 +213,42 @@ mod tests {
         assert_eq!(choose(Measure::Overhead, &candidates, &loads), Some(MOST_CANDIDATES - 1));
     }
 
-    /// Loads that are near each other, the greatest, and such as are below 0 for a moment.
+    /// Counts that are near each other, about the limits, and such as are below 0 for a moment.
     fn count() -> impl Strategy<Value = u32> {
-        prop_oneof![4 => 0u32..4, 2 => 0x7fff_fffcu32..0x8000_0004, 1 => any::<u32>()]
+        let most = (MOST_LOAD / 257) as u32;
+        prop_oneof![
+            8 => 0u32..4,
+            4 => FEW - 2..FEW + 2,
+            1 => most - 1..most + 2,
+            4 => u32::MAX - 3..=u32::MAX,
+            1 => any::<u32>(),
+        ]
     }
 
     fn weight() -> impl Strategy<Value = u32> {
-        prop_oneof![3 => 1u32..4, 1 => MOST_WEIGHT - 3..=MOST_WEIGHT, 1 => 1..=MOST_WEIGHT]
+        prop_oneof![3 => 1u32..4, 1 => 0x7fff_fffc..0x8000_0000u32, 1 => 1..0x8000_0000u32]
     }
 
     proptest! {
         /// As the engine chooses, with numbers that are wide enough.
         #[test]
         fn the_choice_is_the_engines(
-            candidates in prop::collection::vec((count(), count(), weight()), 1..=MOST_CANDIDATES as usize),
+            candidates in prop::collection::vec((count(), count(), weight()), MOST_CANDIDATES as usize),
+            length in prop_oneof![1..13usize, 1..=MOST_CANDIDATES as usize],
             measure in prop::sample::select(&[Measure::Overhead, Measure::Delay, Measure::Queue][..]),
         ) {
             let loads = lines(MOST_CANDIDATES);
-            let shares = (0..).zip(&candidates).zip(&loads).map(|((number, &(total, active, weight)), line)| {
+            let shares = (0..).zip(&candidates[..length]).zip(&loads).map(|((number, &(total, active, weight)), line)| {
                 Load::of(line).set(total, active);
                 ((number, weight), Share { load: measure.of(Load::of(line)), weight })
             });
             let shares: Vec<_> = shares.collect();
             let expected = least(shares.iter().map(|((number, _), share)| (*number, *share)));
             let candidates: Vec<_> = shares.iter().map(|(candidate, _)| *candidate).collect();
-            prop_assert_eq!(choose(measure, &candidates, &loads), expected);
+            match choose(measure, &candidates, &loads) {
+                None => prop_assert!(shares.iter().any(|(_, share)| share.load >= MOST_LOAD)),
+                choice => prop_assert_eq!(choice, expected),
+            }
         }
     }
 }

@@ -166,7 +166,7 @@ fn choices_by_load_are_the_directors() {
             let fast = pair.send(&Sent { twist, ..plain(protocol, from, at, flags) });
             by_program[which] += u32::from(fast && pair.connections().len() > before);
             if number % 50 == 0 {
-                let weight = random.of(&[0, 1, 1, 2, 3, 7, 65_535, 8_388_607, i32::MAX]);
+                let weight = random.of(&[0, 1, 1, 2, 3, 7, 65_535, i32::MAX]);
                 let config = destination(ForwardingMethod::MASQUERADE, weight);
                 pair.execute(edit(service, random.of(&servers), config));
             }
