@@ -134,21 +134,14 @@ impl Pick<'_> {
 /// Writes the candidates from slot `first` on, the first of a line, and the last of them once more in what is left of its line:
 /// equal to one that is looked at before, it is never chosen.
 pub fn write_candidates<M: Memory>(memory: &M, first: u32, candidates: impl IntoIterator<Item = Candidate>) {
-    let mut number = first;
-    let mut last = None;
-    let mut write = |candidate: Candidate| {
+    let (mut number, mut last) = (first, None);
+    let mut candidates = candidates.into_iter().fuse();
+    while let Some(candidate) = candidates.next().or(last.filter(|_| !number.is_multiple_of(SLOTS_PER_LINE)))
+    {
         write_slot(memory, number, candidate.slot);
         write_slot(memory, number + 1, Slot { destination: candidate.weight, port: 0, flags: 0 });
         number += SLOTS_PER_CANDIDATE;
-        number % SLOTS_PER_LINE != 0
-    };
-    let mut is_within = false;
-    for candidate in candidates {
-        is_within = write(candidate);
         last = Some(candidate);
-    }
-    while let Some(candidate) = last.filter(|_| is_within) {
-        is_within = write(candidate);
     }
 }
 
