@@ -162,7 +162,10 @@ mod tests {
 
     /// Lays out candidates (destination, weight), and chooses.
     fn choose(measure: Measure, candidates: &[(u32, u32)], loads: &[Line]) -> Option<u32> {
-        let (line, memory) = (Line::zeroed(), lines(2 + MOST_CANDIDATES / EACH));
+        // What stood there before leads nowhere.
+        let stale = || Line::from_words([u32::MAX; 16]);
+        let memory: Vec<Line> = (0..2 + MOST_CANDIDATES / EACH).map(|_| stale()).collect();
+        let line = Line::zeroed();
         let slot = |destination| Slot { destination, port: 8080, flags: 0x100 };
         let all =
             candidates.iter().map(|&(destination, weight)| Candidate { slot: slot(destination), weight });
