@@ -239,3 +239,29 @@ impl Director {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ipvs_flow::pick::MOST_CANDIDATES;
+
+    use crate::scheduler::testing::{Bench, weight};
+    use crate::service::ServiceIndex;
+
+    /// What the program looks at is limited in number; of weights, none is too great.
+    #[test]
+    fn choices_by_load_are_of_as_many_as_the_program_looks_at() {
+        for scheduler in ["lc", "wlc", "sed", "nq"] {
+            let mut weights = vec![1; MOST_CANDIDATES as usize];
+            weights[7] = i32::MAX;
+            let (mut bench, id) = Bench::with(scheduler, &weights);
+            let candidates = |bench: &Bench| {
+                bench.director.choices(ServiceIndex(0)).map(|(choices, _)| choices.slots.len())
+            };
+            assert_eq!(candidates(&bench), Some(weights.len()), "{scheduler}");
+            bench.add(id, 200, weight(1)).unwrap();
+            assert_eq!(candidates(&bench), None, "{scheduler}");
+            bench.edit(id, 3, weight(0)).unwrap();
+            assert_eq!(candidates(&bench), Some(weights.len()), "{scheduler}");
+        }
+    }
+}

@@ -20,13 +20,19 @@ impl Measure {
     /// The load.
     #[inline(always)]
     pub fn of(self, load: Load<'_>) -> u64 {
-        let active = u64::from(load.active());
+        let active = load.active();
         match self {
-            Measure::Overhead => 256 * active + u64::from(load.total()),
+            Measure::Overhead => overhead(load.total(), active),
             Measure::Queue if active == 0 => 0,
-            Measure::Delay | Measure::Queue => active + 1,
+            Measure::Delay | Measure::Queue => u64::from(active) + 1,
         }
     }
+}
+
+/// [`Measure::Overhead`] of so many connections, and active ones among them.
+#[inline(always)]
+pub(crate) const fn overhead(total: u32, active: u32) -> u64 {
+    256 * active as u64 + total as u64
 }
 
 /// A load and the weight that bears it.
@@ -40,9 +46,6 @@ pub struct Share {
 }
 
 impl Share {
-    /// More than any.
-    pub(crate) const MOST: Self = Self { load: u64::MAX, weight: 1 };
-
     /// Compares loads per weight, exactly.
     #[inline(always)]
     pub fn compare(self, other: Self) -> Ordering {
@@ -52,17 +55,15 @@ impl Share {
     /// Whether the load per weight is less than another one.
     #[inline(always)]
     pub fn is_below(self, other: Self) -> bool {
-        let (this, other) = (product(self.load, other.weight), product(other.load, self.weight));
-        this.0 < other.0 || this.0 == other.0 && this.1 < other.1
+        self.compare(other).is_lt()
     }
 }
 
-/// All 96 bits of a product: the upper 64, the lower 32. (Multiplication of 128-bit numbers would be a call of a library, which the
-/// XDP program has none of.)
+/// All bits of a product. (To the XDP program that would be a call of a library, which it has none of: `pick::candidates`
+/// does with 64.)
 #[inline(always)]
-const fn product(load: u64, weight: u32) -> (u64, u32) {
-    let low = (load & 0xffff_ffff) * weight as u64;
-    ((load >> 32) * weight as u64 + (low >> 32), low as u32)
+fn product(load: u64, weight: u32) -> u128 {
+    u128::from(load) * u128::from(weight)
 }
 
 /// The one of `shares` with the least load per weight, the first of equals.

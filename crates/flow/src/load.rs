@@ -15,6 +15,9 @@ use crate::{
     sync::{AtomicU32, Ordering},
 };
 
+/// Connections below this, a power of two, are few: see [`Load::few`].
+pub(crate) const FEW: u32 = 1 << 24;
+
 /// A destination's connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Load<'l>(&'l Line);
@@ -36,6 +39,14 @@ impl<'l> Load<'l> {
     #[inline(always)]
     pub fn active(self) -> u32 {
         read(self.0.word::<1>())
+    }
+
+    /// [`Load::total`] and [`Load::active`], if both are below [`FEW`], and so neither is below 0: one comparison tells.
+    #[inline(always)]
+    pub(crate) fn few(self) -> Option<(u32, u32)> {
+        let [total, active] =
+            [self.0.word::<0>(), self.0.word::<1>()].map(|word| word.load(Ordering::Relaxed));
+        (total | active < FEW).then_some((total, active))
     }
 
     /// Those that are not.
@@ -120,11 +131,17 @@ mod tests {
         load.deactivate();
         load.deactivate();
         assert_eq!((load.active(), load.inactive()), (0, 2));
+        assert_eq!(load.few(), None);
         load.activate();
         load.activate();
         assert_eq!((load.leave(true), load.leave(false)), (1, 0));
         load.set(7, 3);
         assert_eq!((load.total(), load.active(), load.inactive()), (7, 3, 4));
+        assert_eq!(load.few(), Some((7, 3)));
+        load.set(FEW, FEW - 1);
+        assert_eq!(load.few(), None);
+        load.set(FEW - 1, 0);
+        assert_eq!(load.few(), Some((FEW - 1, 0)));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::{
     sync::{Ordering, fence},
 };
 
-pub use candidates::{Candidate, Look, MOST_CANDIDATES, SLOTS_PER_CANDIDATE, Search, write_candidate};
+pub use candidates::{Candidate, MOST_CANDIDATES, SLOTS_PER_CANDIDATE, Search, write_candidates};
 
 /// Most slots of a service.
 pub const MOST_SLOTS: u32 = 8192;

@@ -12,7 +12,7 @@ use ipvs_flow::{
     Address, EntryIndex, Gap, Line, Load, Memory, NewConnection,
     event::born,
     flag::{INACTIVE, METHOD, NO_OUTPUT},
-    pick::{Look, MOST_CANDIDATES, Pick, Slot},
+    pick::{Pick, Slot},
     steady::{BIRTHS, SECURE_TCP, UDP_TIMEOUT, is_active_tcp, next_tcp},
     tcp::{Direction, Event},
     udp,
@@ -74,7 +74,7 @@ pub fn begin(packet: &mut Packet) -> Found {
     if prepare(packet) == 0 {
         return Found::Unknown;
     }
-    let chosen = find_gap(packet) != 0 && search(packet) != FAILS && choose(packet) != 0;
+    let chosen = find_gap(packet) != 0 && search(packet) != 0 && choose(packet) != 0;
     unpack(finish(packet, u32::from(chosen)))
 }
 
@@ -190,37 +190,16 @@ fn choose_for(packet: &mut Packet) -> Option<()> {
     None
 }
 
-const FAILS: u32 = 0;
-const ON: u32 = 1;
-const OVER: u32 = 2;
-
-/// Looks at the candidates of a service that chooses by load, before the choice: [`FAILS`] if none can be made.
+/// Looks at the candidates of a service that chooses by load, before the choice: 1, or 0 if none can be made.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn search(packet: &mut Packet) -> u32 {
-    let Some(pick) = PICKS.get(packet.pick).and_then(Pick::read) else { return FAILS };
-    if !pick.is_by_load() {
-        return OVER;
+    let Some(pick) = PICKS.get(packet.pick).and_then(Pick::read) else { return 0 };
+    if pick.is_by_load() {
+        let Some(search) = pick.search(&Slots, &Loads) else { return 0 };
+        packet.search = search;
     }
-    packet.search = pick.search();
-    for _ in 0..MOST_CANDIDATES {
-        let found = look(packet);
-        if found != ON {
-            return found;
-        }
-    }
-    FAILS
-}
-
-/// Looks at the next candidate.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn look(packet: &mut Packet) -> u32 {
-    match packet.search.look(&Slots, &Loads) {
-        Look::On => ON,
-        Look::Over => OVER,
-        Look::Fails => FAILS,
-    }
+    1
 }
 
 /// Fills the entry; its version. The connection is at once in the state that follows its first packet.

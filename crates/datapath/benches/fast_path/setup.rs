@@ -21,7 +21,7 @@ pub(crate) const VIP: [u8; 4] = [10, 1, 0, 100];
 pub(crate) const SERVER: [u8; 4] = [10, 2, 0, 2];
 pub(crate) const REDIRECT: u32 = 4;
 pub(crate) const TX: u32 = 3;
-const DESTINATIONS: u32 = 64;
+const DESTINATIONS: u32 = 128;
 const PICK_LINES: u32 = DESTINATIONS * SLOTS_PER_CANDIDATE / SLOTS_PER_LINE;
 const TIMEOUT: u32 = 1000;
 /// Networks of 16 bits: clients, and local addresses of full NAT.
@@ -234,10 +234,8 @@ impl Setup {
             (0..2).for_each(|number| pick::write_slot(&slots, number, slot(3)));
             pick::write(&picks[0], Rule::Sequence, 0, 2, 0);
         } else {
-            for destination in 0..destinations {
-                let candidate = Candidate { slot: slot(destination), weight: 1 + destination % 3 };
-                pick::write_candidate(&slots, destination * SLOTS_PER_CANDIDATE, candidate);
-            }
+            let candidate = |destination| Candidate { slot: slot(destination), weight: 1 + destination % 3 };
+            pick::write_candidates(&slots, 0, (0..destinations).map(candidate));
             pick::write(&picks[0], Rule::Least(Measure::Overhead), 0, destinations, 0);
         }
         // The search ends early at one without connections.

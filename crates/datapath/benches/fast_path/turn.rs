@@ -42,7 +42,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 21] = [
+    pub(crate) const ALL: [Kind; 22] = [
         Kind::Empty,
         Kind::Redirect,
         Kind::In,
@@ -64,6 +64,7 @@ impl Kind {
         Kind::Birth(3),
         Kind::Birth(16),
         Kind::Birth(64),
+        Kind::Birth(100),
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -85,7 +86,8 @@ impl Kind {
             Kind::Birth(1) => "new, rr",
             Kind::Birth(3) => "new, wlc of 3",
             Kind::Birth(16) => "new, wlc of 16",
-            Kind::Birth(_) => "new, wlc of 64",
+            Kind::Birth(64) => "new, wlc of 64",
+            Kind::Birth(_) => "new, wlc of 100",
         }
     }
 

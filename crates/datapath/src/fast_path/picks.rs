@@ -68,11 +68,8 @@ impl Picks {
     fn write(&self, first: u32, choices: &Choices) {
         let memory = self.slots.as_ref();
         if let Rule::Least(_) = choices.rule {
-            let candidates = choices.slots.iter().zip(&choices.weights);
-            for (number, (&slot, &weight)) in (first..).step_by(SLOTS_PER_CANDIDATE as usize).zip(candidates)
-            {
-                pick::write_candidate(&memory, number, Candidate { slot, weight });
-            }
+            let all = choices.slots.iter().zip(&choices.weights);
+            pick::write_candidates(&memory, first, all.map(|(&slot, &weight)| Candidate { slot, weight }));
         } else {
             for (number, slot) in (first..).zip(&choices.slots) {
                 pick::write_slot(&memory, number, *slot);

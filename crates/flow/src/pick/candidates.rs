@@ -1,11 +1,11 @@
 //! Choices by load: the destinations of a service in the order in which its scheduler goes through them, with weights, where other
 //! services have slots.
 
-use super::{DELAY, OVERHEAD, Pick, SLOTS_PER_LINE, Slot, write_slot};
+use super::{DELAY, OVERHEAD, Pick, QUEUE, SLOTS_PER_LINE, Slot, write_slot};
 use crate::{
-    least::{Measure, Share},
-    line::Memory,
-    load::Load,
+    least::{Measure, overhead},
+    line::{Line, Memory},
+    load::{FEW, Load},
     sync::Ordering,
 };
 
@@ -13,73 +13,59 @@ use crate::{
 pub const MOST_CANDIDATES: u32 = 128;
 /// Slots in whose place a candidate stands: the choice, the weight.
 pub const SLOTS_PER_CANDIDATE: u32 = 2;
+/// Loads below this are compared, of others (33 million active connections of a destination) there is no choice here: no product of
+/// one and a weight, of 31 bits, exceeds 64 bits.
+const MOST_LOAD: u64 = 1 << 33;
+const _: () =
+    assert!(MOST_LOAD.checked_mul(i32::MAX as u64).is_some() && overhead(FEW - 1, FEW - 1) < MOST_LOAD);
+/// Candidates of a line: a search looks at all of them in one go.
+const EACH: u32 = SLOTS_PER_LINE / SLOTS_PER_CANDIDATE;
 
 /// A destination that may be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// The choice.
     pub slot: Slot,
-    /// What its load is divided by, above 0.
+    /// What its load is divided by, from 1 to [`i32::MAX`].
     pub weight: u32,
 }
 
-impl Candidate {
-    /// The candidate in the place of the slots from number `number` on.
-    #[inline(always)]
-    fn read<M: Memory>(memory: &M, number: u32) -> Option<Self> {
-        let line = memory.line(number / SLOTS_PER_LINE)?;
-        let weight = line.first::<16>().get((number % SLOTS_PER_LINE * 2 + 2) as usize & 15)?;
-        Some(Self { slot: Slot::read(line, number)?, weight: weight.load(Ordering::Relaxed) })
-    }
-}
-
-/// Looking for the candidate with the least load per weight, the first of equals, one by one: the XDP program's loop is a call for
-/// each.
+/// The candidate with the least load per weight, the first of equals, of those that were looked at.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Search {
-    least: Share,
     choice: Slot,
-    /// Word and version of the rule.
-    rule: u32,
+    /// That of the rule.
     version: u32,
-    /// Number of the next candidate's first slot.
-    next: u32,
-    /// Candidates that are left.
-    left: u32,
-}
-
-/// What became of [`Search::look`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
-    /// There are more candidates.
-    On,
-    /// The search is over.
-    Over,
-    /// The load of a candidate is not to be had: there is no choice.
-    Fails,
 }
 
 impl Search {
-    /// Looks at the next candidate; `loads` has the loads by destination index.
-    #[inline(always)]
-    pub fn look<M: Memory, L: Memory>(&mut self, memory: &M, loads: &L) -> Look {
-        let Some(Candidate { slot, weight }) = Candidate::read(memory, self.next) else { return Look::Fails };
-        let Some(line) = loads.line(slot.destination) else { return Look::Fails };
-        let share = Share { load: measure(self.rule).of(Load::of(line)), weight };
-        if share.is_below(self.least) {
-            (self.least, self.choice) = (share, slot);
-        }
-        self.next += SLOTS_PER_CANDIDATE;
-        self.left -= 1;
-        // None has less than no load.
-        if self.left == 0 || share.load == 0 { Look::Over } else { Look::On }
-    }
-
     /// The least loaded candidate, if it is `pick` that was searched by.
     #[inline(always)]
     pub fn choice(&self, pick: &Pick<'_>) -> Option<Slot> {
         (self.version == pick.version).then_some(self.choice)
+    }
+}
+
+/// The least load so far, and the candidate's weight and slot.
+struct Least {
+    load: u64,
+    weight: u64,
+    choice: Slot,
+}
+
+impl Least {
+    /// Looks at candidate `number` of a line: a constant where it is called, so nothing of it is left to check.
+    #[inline(always)]
+    fn look<const RULE: u32, L: Memory>(&mut self, number: u32, line: &Line, loads: &L) -> Option<()> {
+        let [destination, _, weight, _] = line.first::<16>().as_chunks::<4>().0.get(number as usize)?;
+        let load = comparable::<RULE>(Load::of(loads.line(destination.load(Ordering::Relaxed))?))?;
+        let weight = u64::from(weight.load(Ordering::Relaxed));
+        // Exact: see `MOST_LOAD`. The verifier goes on with one state after both ways, since none has a number that it knows.
+        if load * self.weight < self.load * weight {
+            *self = Self { load, weight, choice: Slot::read(line, number * SLOTS_PER_CANDIDATE)? };
+        }
+        Some(())
     }
 }
 
@@ -92,6 +78,18 @@ const fn measure(rule: u32) -> Measure {
     }
 }
 
+/// A load below [`MOST_LOAD`]: of few connections it is known at once.
+#[inline(always)]
+fn comparable<const RULE: u32>(load: Load<'_>) -> Option<u64> {
+    if RULE == OVERHEAD
+        && let Some((total, active)) = load.few()
+    {
+        return Some(overhead(total, active));
+    }
+    let load = measure(RULE).of(load);
+    (load < MOST_LOAD).then_some(load)
+}
+
 impl Pick<'_> {
     /// Whether the choice is made by a [`Pick::search`].
     #[inline(always)]
@@ -99,18 +97,52 @@ impl Pick<'_> {
         self.rule & 0xff >= OVERHEAD
     }
 
-    /// The search for a choice by load, among [`MOST_CANDIDATES`] at most.
+    /// Looks at the candidates of a choice by load, [`MOST_CANDIDATES`] at most; `loads` has the loads by destination index. `None`
+    /// if one of these is not to be had, or too great to be compared here: there is no choice.
     #[inline(always)]
-    pub const fn search(&self) -> Search {
-        let Self { version, first: next, slots: left, rule, .. } = *self;
-        Search { least: Share::MOST, choice: Slot::NONE, rule, version, next, left }
+    pub fn search<M: Memory, L: Memory>(&self, memory: &M, loads: &L) -> Option<Search> {
+        let choice = match self.rule {
+            OVERHEAD => self.least::<OVERHEAD, M, L>(memory, loads),
+            DELAY => self.least::<DELAY, M, L>(memory, loads),
+            _ => self.least::<QUEUE, M, L>(memory, loads),
+        };
+        Some(Search { choice: choice?, version: self.version })
+    }
+
+    #[inline(always)]
+    fn least<const RULE: u32, M: Memory, L: Memory>(&self, memory: &M, loads: &L) -> Option<Slot> {
+        let mut least = Least { load: MOST_LOAD, weight: 1, choice: Slot::NONE };
+        let first = self.first / SLOTS_PER_LINE;
+        for number in 0..MOST_CANDIDATES / EACH {
+            if number * EACH >= self.slots {
+                return Some(least.choice);
+            }
+            let line = memory.line(first + number)?;
+            least.look::<RULE, L>(0, line, loads)?;
+            least.look::<RULE, L>(1, line, loads)?;
+            least.look::<RULE, L>(2, line, loads)?;
+            least.look::<RULE, L>(3, line, loads)?;
+            // None has less than no load.
+            if least.load == 0 {
+                break;
+            }
+        }
+        Some(least.choice)
     }
 }
 
-/// Writes a candidate in the place of the slots from number `number`, which is even, on.
-pub fn write_candidate<M: Memory>(memory: &M, number: u32, candidate: Candidate) {
-    write_slot(memory, number, candidate.slot);
-    write_slot(memory, number + 1, Slot { destination: candidate.weight, port: 0, flags: 0 });
+/// Writes the candidates from slot `first` on, the first of a line, and the last of them once more in what is left of its line:
+/// equal to one that is looked at before, it is never chosen.
+pub fn write_candidates<M: Memory>(memory: &M, first: u32, candidates: impl IntoIterator<Item = Candidate>) {
+    let (mut number, mut last) = (first, None);
+    let mut candidates = candidates.into_iter().fuse();
+    while let Some(candidate) = candidates.next().or(last.filter(|_| !number.is_multiple_of(SLOTS_PER_LINE)))
+    {
+        write_slot(memory, number, candidate.slot);
+        write_slot(memory, number + 1, Slot { destination: candidate.weight, port: 0, flags: 0 });
+        number += SLOTS_PER_CANDIDATE;
+        last = Some(candidate);
+    }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -119,7 +151,9 @@ mod tests {
 
     use super::*;
     use crate::Line;
+    use crate::least::{Share, least};
     use crate::pick::{Rule, write};
+    use proptest::prelude::*;
     use std::vec::Vec;
 
     fn lines(count: u32) -> Vec<Line> {
@@ -128,20 +162,18 @@ mod tests {
 
     /// Lays out candidates (destination, weight), and chooses.
     fn choose(measure: Measure, candidates: &[(u32, u32)], loads: &[Line]) -> Option<u32> {
-        let (line, memory) = (Line::zeroed(), lines(2 * MOST_CANDIDATES));
-        for (number, (destination, weight)) in (0..).zip(candidates) {
-            let slot = Slot { destination: *destination, port: 8080, flags: 0x100 };
-            write_candidate(&memory, 16 + 2 * number, Candidate { slot, weight: *weight });
-        }
+        // What stood there before leads nowhere.
+        let stale = || Line::from_words([u32::MAX; 16]);
+        let memory: Vec<Line> = (0..2 + MOST_CANDIDATES / EACH).map(|_| stale()).collect();
+        let line = Line::zeroed();
+        let slot = |destination| Slot { destination, port: 8080, flags: 0x100 };
+        let all =
+            candidates.iter().map(|&(destination, weight)| Candidate { slot: slot(destination), weight });
+        write_candidates(&memory, 16, all);
         write(&line, Rule::Least(measure), 16, candidates.len() as u32, 0);
         let pick = Pick::read(&line)?;
         assert!(pick.is_by_load() && !pick.is_sequence());
-        let mut search = pick.search();
-        let mut looks = candidates.iter().map(|_| search.look(&memory, &loads));
-        if looks.find(|look| *look != Look::On)? == Look::Fails {
-            return None;
-        }
-        let slot = search.choice(&pick)?;
+        let slot = pick.search(&memory, &loads)?.choice(&pick)?;
         assert_eq!((slot.port, slot.flags), (8080, 0x100));
         Some(slot.destination)
     }
@@ -175,5 +207,44 @@ mod tests {
         Load::of(loads.last().unwrap()).set(1, 0);
         let candidates: Vec<_> = (0..MOST_CANDIDATES).map(|destination| (destination, 1)).collect();
         assert_eq!(choose(Measure::Overhead, &candidates, &loads), Some(MOST_CANDIDATES - 1));
+    }
+
+    /// Counts that are near each other, about the limits, and such as are below 0 for a moment.
+    fn count() -> impl Strategy<Value = u32> {
+        let most = (MOST_LOAD / 257) as u32;
+        prop_oneof![
+            8 => 0u32..4,
+            4 => FEW - 2..FEW + 2,
+            1 => most - 1..most + 2,
+            4 => u32::MAX - 3..=u32::MAX,
+            1 => any::<u32>(),
+        ]
+    }
+
+    fn weight() -> impl Strategy<Value = u32> {
+        prop_oneof![3 => 1u32..4, 1 => 0x7fff_fffc..0x8000_0000u32, 1 => 1..0x8000_0000u32]
+    }
+
+    proptest! {
+        /// As the engine chooses, with numbers that are wide enough.
+        #[test]
+        fn the_choice_is_the_engines(
+            candidates in prop::collection::vec((count(), count(), weight()), MOST_CANDIDATES as usize),
+            length in prop_oneof![1..13usize, 1..=MOST_CANDIDATES as usize],
+            measure in prop::sample::select(&[Measure::Overhead, Measure::Delay, Measure::Queue][..]),
+        ) {
+            let loads = lines(MOST_CANDIDATES);
+            let shares = (0..).zip(&candidates[..length]).zip(&loads).map(|((number, &(total, active, weight)), line)| {
+                Load::of(line).set(total, active);
+                ((number, weight), Share { load: measure.of(Load::of(line)), weight })
+            });
+            let shares: Vec<_> = shares.collect();
+            let expected = least(shares.iter().map(|((number, _), share)| (*number, *share)));
+            let candidates: Vec<_> = shares.iter().map(|(candidate, _)| *candidate).collect();
+            match choose(measure, &candidates, &loads) {
+                None => prop_assert!(shares.iter().any(|(_, share)| share.load >= MOST_LOAD)),
+                choice => prop_assert_eq!(choice, expected),
+            }
+        }
     }
 }
