@@ -330,14 +330,19 @@ impl<'t, M: Memory> Chain<'t, M> {
         let end = self.end();
         let last = end.line.slots().get(end.used.checked_sub(1)?)?;
         if !core::ptr::eq(gap, last) {
-            // Who sees the move sees the count, by the fence; the other half is in `find`.
-            self.head.control().fetch_add(MOVE, Ordering::Relaxed);
-            fence(Ordering::Release);
+            self.count_move();
             gap.store(last.load(Ordering::Relaxed), Ordering::Release);
         }
         last.store(0, Ordering::Release);
         let control = end.before.filter(|_| end.used == 1)?.control();
         (control.fetch_and(!NEXT, Ordering::Release) & NEXT).checked_sub(1)
+    }
+
+    /// Counts a move, of any number of slots, before it is made. Needs the lock.
+    pub(crate) fn count_move(&self) {
+        // Who sees the move sees the count, by the fence; the other half is in `find`.
+        self.head.control().fetch_add(MOVE, Ordering::Relaxed);
+        fence(Ordering::Release);
     }
 
     /// Puts `new` in the place of a slot. Needs the lock.
