@@ -151,14 +151,20 @@ impl Network {
         self.addresses.contains(address)
     }
 
-    /// Hears of changes; returns whether there may be more.
-    pub(crate) fn update(&mut self, now: Instant, events: &mut Vec<Event>) -> bool {
+    /// It is `now`: what is known may be too old. In every turn.
+    pub(crate) fn pass_time(&mut self, now: Instant) {
         self.now = now;
-        let aged = self.routes.get_mut().age(now);
+        if self.routes.get_mut().age(now) {
+            self.settled.clear();
+        }
+    }
+
+    /// Hears of changes; returns whether there may be more.
+    pub(crate) fn update(&mut self, events: &mut Vec<Event>) -> bool {
         let mut changes = std::mem::take(&mut self.changes);
         self.monitor.read(BURST, &mut changes);
         let more = changes.len() >= BURST;
-        if aged || !changes.is_empty() {
+        if !changes.is_empty() {
             self.settled.clear();
         }
         for change in changes.drain(..) {
