@@ -284,7 +284,9 @@ impl Host for Network {
         if address.is_unspecified() || mapped {
             return AddressKind::Other;
         }
-        match self.route(address).kind {
+        // What packets leave for just now is no address of this host.
+        let kind = if self.settled.get(address).is_some() { Kind::Unicast } else { self.route(address).kind };
+        match kind {
             Kind::Local => AddressKind::Local,
             Kind::Other => AddressKind::Other,
             Kind::Unicast | Kind::Unreachable => match address {

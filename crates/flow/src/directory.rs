@@ -9,6 +9,8 @@
 //!
 //! The directory does not shrink: after a flood it costs what a table of fixed size costs always.
 
+use core::iter::successors;
+
 use crate::{
     Key, Memory, Table,
     chain::Chain,
@@ -101,13 +103,32 @@ impl<M: Memory> Table<M> {
             return;
         }
         allocation.alone(|| {
-            for _ in 0..most {
+            for number in 0..most {
                 let directory = Directory::from_word(load_own(word));
-                if !wanted(directory, self.layout()) || !self.split(directory, word) {
+                if !wanted(directory, self.layout()) {
+                    return;
+                }
+                if number % PACE == 0 && !cfg!(loom) {
+                    self.look_ahead(directory);
+                }
+                if !self.split(directory, word) {
                     return;
                 }
             }
         });
+    }
+
+    /// Reads the entries of the lines that are split next, which no cache may hold, so that they are waited for together.
+    fn look_ahead(&self, directory: Directory) {
+        let directories = successors(Some(directory), |last| Some(last.grown())).take(PACE as usize);
+        let number = |it: Directory| HEADER_LINES + it.next();
+        for chain in directories.filter_map(|it| Chain::at(self.memory(), self.layout(), number(it))) {
+            let slots = chain.lines().next().into_iter().flat_map(Line::slots);
+            // The loads are Acquire: no compiler leaves them out.
+            for slot in slots {
+                let _ = chain.entry_of(slot.load(Ordering::Relaxed));
+            }
+        }
     }
 
     /// Splits the next line. `false`: there is no overflow line for it.
