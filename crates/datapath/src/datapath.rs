@@ -1,8 +1,10 @@
 //! The datapath as a whole: what the daemon's event loop drives.
 
 mod follow;
+mod source;
 mod turn;
 
+pub use source::{Readable, Source};
 pub use turn::Turn;
 
 use std::io;
@@ -135,12 +137,21 @@ impl Datapath {
 
     /// The descriptors to wait for: [`Datapath::turn`] has work when one is readable. They stay the same.
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.sources().into_iter().map(|(descriptor, _)| descriptor).collect()
+    }
+
+    /// The same, with what comes by each, for [`Datapath::turn_for`].
+    pub fn sources(&self) -> Vec<(BorrowedFd<'_>, Source)> {
         let sockets = self.output.ports.iter().flat_map(|port| &port.sockets).map(AsFd::as_fd);
         let taps = self.output.ports.iter().filter_map(|port| port.tap.as_ref()).map(AsFd::as_fd);
-        let queue = self.netfilter.queue.iter().map(AsFd::as_fd);
+        let queue = self.netfilter.queue.iter().map(|queue| (queue.as_fd(), Source::Netfilter));
         sockets
             .chain(taps)
-            .chain([self.output.host.as_fd(), self.network.monitor().as_fd()])
+            .map(|descriptor| (descriptor, Source::Interfaces))
+            .chain([
+                (self.output.host.as_fd(), Source::Host),
+                (self.network.monitor().as_fd(), Source::Network),
+            ])
             .chain(queue)
             .collect()
     }

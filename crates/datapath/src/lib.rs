@@ -55,7 +55,7 @@ mod xsk;
 
 pub use attach::{Attach, AttachRule, AttachRuleError, Mode};
 pub use counter::Counter;
-pub use datapath::{Attached, Datapath, Turn};
+pub use datapath::{Attached, Datapath, Readable, Source, Turn};
 pub use engine::Engine;
 pub use error::OpenError;
 pub use fast_path::{FastPathOptions, Previous, Shared};

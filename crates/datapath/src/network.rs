@@ -1,5 +1,7 @@
 //! The network as this host sees it: where a packet for an address leaves, and to which hardware address.
 
+mod settled;
+
 use std::cell::RefCell;
 use std::io;
 use std::net::IpAddr;
@@ -15,6 +17,7 @@ use crate::netlink::{
     Routes,
 };
 use crate::{multicast, netlink};
+use settled::Settled;
 
 /// MTU taken for this host itself, as the loopback interface's.
 const LOCAL_MTU: u32 = 65_536;
@@ -68,6 +71,7 @@ pub(crate) enum Event {
 pub(crate) struct Network {
     requests: RefCell<Requests>,
     routes: RefCell<Routes>,
+    settled: Settled,
     monitor: Monitor,
     links: Links,
     addresses: Addresses,
@@ -96,6 +100,7 @@ impl Network {
         let mut network = Self {
             requests: RefCell::new(Requests::open()?),
             routes: RefCell::default(),
+            settled: Settled::default(),
             monitor,
             links: Links::default(),
             addresses: Addresses::default(),
@@ -115,6 +120,7 @@ impl Network {
         self.addresses.load(requests)?;
         self.neighbours.load(requests)?;
         self.routes.get_mut().clear();
+        self.settled.clear();
         Ok(())
     }
 
@@ -131,6 +137,7 @@ impl Network {
     /// Takes an interface for a VLAN device, until its link changes.
     pub(crate) fn take_for_vlan(&mut self, interface: u32, under: u32, tag: Tag) {
         self.links.take_for_vlan(interface, under, tag);
+        self.settled.clear();
         self.renewals.all = true;
     }
 
@@ -144,13 +151,22 @@ impl Network {
         self.addresses.contains(address)
     }
 
-    /// Hears of changes; returns whether there may be more.
-    pub(crate) fn update(&mut self, now: Instant, events: &mut Vec<Event>) -> bool {
+    /// It is `now`: what is known may be too old. In every turn.
+    pub(crate) fn pass_time(&mut self, now: Instant) {
         self.now = now;
-        self.routes.get_mut().age(now);
+        if self.routes.get_mut().age(now) {
+            self.settled.clear();
+        }
+    }
+
+    /// Hears of changes; returns whether there may be more.
+    pub(crate) fn update(&mut self, events: &mut Vec<Event>) -> bool {
         let mut changes = std::mem::take(&mut self.changes);
         self.monitor.read(BURST, &mut changes);
         let more = changes.len() >= BURST;
+        if !changes.is_empty() {
+            self.settled.clear();
+        }
         for change in changes.drain(..) {
             match change {
                 Change::Message(message) => events.extend(self.apply(&message)),
@@ -246,6 +262,19 @@ impl Network {
     pub(crate) fn neighbour(&mut self, now: Instant, way: &Way) -> Neighbour {
         self.neighbours.get(self.requests.get_mut(), now, way.interface, way.neighbour)
     }
+
+    /// Where a packet for `address` goes next, and to which hardware address, if it leaves by a link and nothing needs to be asked: the
+    /// short way to what [`Network::hop`] and [`Network::neighbour`] say.
+    #[inline]
+    pub(crate) fn settled(&mut self, address: IpAddr) -> Option<(Way, HardwareAddress)> {
+        if let Some(known) = self.settled.get(address) {
+            return Some(known);
+        }
+        let Hop::Link(way) = self.hop(address) else { return None };
+        let hardware = self.neighbours.settled(way.interface, way.neighbour)?;
+        self.settled.set(address, (way, hardware));
+        Some((way, hardware))
+    }
 }
 
 impl Host for Network {
@@ -255,7 +284,9 @@ impl Host for Network {
         if address.is_unspecified() || mapped {
             return AddressKind::Other;
         }
-        match self.route(address).kind {
+        // What packets leave for just now is no address of this host.
+        let kind = if self.settled.get(address).is_some() { Kind::Unicast } else { self.route(address).kind };
+        match kind {
             Kind::Local => AddressKind::Local,
             Kind::Other => AddressKind::Other,
             Kind::Unicast | Kind::Unreachable => match address {
@@ -266,6 +297,9 @@ impl Host for Network {
     }
 
     fn path_mtu(&self, address: IpAddr) -> Option<u32> {
+        if let Some((way, _)) = self.settled.get(address) {
+            return Some(way.mtu);
+        }
         let route = self.route(address);
         match route.kind {
             Kind::Local => Some(LOCAL_MTU),

@@ -75,6 +75,11 @@ impl Output {
         len: usize,
         next: IpAddr,
     ) {
+        if let Some((way, address)) = network.settled(next)
+            && len <= way.mtu as usize
+        {
+            return self.transmit(frame, start, len, &way, address);
+        }
         match network.hop(next) {
             Hop::Local => self.give_to_host(frame, start, len),
             Hop::None => self.discard(frame, Counter::NoRoute),
@@ -95,12 +100,12 @@ impl Output {
         next: IpAddr,
         cut: Option<usize>,
     ) {
-        match network.hop(next) {
-            Hop::Link(way) if cut.is_some_and(|longest| len > longest) => {
-                self.fragment(network, now, frame, (start, len), way, cut);
-            }
-            _ => self.send(network, now, frame, start, len, next),
+        if cut.is_some_and(|longest| len > longest)
+            && let Hop::Link(way) = network.hop(next)
+        {
+            return self.fragment(network, now, frame, (start, len), way, cut);
         }
+        self.send(network, now, frame, start, len, next);
     }
 
     /// Sends a packet that fits the link.

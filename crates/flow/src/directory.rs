@@ -1,30 +1,18 @@
 //! The directory: how many hash lines are in use. As connections become more, one line after another is split in two (linear
 //! hashing: Litwin, "Linear hashing", 1980), so that the lines of few connections lie together, in the caches, however many the
-//! table could hold.
+//! table could hold (`splitting.rs`). As connections become fewer, lines are joined again (`joining.rs`).
 //!
-//! A line is split under its lock and that of the new line: the slots that belong there are copied, then the directory's word
-//! tells of the new line, then the copies left behind are taken out. So a connection is always in the chain that the word of
-//! that moment names. Whoever may have read an older word reads it again: a writer when it has the lock, under which
-//! the chain's connections stay where they are; a reader when it has found nothing.
-//!
-//! As connections become fewer, lines are joined again: `joining.rs`. After a line was split and joined again, or the reverse, the word
-//! is as it was: so before it is written both lines count a move, and a reader that met what was between walks again.
+//! A connection is always in the chain that the word of that moment names. Whoever may have read an older word reads it again: a
+//! writer when it has the lock, under which the chain's connections stay where they are; a reader when it has found nothing. After
+//! a line was split and joined again, or the reverse, the word is as it was: so before it is written both lines count a move, and
+//! a reader that met what was between walks again.
 
-use crate::{
-    Key, Memory, Table,
-    chain::Chain,
-    layout::{HEADER_LINES, Layout},
-    line::Line,
-    sync::{AtomicU32, Ordering, load_own, load_traced},
-};
+use crate::{layout::Layout, line::Line, sync::AtomicU32};
 
 /// Lines in use at first: a page.
 const FIRST: u32 = if cfg!(loom) { 1 } else { 64 };
 /// Connections per line in use, on average, at which splitting begins. It ends with twice as many lines.
 const FILL: u32 = if cfg!(loom) { 4 } else { 10 };
-/// Lines that are split for a connection that comes in. With four the lines are twice as many before the connections are a
-/// tenth more.
-const PACE: u32 = 4;
 /// Bits of the word that hold the number of lines; above is that of the bits of a hash that count.
 const LINES_BITS: u32 = 24;
 
@@ -66,7 +54,7 @@ impl Directory {
     }
 
     /// With one line more.
-    fn grown(self) -> Self {
+    pub(crate) fn grown(self) -> Self {
         let mask = if self.lines > self.mask { self.mask << 1 | 1 } else { self.mask };
         Self { lines: self.lines + 1, mask }
     }
@@ -78,7 +66,7 @@ impl Directory {
     }
 
     /// Whether so many connections ask for more lines. What is begun is ended.
-    fn wants_more(self, connections: u32, layout: Layout) -> bool {
+    pub(crate) fn wants_more(self, connections: u32, layout: Layout) -> bool {
         self.lines <= layout.hash_mask && connections / FILL > self.mask >> u32::from(self.lines <= self.mask)
     }
 
@@ -94,81 +82,15 @@ pub(crate) fn word(header: &Line) -> &AtomicU32 {
     header.word::<8>()
 }
 
-impl<M: Memory> Table<M> {
-    /// Splits some lines, if the connections have become so many.
-    pub(crate) fn keep_up(&self) {
-        let connections = self.len();
-        self.grow(PACE, |directory, layout| directory.wants_more(connections, layout));
-    }
-
-    /// Makes the directory as large as so many connections need it, at once rather than while they come in.
-    pub fn make_room_for(&self, connections: u32) {
-        self.grow(u32::MAX, |directory, layout| directory.wants_more(connections, layout));
-    }
-
-    fn grow(&self, most: u32, wanted: impl Fn(Directory, Layout) -> bool) {
-        let (Some(header), Some(allocation)) = (self.memory().line(0), self.allocation()) else { return };
-        let word = word(header);
-        if !wanted(Directory::from_word(load_traced(word, Ordering::Relaxed)), self.layout()) {
-            return;
-        }
-        allocation.alone(|| {
-            for _ in 0..most {
-                let directory = Directory::from_word(load_own(word));
-                if !wanted(directory, self.layout()) || !self.split(directory, word) {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// Splits the next line. `false`: there is no overflow line for it.
-    fn split(&self, directory: Directory, word: &AtomicU32) -> bool {
-        let chain = |number| Chain::at(self.memory(), self.layout(), HEADER_LINES + number);
-        let (Some(from), Some(to)) = (chain(directory.next()), chain(directory.lines)) else { return false };
-        // In the order of their numbers, as all who lock two lines.
-        from.lock();
-        to.lock();
-        let grown = directory.grown();
-        let copied = self.copy(&from, &to, |key| grown.line_of(self.hash(key) as u32) == directory.lines);
-        if copied {
-            from.count_move();
-            to.count_move();
-            // Release: who goes to the new line sees its slots.
-            word.store(grown.to_word(), Ordering::Release);
-            to.slots().for_each(|slot| self.take_out_slot(&from, slot));
-        } else {
-            while let Some(slot) = to.slots().next() {
-                self.take_out_slot(&to, slot);
-            }
-        }
-        to.unlock();
-        from.unlock();
-        copied
-    }
-
-    /// Copies the slots of those connections that `goes` says. `false`: not all, an overflow line is missing.
-    fn copy(&self, from: &Chain<'_, M>, to: &Chain<'_, M>, goes: impl Fn(&Key) -> bool) -> bool {
-        from.lines().all(|line| {
-            let slots = line.slots();
-            // Asked of all before anything is done: so the entries, which no cache may hold, are waited for together.
-            let mut chosen: u32 = 0;
-            for (position, slot) in slots.iter().enumerate() {
-                let entry = from.entry_of(slot.load(Ordering::Relaxed));
-                chosen |= u32::from(entry.is_some_and(|entry| goes(&entry.key()))) << position;
-            }
-            let chosen = slots.iter().enumerate().filter(|(position, _)| chosen >> position & 1 != 0);
-            chosen.map(|(_, slot)| slot.load(Ordering::Relaxed)).all(|slot| self.append(to, slot))
-        })
-    }
-}
-
 #[cfg(all(test, feature = "alloc", not(loom)))]
 pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Address, EntryIndex, HeapTable, NewConnection, Tick};
+    use crate::{
+        Address, EntryIndex, HeapTable, Key, Memory, NewConnection, Tick, layout::HEADER_LINES,
+        sync::Ordering,
+    };
 
     fn directories(layout: Layout) -> impl Iterator<Item = Directory> {
         core::iter::successors(Some(Directory::first(layout)), move |last| {

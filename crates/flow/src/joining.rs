@@ -1,4 +1,4 @@
-//! Joining hash lines as connections become fewer, the reverse of splitting (`directory.rs`): under both locks the slots of the last line
+//! Joining hash lines as connections become fewer, the reverse of splitting (`splitting.rs`): under both locks the slots of the last line
 //! are copied to the line that it was split from, then the directory's word tells of one line less, then they are taken out.
 //!
 //! So after a flood the connections that are left lie as close together as if it had not been.

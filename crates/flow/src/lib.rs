@@ -54,6 +54,7 @@ mod ring;
 pub mod sctp;
 mod siphash;
 mod source_port;
+mod splitting;
 mod status;
 pub mod steady;
 mod sync;

@@ -266,6 +266,22 @@ fn a_connection_is_always_found_while_its_line_is_split() {
 }
 
 #[test]
+fn a_connection_is_always_found_while_its_line_is_split_in_one_pass() {
+    for port in PORTS {
+        model(8, 3, move |table| {
+            // The line is the chain's only one. The first goes, and the second is moved up.
+            let goes = table.insert(&of_port(port + 4), Tick(7)).unwrap();
+            let stays = table.insert(&of_port(port), Tick(7)).unwrap();
+            let splitter = splitter(&table);
+            assert_eq!(table.find_in(&of_port(port).key), Some(stays));
+            splitter.join().unwrap();
+            let found = [port + 4, port].map(|port| table.find_in(&of_port(port).key));
+            assert_eq!(found, [Some(goes), Some(stays)]);
+        });
+    }
+}
+
+#[test]
 fn connections_begin_and_end_while_their_line_is_split() {
     for port in PORTS {
         model(8, 2, move |table| {

@@ -82,10 +82,14 @@ impl Datapath {
         again
     }
 
-    /// Hears of changes in the network and acts on them; returns whether there may be more.
-    pub(super) fn follow_network(&mut self, now: Instant) -> bool {
+    /// Hears of changes in the network, if there is `news`, and acts on them; returns whether there may be more.
+    pub(super) fn follow_network(&mut self, now: Instant, news: bool) -> bool {
+        self.network.pass_time(now);
+        if !news {
+            return false;
+        }
         let mut events = std::mem::take(&mut self.events);
-        let more = self.network.update(now, &mut events);
+        let more = self.network.update(&mut events);
         let mut new = Vec::new();
         let mut own_changed = false;
         for event in events.drain(..) {

@@ -6,7 +6,7 @@ use ipvs_core::Instant;
 use ipvs_wire::Headers;
 use ipvs_wire::icmp_error::{ErrorKind, icmp_error};
 
-use super::Datapath;
+use super::{Datapath, Readable};
 use crate::counter::Counter;
 use crate::engine::Engine;
 use crate::input::Input;
@@ -33,7 +33,18 @@ impl Datapath {
     /// Does what there is to do: hears of changes in the network, takes a bounded burst of packets from each queue and
     /// from the host, has the engine judge them and sends what is to be sent. Never blocks.
     pub fn turn(&mut self, now: Instant, engine: &mut (impl Engine + ?Sized)) -> Turn {
-        let mut turn = Turn { more: self.follow_network(now), ..Turn::default() };
+        self.turn_for(now, engine, Readable::ALL)
+    }
+
+    /// The same, for one who knows what is [readable](Datapath::sources): nothing else is read, but interfaces always. What is left over
+    /// stays readable.
+    pub fn turn_for(
+        &mut self,
+        now: Instant,
+        engine: &mut (impl Engine + ?Sized),
+        readable: Readable,
+    ) -> Turn {
+        let mut turn = Turn { more: self.follow_network(now, readable.network), ..Turn::default() };
         let ways_due = self.follow_ways(now);
         for port in 0..self.output.ports.len() {
             for queue in 0..self.output.ports.get(port).map_or(0, |port| port.sockets.len()) {
@@ -45,12 +56,16 @@ impl Datapath {
             turn.received += received as u64;
             turn.more |= received >= BURST;
         }
-        let received = self.receive_from_host(now, engine);
-        turn.received += received as u64;
-        turn.more |= received >= BURST;
-        let received = self.receive_from_netfilter(now, engine);
-        turn.received += received as u64;
-        turn.more |= received >= BURST;
+        if readable.host {
+            let received = self.receive_from_host(now, engine);
+            turn.received += received as u64;
+            turn.more |= received >= BURST;
+        }
+        if readable.netfilter {
+            let received = self.receive_from_netfilter(now, engine);
+            turn.received += received as u64;
+            turn.more |= received >= BURST;
+        }
         self.drop_overdue_fragments(now);
         self.output.review_waiting(&mut self.network, now, false);
         let retry = self.flush();

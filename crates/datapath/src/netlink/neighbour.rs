@@ -93,6 +93,14 @@ impl Neighbours {
         self.0.get(&(interface, address)).map_or(Neighbour::Resolving, |entry| entry.state)
     }
 
+    /// The hardware address of `address` on the interface, if nothing needs to be asked before it is used.
+    pub(crate) fn settled(&self, interface: u32, address: IpAddr) -> Option<HardwareAddress> {
+        match self.0.get(&(interface, address))? {
+            Entry { state: Neighbour::Known(hardware), stale: false, .. } => Some(*hardware),
+            _ => None,
+        }
+    }
+
     /// Which neighbour a message is about.
     pub(crate) fn named(message: &NeighbourMessage) -> Option<(u32, IpAddr)> {
         key(message)

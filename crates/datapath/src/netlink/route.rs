@@ -5,6 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use ipvs_core::Instant;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteType, RouteVia,
@@ -53,8 +54,8 @@ pub(crate) struct Route {
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     latest: Option<(IpAddr, Route)>,
-    young: HashMap<IpAddr, Route>,
-    old: HashMap<IpAddr, Route>,
+    young: HashMap<IpAddr, Route, RandomState>,
+    old: HashMap<IpAddr, Route, RandomState>,
     since: Instant,
 }
 
@@ -66,12 +67,14 @@ impl Routes {
         self.old.clear();
     }
 
-    /// Lets answers age; called now and then.
-    pub(crate) fn age(&mut self, now: Instant) {
-        if now.saturating_since(self.since) >= LIFETIME {
+    /// Lets answers age; called now and then. Returns whether some are now too old.
+    pub(crate) fn age(&mut self, now: Instant) -> bool {
+        let due = now.saturating_since(self.since) >= LIFETIME;
+        if due {
             self.turn_over();
             self.since = now;
         }
+        due
     }
 
     fn turn_over(&mut self) {

@@ -88,8 +88,10 @@ fn a_server_that_moves_is_followed() {
     director.serve(nat(SERVER));
     let socket = topology.server.run(|| UdpSocket::bind(end(SERVER, 8080)).unwrap());
     thread::scope(|scope| {
-        scope.spawn(|| echo_udp(&socket, 2));
+        scope.spawn(|| echo_udp(&socket, 3));
+        // The first one waits until the neighbour is known.
         assert!(topology.client.run(|| exchange_udp(end(VIP, 80), b"before")).is_some());
+        assert!(topology.client.run(|| exchange_udp(end(VIP, 80), b"known")).is_some());
         // It gets another hardware address, and says so.
         topology.server.ip("link set s0 address 02:00:00:00:00:42");
         topology
@@ -111,11 +113,16 @@ fn a_changed_route_is_followed() {
     topology.director.ip(&format!("route add 10.7.0.0/24 via {SERVER}"));
     let socket = topology.server.run(|| UdpSocket::bind(end("10.7.0.7", 8080)).unwrap());
     thread::scope(|scope| {
-        scope.spawn(|| echo_udp(&socket, 1));
-        assert!(
-            topology.client.run(|| exchange_udp(end(VIP, 80), b"found")).is_some(),
-            "{:?}",
-            director.counters()
-        );
+        scope.spawn(|| echo_udp(&socket, 2));
+        for data in [&b"found"[..], b"known"] {
+            assert!(
+                topology.client.run(|| exchange_udp(end(VIP, 80), data)).is_some(),
+                "{:?}",
+                director.counters()
+            );
+        }
     });
+    topology.director.ip("route del 10.7.0.0/24");
+    assert!(topology.client.run(|| exchange_udp(end(VIP, 80), b"lost")).is_none());
+    assert_eq!(director.counter(Counter::NoRoute), 2);
 }

@@ -6,7 +6,7 @@ use ipvs_core::{DestinationChange, Director, Host, Instant, InterestChange};
 use ipvs_datapath::{Counter, Datapath, OpenError};
 
 use super::Failure;
-use super::front::{Dropped, Due, Front};
+use super::front::{Dropped, Due, Front, Readable, Source};
 
 /// First SYNs of connections that the XDP program dropped.
 const SYN_FILTER: &str = "syn-filter";
@@ -14,12 +14,12 @@ const SYN_FILTER: &str = "syn-filter";
 const SYN_FILTER_STRAYS: &str = "syn-filter-strays";
 
 impl Front for Datapath {
-    fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        self.descriptors()
+    fn fds(&self) -> Vec<(BorrowedFd<'_>, Source)> {
+        self.sources()
     }
 
-    fn turn(&mut self, now: Instant, director: &mut Director) -> Due {
-        let turn = Datapath::turn(self, now, director);
+    fn turn(&mut self, now: Instant, director: &mut Director, readable: Readable) -> Due {
+        let turn = self.turn_for(now, director, readable);
         match turn.deadline {
             _ if turn.more => Due::Now,
             Some(deadline) => Due::At(deadline),

@@ -8,7 +8,7 @@ use ipvs_core::{Command, Director, DropCount, Error, Instant, Reply};
 use super::Failure;
 use super::clock::now;
 use super::control::Control;
-use super::front::{Due, Front};
+use super::front::{Due, Front, Readable, Source};
 use super::fullness::Fullness;
 use super::limitation::{self, Limitations};
 use super::memory::Memory;
@@ -19,7 +19,7 @@ use super::state::State;
 
 /// Token of what ends the loop.
 const STOP: u64 = 0;
-/// Token of all that the datapath waits for.
+/// First token of all that the datapath waits for: one for each source.
 const FRONT: u64 = 1;
 /// Token of what asks for the counters; the control socket's are counted from below.
 const REPORT: u64 = u64::MAX;
@@ -52,8 +52,8 @@ impl<F: Front> Engine<F> {
     pub fn new(director: Director, front: F, control: Control) -> Result<Self, Failure> {
         let failed = |errno| Failure::new("wait for events", errno);
         let poller = Poller::new().map_err(failed)?;
-        for fd in front.fds() {
-            poller.add(fd, FRONT, Readiness::Readable).map_err(failed)?;
+        for (fd, source) in front.fds() {
+            poller.add(fd, FRONT + source as u64, Readiness::Readable).map_err(failed)?;
         }
         control.register(&poller).map_err(failed)?;
         Ok(Self {
@@ -105,16 +105,18 @@ impl<F: Front> Engine<F> {
         let mut more = false;
         loop {
             let timeout = if more { Duration::ZERO } else { self.timeout(now()) };
-            let mut stopped = false;
+            let (mut stopped, mut readable) = (false, Readable::default());
             for token in self.poller.wait(timeout).map_err(failed)? {
                 match *token {
                     STOP => stopped = true,
-                    FRONT => {}
                     REPORT => {
                         self.report.iter().for_each(ReportSignal::take);
                         report::log(&mut self.director, &self.front);
                     }
-                    token => self.control.note(token),
+                    token => match source(token) {
+                        Some(source) => readable.add(source),
+                        None => self.control.note(token),
+                    },
                 }
             }
             if stopped {
@@ -127,7 +129,7 @@ impl<F: Front> Engine<F> {
                 }
                 return self.poller.remove(&stop).map_err(failed);
             }
-            more = self.turn(now());
+            more = self.turn(now(), readable);
         }
     }
 
@@ -139,7 +141,7 @@ impl<F: Front> Engine<F> {
     }
 
     /// Does a bounded piece of everything; returns whether there is more.
-    fn turn(&mut self, now: Instant) -> bool {
+    fn turn(&mut self, now: Instant, readable: Readable) -> bool {
         let Self {
             director,
             front,
@@ -153,7 +155,7 @@ impl<F: Front> Engine<F> {
             state,
             ..
         } = self;
-        *due = front.turn(now, director);
+        *due = front.turn(now, director, readable);
         director.settle();
         if director.poll_timeout().is_some_and(|due| due <= now) {
             memory.refresh(now, director);
@@ -206,6 +208,12 @@ impl<F: Front> Engine<F> {
     }
 }
 
+/// The datapath's source of that token.
+fn source(token: u64) -> Option<Source> {
+    let place = usize::try_from(token.checked_sub(FRONT)?).ok()?;
+    Source::ALL.get(place).copied()
+}
+
 /// Tells the datapath what has changed of the director.
 pub(super) fn follow(director: &mut Director, front: &mut impl Front) {
     let changes = director.take_interest_changes();
@@ -213,4 +221,20 @@ pub(super) fn follow(director: &mut Director, front: &mut impl Front) {
         front.apply_interest(&changes);
     }
     front.follow_director(&director.take_destination_changes(), &director.state_timeouts());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_source_has_a_token_of_its_own() {
+        for known in Source::ALL {
+            let token = FRONT + known as u64;
+            assert_eq!(source(token), Some(known));
+            assert!(token != STOP && token < Control::LISTENER);
+        }
+        let others = [STOP, FRONT + Source::ALL.len() as u64, Control::LISTENER, REPORT];
+        assert!(others.into_iter().all(|token| source(token).is_none()));
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::os::fd::BorrowedFd;
 
+pub use ipvs_datapath::{Readable, Source};
+
 use ipvs_core::{DestinationChange, Director, Host, Instant, InterestChange};
 
 /// When the next turn is due although no descriptor is readable.
@@ -29,10 +31,10 @@ pub struct Dropped {
 /// Packets in and out.
 pub trait Front {
     /// What to wait for; [`turn`](Self::turn) is due when one is readable.
-    fn fds(&self) -> Vec<BorrowedFd<'_>>;
+    fn fds(&self) -> Vec<(BorrowedFd<'_>, Source)>;
 
-    /// Handles a bounded burst of packets.
-    fn turn(&mut self, now: Instant, director: &mut Director) -> Due;
+    /// Handles a bounded burst of packets, of what is readable.
+    fn turn(&mut self, now: Instant, director: &mut Director, readable: Readable) -> Due;
 
     /// What the director must see has changed.
     fn apply_interest(&mut self, changes: &[InterestChange]);

@@ -29,7 +29,7 @@ pub use control::{Control, Limits};
 pub use daemon::{Options, Pinning, run};
 pub use engine::Engine;
 pub use failure::Failure;
-pub use front::{Dropped, Due, Front};
+pub use front::{Dropped, Due, Front, Readable, Source};
 pub use report::ReportSignal;
 pub use settings_file::SettingsFile;
 pub use state::{Detached, State, detach};

@@ -13,7 +13,7 @@ use ipvs_client::ControlClient;
 use ipvs_core::{
     AddressKind, Command, Config, Director, Host, Instant, InterestChange, ServiceConfig, ServiceId,
 };
-use ipvsd::run::{Control, Dropped, Due, Engine, Failure, Front, Limits};
+use ipvsd::run::{Control, Dropped, Due, Engine, Failure, Front, Limits, Readable, Source};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
@@ -43,11 +43,11 @@ impl Host for NoPackets {
 }
 
 impl Front for NoPackets {
-    fn fds(&self) -> Vec<BorrowedFd<'_>> {
+    fn fds(&self) -> Vec<(BorrowedFd<'_>, Source)> {
         Vec::new()
     }
 
-    fn turn(&mut self, _: Instant, _: &mut Director) -> Due {
+    fn turn(&mut self, _: Instant, _: &mut Director, _: Readable) -> Due {
         Due::Never
     }
 
