@@ -55,17 +55,10 @@ impl<M: Memory> Table<M> {
         now: Tick,
     ) -> Result<EntryIndex, InsertError> {
         let words = new.key.to_words();
-        let allocation = self.allocation().ok_or(InsertError::TableFull)?;
-        // Nearly always: one walk shows that there is none yet, and where it goes.
-        if let Some(gap) = chain.gap::<CHAIN_LINES>(|entry| entry.has_key(&words)) {
-            let (index, line) = allocation.take_entry().ok_or(InsertError::TableFull)?;
-            entry::write(line, new, now);
-            chain.put(gap, index);
-            return Ok(EntryIndex(index));
-        }
         if chain.holds(&words) {
             return Err(InsertError::Exists);
         }
+        let allocation = self.allocation().ok_or(InsertError::TableFull)?;
         let end = chain.end();
         if !has_room(&end) {
             return Err(InsertError::ChainFull);
