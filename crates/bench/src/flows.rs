@@ -7,9 +7,11 @@ use crate::path::Path;
 use crate::peer::{Peer, Site};
 use crate::traffic::{Kind, Load, Offered};
 
-/// So many flows are begun in one run: each run waits for the kernel for some hundredths of a second. What is lost, because the daemon
-/// does not set entries aside as fast, is begun anew.
+/// So many flows are begun in one run, where a program begins them: each run waits for the kernel for some hundredths of a second. What
+/// is lost, because the daemon does not set entries aside as fast, is begun anew.
 const AT_ONCE: u64 = 1 << 15;
+/// The same where a daemon or the kernel does: not more than queues hold.
+const AT_ONCE_IN_QUEUES: u64 = 1 << 12;
 /// A flow that is still unknown after so long stays so.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A frame that starts a run finds caches cold and threads asleep.
@@ -21,12 +23,13 @@ pub(crate) fn make_known(peer: &mut Peer, flows: u32, site: &Site<'_>) -> Result
     if peer.flows >= flows || matches!(peer.path, Path::Noop | Path::Forwarding) {
         return Ok(None);
     }
+    let at_once = if peer.path.is_fast() { AT_ONCE } else { AT_ONCE_IN_QUEUES };
     let start = Instant::now();
     loop {
         let before = peer.in_program(site.interrupt)?;
         let (mut sent, mut right) = (0, 0);
         while sent < u64::from(flows) {
-            let most = AT_ONCE.min(u64::from(flows) - sent);
+            let most = at_once.min(u64::from(flows) - sent);
             let load = Load { kind: Kind::InOrder(flows), time: PATIENCE, most, rate: None };
             let offered = peer.offer(load, site)?;
             sent += offered.sent;

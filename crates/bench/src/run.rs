@@ -69,7 +69,7 @@ pub fn run(options: &Options, progress: &mut dyn Write) -> Result<Report, Error>
         processors: &processors,
         interrupt: &interrupt,
     };
-    let mut bench = Bench { options, site: &site, peers: BTreeMap::new(), _limit: None, progress };
+    let mut bench = Bench { options, site: &site, peers: BTreeMap::new(), limit: None, progress };
     bench.build(&mut rows)?;
     let mut sums: Vec<Sum> = rows.iter().map(|_| Sum::default()).collect();
     for round in 1..=options.rounds {
@@ -99,7 +99,7 @@ struct Bench<'a> {
     options: &'a Options,
     site: &'a Site<'a>,
     peers: BTreeMap<(Path, Crowd), Result<Peer, Unavailable>>,
-    _limit: Option<Limit>,
+    limit: Option<Limit>,
     progress: &'a mut dyn Write,
 }
 
@@ -111,9 +111,10 @@ impl Bench<'_> {
             if !self.peers.contains_key(&key) {
                 self.say(&format!("building: {}{}", row.path.title(), key.1.title()));
                 let peer = Peer::build(&Site { label: key.1.label(), ..*self.site }, row.path)?;
-                if row.path == Path::Nft && peer.is_ok() {
+                // Once: what it was before is put back when the bench ends.
+                if row.path == Path::Nft && peer.is_ok() && self.limit.is_none() {
                     match Limit::raise(self.site.capacity.next_power_of_two()) {
-                        Ok(limit) => self._limit = Some(limit),
+                        Ok(limit) => self.limit = Some(limit),
                         Err(error) => row.note(error.to_string()),
                     }
                 }

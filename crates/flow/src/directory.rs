@@ -12,7 +12,7 @@ use crate::{layout::Layout, line::Line, sync::AtomicU32};
 /// Lines in use at first: a page.
 const FIRST: u32 = if cfg!(loom) { 1 } else { 64 };
 /// Connections per line in use, on average, at which splitting begins. It ends with twice as many lines.
-const FILL: u32 = if cfg!(loom) { 4 } else { 10 };
+pub(crate) const FILL: u32 = if cfg!(loom) { 4 } else { 6 };
 /// Bits of the word that hold the number of lines; above is that of the bits of a hash that count.
 const LINES_BITS: u32 = 24;
 
@@ -160,9 +160,9 @@ pub(crate) mod tests {
         for number in 0..40_000 {
             indices.push(insert(&table, key(number)));
             let lines = directory(&table).lines;
-            // Ten or eleven to a line while it grows.
+            // Six or seven to a line while it grows.
             assert!(
-                number / 12 < lines && (number + 1 >= FILL * FIRST || lines == FIRST),
+                number / 8 < lines && (number + 1 >= FILL * FIRST || lines == FIRST),
                 "{number} in {lines} lines"
             );
             if number % 997 == 0 {

@@ -61,7 +61,10 @@ mod tests {
 
     use crate::{
         EntryIndex, HeapTable, Key,
-        directory::tests::{directory, insert, key},
+        directory::{
+            FILL,
+            tests::{directory, insert, key},
+        },
     };
 
     fn lines(table: &HeapTable) -> u32 {
@@ -97,10 +100,13 @@ mod tests {
     #[test]
     fn connections_that_come_and_go_change_nothing() {
         let table = HeapTable::allocate(40_000, [3, 4]).unwrap();
-        insert_all(&table, 0..11_000);
+        // Just so many that there are 2048 lines, and just so few that there are no more.
+        let (few, many) = (FILL * 1100, FILL * 2047);
+        insert_all(&table, 0..few);
         let grown = lines(&table);
+        assert_eq!(grown, 2048);
         for _ in 0..3 {
-            let others = insert_all(&table, 11_000..20_000);
+            let others = insert_all(&table, few..many);
             assert_eq!(lines(&table), grown);
             assert!(others.into_iter().all(|index| table.remove(index)));
             assert_eq!(lines(&table), grown);
