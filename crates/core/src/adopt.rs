@@ -74,11 +74,8 @@ impl Director {
         let mut half_open = Vec::new();
         let mut former = BTreeSet::new();
         for index in old.entries_from(0) {
-            let Some((connection, unsettled)) =
-                old.entry(index).and_then(|entry| Some((entry.snapshot()?, entry.status().unsettled())))
-            else {
-                continue;
-            };
+            let unsettled = old.entry(index).map_or(0, |entry| entry.status().unsettled());
+            let Some(connection) = old.snapshot(index) else { continue };
             if !wanted(self, &connection.key) {
                 continue;
             }
@@ -137,7 +134,7 @@ impl Director {
             }
             adopted.connections += 1;
             if unsettled == WITHHELD
-                && let Some(entry) = self.connections.table.entry(new)
+                && let Some(entry) = self.connections.table.change(new)
             {
                 entry.set_unsettled(WITHHELD);
             }

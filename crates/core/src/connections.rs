@@ -104,7 +104,7 @@ impl Connections {
         next: impl Fn(u8) -> Next,
         timeout_of: impl Fn(u8) -> u32,
     ) -> Option<Advanced> {
-        let entry = self.table.entry(index)?;
+        let entry = self.table.change(index)?;
         if direction != Direction::Output {
             entry.count_packet_in();
         }
@@ -124,7 +124,7 @@ impl Connections {
 
     /// Restarts the timer with `timeout` ticks.
     pub(crate) fn restart(&mut self, index: EntryIndex, now: Tick, timeout: u32) {
-        let Some(entry) = self.table.entry(index) else { return };
+        let Some(entry) = self.table.change(index) else { return };
         let shorter = entry.follow_state(entry.state(), |_| timeout);
         entry.touch(now);
         if shorter {
@@ -224,8 +224,15 @@ impl Connections {
             if !now.reached(entry.deadline()) {
                 return Some(entry.deadline());
             }
+            // Its packets may be noted elsewhere.
+            let deadline = held.table.deadline(index, &entry);
+            if !now.reached(deadline) {
+                return Some(deadline);
+            }
             if controlled(held.table, held.control, held.sessions, &entry, index) > 0 {
-                entry.set_timeout(ticks(POSTPONEMENT));
+                if let Some(entry) = held.table.change(index) {
+                    entry.set_timeout(ticks(POSTPONEMENT));
+                }
                 entry.touch(now);
                 return Some(entry.deadline());
             }
@@ -287,7 +294,7 @@ impl Connections {
 
     /// The first packet of an expected connection has come.
     pub(crate) fn met(&mut self, index: EntryIndex) {
-        if let Some(entry) = self.table.entry(index)
+        if let Some(entry) = self.table.change(index)
             && entry.flags() & flag::WAITS != 0
         {
             entry.set_flags(entry.flags() & !flag::WAITS);
@@ -312,7 +319,7 @@ impl Held<'_> {
     fn release(&mut self, destinations: &mut Destinations, index: EntryIndex) {
         let Self { table, control, template_data, half_open, sessions, pools, beginnings } = self;
         // A reply entry goes with its connection.
-        let Some(entry) = table.entry(index).filter(|entry| !is_reply(entry)) else { return };
+        let Some(entry) = table.change(index).filter(|entry| !is_reply(entry)) else { return };
         let (reply, controller) = (reply_of(table, index), control.controller(table, index));
         let destination = DestinationIndex(entry.destination());
         // The last change of state by a fast path came before this.

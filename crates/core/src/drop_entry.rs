@@ -116,7 +116,9 @@ impl Director {
         } else {
             return !crate::persistence::is_assured(state);
         };
-        let (idle, packets) = (now.since(entry.last_seen()), entry.packets_in());
+        let table = &self.connections.table;
+        let idle = now.since(table.last_seen(index, &entry));
+        let packets = table.packets_in(index, &entry);
         draw && self.drop_entries.draws(idle, packets)
     }
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use ipvs_flow::steady::{BIRTHS, PMTU_DISC, SECURE_TCP, TIMEOUTS, UDP_TIMEOUT};
 use ipvs_flow::tcp;
-use ipvs_flow::{EntryIndex, EntryRef, Status};
+use ipvs_flow::{EntryIndex, Status};
 use ipvs_wire::tunnel::Encapsulation;
 
 pub use ipvs_flow::event::Event as FastPathEvent;
@@ -197,8 +197,10 @@ impl Director {
         let (unsettled, table) = (&mut self.unsettled, &self.connections.table);
         let (turn, mark) = (unsettled.turn, unsettled.mark());
         unsettled.connections.retain(|&(index, since)| {
-            let pending = |entry: &EntryRef<'_>| !matches!(entry.status().unsettled(), 0 | WITHHELD);
-            let Some(entry) = table.entry(index).filter(pending) else { return false };
+            let Some(entry) = table.change(index) else { return false };
+            if matches!(entry.status().unsettled(), 0 | WITHHELD) {
+                return false;
+            }
             if turn.wrapping_sub(since) >= MOST_TURNS {
                 entry.set_unsettled(0);
                 return false;
@@ -218,7 +220,7 @@ impl Director {
         if self.fast_path.is_none() {
             return;
         }
-        let Some(entry) = self.connections.table.entry(index) else { return };
+        let Some(entry) = self.connections.table.change(index) else { return };
         let mark = entry.status().unsettled();
         if mark == WITHHELD {
             return;
@@ -238,7 +240,7 @@ impl Director {
         let queued = protocol == TCP && self.config.half_open_quota > 0;
         if self.fast_path.is_some()
             && (templated || queued)
-            && let Some(entry) = self.connections.table.entry(index)
+            && let Some(entry) = self.connections.table.change(index)
         {
             entry.guard();
         }
@@ -258,7 +260,7 @@ impl Director {
     /// Keeps a connection from the fast path: its packets have effects beside counters.
     fn withhold(&mut self, index: EntryIndex) {
         if self.fast_path.is_some()
-            && let Some(entry) = self.connections.table.entry(index)
+            && let Some(entry) = self.connections.table.change(index)
         {
             entry.set_unsettled(WITHHELD);
         }
@@ -266,9 +268,10 @@ impl Director {
 
     /// Takes back [`Director::withhold_until_assured`]: the packet that ended the need is on its way.
     pub(crate) fn release(&mut self, index: EntryIndex) {
-        let Some(entry) = self.connections.table.entry(index) else { return };
+        let Some(entry) = self.connections.table.change(index) else { return };
         if entry.status().unsettled() == WITHHELD {
             entry.set_unsettled(0);
+            drop(entry);
             self.unsettle(index, true);
         }
     }

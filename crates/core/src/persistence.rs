@@ -153,7 +153,7 @@ impl Director {
 
     /// Notes at a template that a connection of it was established.
     pub(crate) fn assure_template(&self, template: EntryIndex) {
-        if let Some(entry) = self.connections.table.entry(template) {
+        if let Some(entry) = self.connections.table.change(template) {
             entry.set_state(ASSURED);
         }
     }

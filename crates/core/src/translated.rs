@@ -110,7 +110,7 @@ impl Connections {
     }
 
     fn pair(&mut self, connection: EntryIndex, reply: EntryIndex) {
-        if let Some(entry) = self.table.entry(reply) {
+        if let Some(entry) = self.table.change(reply) {
             entry.set_destination(connection.0);
         }
         self.table.set_beside(connection, reply.0 + 1);

@@ -11,7 +11,7 @@ use ipvs_core::{
     Command, Config, Counters, DestinationChange, DestinationId, Director, FastPath, FastPathEvent,
     ForwardingMethod, Reply, ServiceFlags, ServiceId, TableMemory,
 };
-use ipvs_flow::{Layout, Line, Table, Tick};
+use ipvs_flow::{Address, Known, Layout, Line, Table, Tick};
 use rig::{Family, Rig};
 
 #[derive(Debug, Default)]
@@ -117,14 +117,14 @@ impl AsRef<[Line]> for Lines {
     }
 }
 
-/// A director in memory that the test sees, too.
+/// A director in memory that the test sees, too, with a flow cache.
 fn rig_in(capacity: u32) -> (Rig, Lines) {
     rig_with(Config { capacity, ..Config::default() })
 }
 
 fn rig_with(config: Config) -> (Rig, Lines) {
-    let TableMemory::Heap(lines) = TableMemory::heap(config.capacity).unwrap() else { panic!() };
-    let lines = Lines(Arc::new(lines.into_vec()));
+    let lines = Layout::for_capacity(config.capacity).unwrap().lines_with_cache();
+    let lines = Lines(Arc::new((0..lines).map(|_| Line::zeroed()).collect()));
     let mut rig = Rig::new(config.capacity);
     rig.director =
         Director::in_memory(config, rig.now, TableMemory::Shared(Box::new(lines.clone()))).unwrap();
@@ -280,5 +280,88 @@ fn changes_of_state_with_more_effects_are_kept_from_it() {
         let connection = table.entries_from(0).map(|index| table.entry(index).unwrap());
         let connection = connection.into_iter().find(|entry| !entry.is_template()).unwrap();
         assert_eq!(connection.status().is_guarded(), guarded, "{protocol} {quota} {persistent}");
+    }
+}
+
+/// A datagram connection of client port 4000 in the table of `lines`, which the forwarder knows by a record.
+fn remembered(rig: &mut Rig, lines: &Lines) {
+    let family = Family::V4;
+    let service = rig.service(family, 17, "rr");
+    rig.destination(service, family.server(1), ForwardingMethod::MASQUERADE, 1);
+    receive_datagram(rig);
+    (0..3).for_each(|_| rig.director.settle());
+    let table = Table::attach(lines.as_ref()).unwrap();
+    let index = table.entries_from(0).next().unwrap();
+    let entry = table.entry(index).unwrap();
+    assert!(table.remember(index, &entry, &Known { timeout: entry.timeout(), timeouts: 0, back: false }));
+}
+
+fn receive_datagram(rig: &mut Rig) {
+    let family = Family::V4;
+    rig.receive(&rig::udp((family.client(), 4000), (family.vip(), 80), b"x", 64));
+}
+
+/// Forwards packets by the record of that connection, as a forwarder does; whether there is one.
+fn forward_by_record(rig: &Rig, lines: &Lines, packets: u32) -> bool {
+    let table = Table::attach(lines.as_ref()).unwrap();
+    let word = |address| Address::from(address).words()[3];
+    let client = (word(Family::V4.client()), 4000);
+    let bucket = table.bucket_at(table.bucket_of_client(17, client).unwrap()).unwrap();
+    let Some(record) = bucket.recall_in(17, client, (word(Family::V4.vip()), 80), |it| it) else {
+        return false;
+    };
+    for _ in 0..packets {
+        record.touch(Tick::from_nanos(rig.now.as_nanos()));
+        record.note_packet_in();
+    }
+    true
+}
+
+/// The connection is as old as its latest packet, though its entry knows of none but the first.
+#[test]
+fn what_only_a_record_has_noted_counts() {
+    let seconds = std::time::Duration::from_secs;
+    let (mut rig, lines) = rig_in(4);
+    remembered(&mut rig, &lines);
+    rig.advance(seconds(200));
+    assert_eq!(rig.connections()[0].expires, 100);
+    assert!(forward_by_record(&rig, &lines, 1));
+    assert_eq!(rig.connections()[0].expires, 300);
+    rig.advance(seconds(200));
+    assert!(forward_by_record(&rig, &lines, 1));
+    // Nobody asks for it before it would end.
+    rig.advance(seconds(299));
+    assert!(forward_by_record(&rig, &lines, 0) && rig.connections()[0].expires == 1);
+    rig.advance(seconds(2));
+    assert!(rig.connections().is_empty() && !forward_by_record(&rig, &lines, 0));
+}
+
+/// What the director does to a connection takes its record out, and what that had noted stays.
+#[test]
+fn a_packet_at_the_director_takes_a_record_out() {
+    let (mut rig, lines) = rig_in(4);
+    remembered(&mut rig, &lines);
+    assert!(forward_by_record(&rig, &lines, 5));
+    receive_datagram(&mut rig);
+    assert!(!forward_by_record(&rig, &lines, 0));
+    let table = Table::attach(lines.as_ref()).unwrap();
+    let entry = table.entry(table.entries_from(0).next().unwrap()).unwrap();
+    assert_eq!(entry.packets_in(), 7);
+}
+
+/// The lottery of `drop_entry` spares connections that were in use, and those of many packets.
+#[test]
+fn a_flood_spares_what_a_record_knows_to_be_in_use() {
+    // Of one packet and then idle, of eight, of more; of few, but one now and then.
+    for (more, every, spared) in [(0, 1000, false), (7, 1000, false), (8, 1000, true), (0, 55, true)] {
+        let (mut rig, lines) = rig_in(4);
+        remembered(&mut rig, &lines);
+        assert!(forward_by_record(&rig, &lines, more));
+        rig.set(ipvs_core::Sysctl::DropEntry, 3);
+        for second in 1..200 {
+            rig.advance(std::time::Duration::from_secs(1));
+            assert!(second % every != 0 || forward_by_record(&rig, &lines, 1), "{second}");
+        }
+        assert_eq!(rig.connections().len() == 1, spared, "{more} {every}");
     }
 }

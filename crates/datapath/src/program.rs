@@ -82,7 +82,7 @@ impl Program {
         if let (Some((options, layout)), Some(constants)) = (fast_path, &constants) {
             loader
                 .override_global("CONSTANTS", constants, true)
-                .map_max_entries("connections", layout.lines_with_words_beside())
+                .map_max_entries("connections", layout.lines_with_cache())
                 .map_max_entries("ways", options.destinations)
                 .map_max_entries("loads", options.destinations)
                 .map_max_entries("events", ring_lines())

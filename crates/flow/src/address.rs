@@ -21,6 +21,12 @@ impl Address {
         self.0
     }
 
+    /// The IPv4 address whose bytes a word has in memory.
+    #[inline(always)]
+    pub(crate) const fn of_ipv4_word(word: u32) -> Self {
+        Address([0, 0, MAPPED, word])
+    }
+
     /// The unspecified address of a family: `::` or `0.0.0.0`.
     pub const fn unspecified(ipv6: bool) -> Self {
         if ipv6 { Address([0; 4]) } else { Address([0, 0, MAPPED, 0]) }

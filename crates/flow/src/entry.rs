@@ -10,10 +10,10 @@
 //! later writer, the two fences would let it see that writer's odd version too.
 
 use crate::{
-    Address, Key, NewConnection, Status, Tick,
+    Address, Change, Key, Memory, NewConnection, Status, Tick,
     key::{KEY_OF_WORD_9, is_ipv4_connection, is_template},
     line::Line,
-    sync::{AtomicU32, Ordering, fence},
+    sync::{AtomicU32, Ordering, fence, load_contended, load_traced, store_contended},
 };
 
 /// Number of an entry in its table: from 0 up to the capacity. A connection keeps it for its life; afterwards another
@@ -23,7 +23,7 @@ pub struct EntryIndex(pub u32);
 
 /// A connection in the table.
 ///
-/// Getters and setters act on the entry's words one by one and at once. The reference does not keep the connection:
+/// Getters act on the entry's words one by one and at once; setters are those of [`Change`]. The reference does not keep the connection:
 /// who is not the one that removes connections asks [`EntryRef::is_current`] after reading, or takes an
 /// [`EntryRef::snapshot`].
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +151,12 @@ impl<'t> EntryRef<'t> {
         is_template(self.word_9())
     }
 
+    /// IP protocol number.
+    #[inline(always)]
+    pub(crate) fn protocol(&self) -> u8 {
+        (self.word_9() >> 16) as u8
+    }
+
     /// Index of the connection's destination.
     #[inline(always)]
     pub fn destination(&self) -> u32 {
@@ -196,14 +202,10 @@ impl<'t> EntryRef<'t> {
         self.line.word::<14>().load(Ordering::Relaxed)
     }
 
-    /// Sets the timeout, in ticks.
-    pub fn set_timeout(&self, timeout: u32) {
-        set(self.line.word::<12>(), timeout);
-    }
-
-    /// Sets the destination's index: a connection that waited for its destination gets it.
-    pub fn set_destination(&self, destination: u32) {
-        set(self.line.word::<11>(), destination);
+    /// As [`EntryRef::count_packet_in`], of so many that were counted elsewhere.
+    #[inline(always)]
+    pub(crate) fn add_packets_in(&self, packets: u32) {
+        self.line.word::<14>().fetch_add(packets, Ordering::Relaxed);
     }
 
     /// Notes that a packet of the connection came at `now`.
@@ -216,8 +218,8 @@ impl<'t> EntryRef<'t> {
     #[inline(always)]
     pub fn touch_late(&self, now: Tick) {
         let word = self.line.word::<13>();
-        if !Tick(word.load(Ordering::Relaxed)).reached(now) {
-            word.store(now.0, Ordering::Relaxed);
+        if !Tick(load_traced(word, Ordering::Relaxed)).reached(now) {
+            store_contended(word, now.0, Ordering::Relaxed);
         }
     }
 
@@ -241,7 +243,12 @@ impl<'t> EntryRef<'t> {
     }
 
     #[inline(always)]
-    fn word_9(&self) -> u32 {
+    const fn line(&self) -> &'t Line {
+        self.line
+    }
+
+    #[inline(always)]
+    pub(crate) fn word_9(&self) -> u32 {
         self.line.word::<9>().load(Ordering::Relaxed)
     }
 
@@ -257,10 +264,22 @@ impl<'t> EntryRef<'t> {
     }
 }
 
+impl<M: Memory> Change<'_, M> {
+    /// Sets the timeout, in ticks.
+    pub fn set_timeout(&self, timeout: u32) {
+        set(self.line().word::<12>(), timeout);
+    }
+
+    /// Sets the destination's index: a connection that waited for its destination gets it.
+    pub fn set_destination(&self, destination: u32) {
+        set(self.line().word::<11>(), destination);
+    }
+}
+
 /// Stores `value` unless it is there: the cache line stays shared between the processors that only read it.
 #[inline(always)]
 fn set(word: &AtomicU32, value: u32) {
-    if word.load(Ordering::Relaxed) != value {
+    if load_contended(word) != value {
         word.store(value, Ordering::Relaxed);
     }
 }
@@ -290,7 +309,8 @@ pub(crate) fn write(line: &Line, new: &NewConnection, now: Tick) -> u32 {
     }
     line.word::<9>().store(words[9] | u32::from(new.destination_port), Ordering::Relaxed);
     let status = Status::new(new.flags, new.state, next_version(line));
-    line.word::<10>().store(status.word(), Ordering::Relaxed);
+    // One that is late may still change it from what it was.
+    store_contended(line.word::<10>(), status.word(), Ordering::Relaxed);
     line.word::<11>().store(new.destination, Ordering::Relaxed);
     line.word::<12>().store(new.timeout, Ordering::Relaxed);
     line.word::<13>().store(now.0, Ordering::Relaxed);

@@ -41,6 +41,7 @@ impl<M: Memory> Table<M> {
             from.count_move();
             // Release: who sees the word sees the slots in the other line.
             word.store(shrunk.to_word(), Ordering::Release);
+            self.empty_buckets(shrunk.lines);
             while let Some(slot) = from.slots().next() {
                 self.take_out_slot(&from, slot);
             }

@@ -34,6 +34,7 @@ mod address;
 mod ahead;
 mod allocation;
 mod beside;
+mod cache;
 mod chain;
 mod copy;
 mod directory;
@@ -69,6 +70,7 @@ mod writer;
 
 pub use address::Address;
 pub use ahead::Place;
+pub use cache::{Bucket, Change, Ipv4End, Known, Recalled};
 pub use chain::Glimpse;
 pub use entry::{Connection, EntryIndex, EntryRef};
 pub use granted::Gap;

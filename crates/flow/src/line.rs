@@ -53,6 +53,12 @@ impl Line {
         &self.words[..N]
     }
 
+    /// Word `number` modulo 16 of the line.
+    #[inline(always)]
+    pub(crate) fn at(&self, number: usize) -> &AtomicU32 {
+        &self.words[number % WORDS]
+    }
+
     /// Word `number` of the line.
     pub(crate) fn get(&self, number: u32) -> Option<&AtomicU32> {
         self.words.get(number as usize)

@@ -9,7 +9,7 @@ use crate::{
     directory::{Directory, word},
     layout::{HEADER_LINES, Layout},
     line::{Line, SLOTS},
-    sync::{AtomicU32, Ordering, load_own, load_traced},
+    sync::{AtomicU32, Ordering, fence, load_own, load_traced},
 };
 
 /// Lines that are split for a connection that comes in. With four the lines are twice as many before the connections are a
@@ -85,6 +85,14 @@ impl<M: Memory> Table<M> {
             }
             _ => self.divide_chain(&from, &to, goes, tell),
         };
+        if split && self.has_cache() {
+            // The other fence is in `cache/remember.rs`.
+            fence(Ordering::SeqCst);
+            let is_cached = |slot| to.entry_of(slot).is_some_and(|entry| entry.status().is_cached());
+            if to.slots().any(is_cached) {
+                self.empty_buckets(directory.next());
+            }
+        }
         to.unlock();
         from.unlock();
         split

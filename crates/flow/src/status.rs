@@ -3,23 +3,26 @@
 //! The daemon and the XDP program may have packets of one connection at the same time. Each change is one
 //! compare-exchange of the word, so none is lost, and who made it counts the destination's connections anew
 //! ([`crate::Load`]). Three bits tell apart the connections that an entry holds one after the other: a change that is late
-//! does not meet the next one. A connection is closed ([`EntryRef::close`]) before it is removed.
+//! does not meet the next one. A connection is closed ([`Change::close`]) before it is removed.
 //!
 //! | bits | content |
 //! |---|---|
-//! | 0–15 | flags, see [`crate::flag`] |
+//! | 0–15 | flags, see [`crate::flag`]; but bit 6: cached, the flow cache may have a record of the connection |
 //! | 16–22 | state |
-//! | 23 | handed: a packet went to the daemon because of the mark, since [`EntryRef::settle`] last looked |
+//! | 23 | handed: a packet went to the daemon because of the mark, since [`Change::settle`] last looked |
 //! | 24–27 | mark: 0, or packets that changed the connection may still be on their way out |
 //! | 28 | guarded: changes of state have more effects than those here |
 //! | 29–31 | the low bits of the entry's version when the connection began |
 
 use crate::{
-    EntryRef,
+    Change, EntryRef, Memory,
     flag::INACTIVE,
-    sync::{AtomicU32, Ordering},
+    sync::{AtomicU32, Ordering, load_contended, load_traced},
 };
 
+/// No flag of [`crate::flag`] has that bit.
+const CACHED: u32 = 1 << 6;
+const FLAGS: u32 = 0xffff & !CACHED;
 const STATE_SHIFT: u32 = 16;
 const STATE: u32 = 0x7f << STATE_SHIFT;
 const HANDED: u32 = 1 << 23;
@@ -56,12 +59,12 @@ const fn bits_of(state: u8) -> u32 {
 }
 
 impl Status {
-    /// Greatest mark that [`EntryRef::set_unsettled`] takes.
+    /// Greatest mark that [`Change::set_unsettled`] takes.
     pub const GREATEST_MARK: u8 = 0xf;
 
     /// The status of a new connection, which begins when the entry's version is `version`.
     pub(crate) const fn new(flags: u16, state: u8, version: u32) -> Self {
-        Self(flags as u32 | bits_of(state) | (version >> 1) << GENERATION_SHIFT)
+        Self(flags as u32 & FLAGS | bits_of(state) | (version >> 1) << GENERATION_SHIFT)
     }
 
     pub(crate) const fn word(self) -> u32 {
@@ -71,7 +74,13 @@ impl Status {
     /// The flags.
     #[inline(always)]
     pub const fn flags(self) -> u16 {
-        self.0 as u16
+        (self.0 & FLAGS) as u16
+    }
+
+    /// Whether the flow cache may have a record of the connection: who changes the connection calls [`crate::Table::forget`].
+    #[inline(always)]
+    pub const fn is_cached(self) -> bool {
+        self.0 & CACHED != 0
     }
 
     /// The state.
@@ -116,20 +125,7 @@ impl EntryRef<'_> {
     /// Flags, state and marks.
     #[inline(always)]
     pub fn status(&self) -> Status {
-        Status(self.status_word().load(Ordering::Relaxed))
-    }
-
-    /// Moves the connection to the state that `next` says follows its present one; with it comes whether the connection is
-    /// active then.
-    #[inline]
-    pub fn advance(&self, next: impl Fn(u8) -> (u8, bool)) -> Moved {
-        loop {
-            let seen = self.status();
-            let (to, active) = next(seen.state());
-            if let Some(moved) = self.try_advance(seen, to, active) {
-                return moved;
-            }
-        }
+        Status(load_traced(self.status_word(), Ordering::Relaxed))
     }
 
     /// Moves the connection to state `to` if its status is still `seen`.
@@ -174,16 +170,6 @@ impl EntryRef<'_> {
         timeout < word.swap(timeout, Ordering::SeqCst)
     }
 
-    /// Ends all changes of state by others, before the connection is removed. Returns its flags.
-    pub fn close(&self) -> u16 {
-        Status(self.status_word().fetch_or(MARK, Ordering::Relaxed)).flags()
-    }
-
-    /// Sets what [`Status::unsettled`] tells, up to [`Status::GREATEST_MARK`].
-    pub fn set_unsettled(&self, mark: u8) {
-        self.set_status_bits(MARK, u32::from(mark) << MARK_SHIFT);
-    }
-
     /// For the XDP program: the status, if the packet at hand may go by it. `None`: the packet goes to the daemon, before which the
     /// connection does not settle.
     #[inline(always)]
@@ -200,6 +186,57 @@ impl EntryRef<'_> {
             }
         }
         None
+    }
+
+    /// Marks the connection as cached, if its status is still `seen`; the status from then on.
+    #[inline(always)]
+    pub(crate) fn set_cached(&self, seen: Status) -> Option<Status> {
+        let marked = Status(seen.0 | CACHED);
+        if marked != seen {
+            let word = self.status_word();
+            // SeqCst: before the second look at the connection, see `cache`.
+            word.compare_exchange(seen.0, marked.0, Ordering::SeqCst, Ordering::Relaxed).ok()?;
+        }
+        Some(marked)
+    }
+
+    /// Sets the bits of `mask`, so that nobody's change of the others is lost.
+    fn set_status_bits(&self, mask: u32, bits: u32) {
+        let word: &AtomicU32 = self.status_word();
+        let bits = bits & mask;
+        let mut old = word.load(Ordering::Relaxed);
+        while old & mask != bits {
+            let new = old & !mask | bits;
+            match word.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(current) => old = current,
+            }
+        }
+    }
+}
+
+impl<M: Memory> Change<'_, M> {
+    /// Moves the connection to the state that `next` says follows its present one; with it comes whether the connection is
+    /// active then.
+    #[inline]
+    pub fn advance(&self, next: impl Fn(u8) -> (u8, bool)) -> Moved {
+        loop {
+            let seen = Status(load_contended(self.status_word()));
+            let (to, active) = next(seen.state());
+            if let Some(moved) = self.try_advance(seen, to, active) {
+                return moved;
+            }
+        }
+    }
+
+    /// Ends all changes of state by others, before the connection is removed. Returns its flags.
+    pub fn close(&self) -> u16 {
+        Status(self.status_word().fetch_or(MARK, Ordering::Relaxed)).flags()
+    }
+
+    /// Sets what [`Status::unsettled`] tells, up to [`Status::GREATEST_MARK`].
+    pub fn set_unsettled(&self, mark: u8) {
+        self.set_status_bits(MARK, u32::from(mark) << MARK_SHIFT);
     }
 
     /// Takes the mark off, unless the program handed a packet over since this was last called: that one may still wait in a
@@ -229,21 +266,7 @@ impl EntryRef<'_> {
 
     /// Sets the flags.
     pub fn set_flags(&self, flags: u16) {
-        self.set_status_bits(0xffff, u32::from(flags));
-    }
-
-    /// Sets the bits of `mask`, so that nobody's change of the others is lost.
-    fn set_status_bits(&self, mask: u32, bits: u32) {
-        let word: &AtomicU32 = self.status_word();
-        let bits = bits & mask;
-        let mut old = word.load(Ordering::Relaxed);
-        while old & mask != bits {
-            let new = old & !mask | bits;
-            match word.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(current) => old = current,
-            }
-        }
+        self.set_status_bits(FLAGS, u32::from(flags));
     }
 }
 
@@ -269,7 +292,7 @@ mod tests {
     #[test]
     fn a_change_is_counted_once_and_marks_stay() {
         let table = HeapTable::allocate(1, [1, 2]).unwrap();
-        let entry = table.entry(table.insert(&new(), Tick(0)).unwrap()).unwrap();
+        let entry = table.change(table.insert(&new(), Tick(0)).unwrap()).unwrap();
         entry.set_unsettled(Status::GREATEST_MARK);
         entry.guard();
         let moved = entry.advance(|state| (state + 1, true));
@@ -286,7 +309,7 @@ mod tests {
     fn a_late_change_does_not_meet_the_next_connection() {
         let table = HeapTable::allocate(1, [1, 2]).unwrap();
         let index = table.insert(&new(), Tick(0)).unwrap();
-        let (first, seen) = (table.entry(index).unwrap(), table.entry(index).unwrap().status());
+        let (first, seen) = (table.change(index).unwrap(), table.entry(index).unwrap().status());
         assert_eq!(first.close(), INACTIVE);
         assert_eq!(first.try_advance(seen, 1, true), None, "it is closed");
         for _ in 0..7 {
@@ -299,7 +322,7 @@ mod tests {
     #[test]
     fn what_was_handed_over_is_waited_for_once() {
         let table = HeapTable::allocate(1, [1, 2]).unwrap();
-        let entry = table.entry(table.insert(&new(), Tick(0)).unwrap()).unwrap();
+        let entry = table.change(table.insert(&new(), Tick(0)).unwrap()).unwrap();
         let settled = || entry.settled_status().map(|status| (status.flags(), status.state()));
         entry.set_state(0x7f);
         assert_eq!(settled(), Some((INACTIVE, 0x7f)));

@@ -1,14 +1,14 @@
 //! The state machines as the XDP program has them: derived from the tables, no cases of their own.
 
 use crate::{
-    EntryRef, Status,
+    Status,
     flag::{INACTIVE, METHOD, NO_OUTPUT, TRANSLATED},
     tcp::{self, Direction, Event, State},
     udp,
 };
 
 /// Timeouts by state, in ticks, as both paths share them: TCP's states by their numbers, then UDP, then [`SECURE_TCP`],
-/// [`BIRTHS`] and [`PMTU_DISC`].
+/// [`BIRTHS`], [`PMTU_DISC`] and [`TIMEOUTS_NUMBER`].
 pub const TIMEOUTS: usize = 16;
 /// Place of UDP's timeout.
 pub const UDP_TIMEOUT: usize = 11;
@@ -19,6 +19,8 @@ pub const SECURE_TCP: usize = 12;
 pub const BIRTHS: usize = 13;
 /// Not a timeout: 1 while outer headers forbid fragmentation if the inner ones do (`pmtu_disc`).
 pub const PMTU_DISC: usize = 14;
+/// Not a timeout: a number that changes with the others, by which records of the flow cache know whether they are of these.
+pub const TIMEOUTS_NUMBER: usize = 15;
 
 /// The flag of TCP.
 const SYN: u8 = 0x02;
@@ -91,14 +93,15 @@ pub const fn leaves_udp(state: u8) -> bool {
 
 /// What a packet does to its connection: the state that follows, and whether that is another one. The packet is a segment
 /// with `segment`'s flags, or a datagram; `seen` is the connection's status. `setting` tells what stands at a place of
-/// [`TIMEOUTS`]. `None`: only the daemon can tell, or do what else is to be done.
+/// [`TIMEOUTS`], `has_timeout` whether the connection has the timeout of that place. `None`: only the daemon can tell, or do what
+/// else is to be done.
 #[inline(always)]
 pub fn step(
     segment: Option<u8>,
-    entry: &EntryRef<'_>,
     seen: Status,
     direction: Direction,
     setting: impl Fn(usize) -> Option<u32>,
+    has_timeout: impl FnOnce(usize) -> bool,
 ) -> Option<(u8, bool)> {
     // What changed the connection goes out first.
     if seen.unsettled() != 0 || seen.flags() & !(METHOD | NO_OUTPUT | INACTIVE | TRANSLATED) != 0 {
@@ -119,7 +122,7 @@ pub fn step(
     }
     let changes = to != from;
     // A timeout that was set takes effect with the next packet: the daemon writes it.
-    if if changes { seen.is_guarded() } else { setting(place)? != entry.timeout() } {
+    if if changes { seen.is_guarded() } else { !has_timeout(place) } {
         return None;
     }
     Some((to, changes))

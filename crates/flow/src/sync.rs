@@ -2,7 +2,9 @@
 //! made of compiler intrinsics, as `core` has no 32-bit atomics there.
 
 #[cfg(loom)]
-pub(crate) use checked::{AtomicU32, load_contended, load_own, load_traced, lock_taken, lock_to_release};
+pub(crate) use checked::{
+    AtomicU32, load_contended, load_own, load_traced, lock_taken, lock_to_release, store_contended,
+};
 #[cfg(not(any(loom, target_arch = "bpf")))]
 pub(crate) use core::sync::atomic::{AtomicU32, fence};
 #[cfg(not(loom))]
@@ -15,7 +17,8 @@ pub(crate) use loom::{
     sync::atomic::{Ordering, fence},
 };
 
-/// Loads a word that others, too, may change now: the control word of a chain whose lock the thread holds.
+/// Loads a word that others, too, may change now, and that the thread will change if it is what it should be: such as the control word of
+/// a chain whose lock it holds.
 #[cfg(not(loom))]
 #[inline(always)]
 pub(crate) fn load_contended(word: &AtomicU32) -> u32 {
@@ -34,6 +37,13 @@ pub(crate) fn load_own(word: &AtomicU32) -> u32 {
 #[inline(always)]
 pub(crate) fn load_traced(word: &AtomicU32, ordering: Ordering) -> u32 {
     word.load(ordering)
+}
+
+/// Stores to a word that others may change now by compare-exchange, lock or not.
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) fn store_contended(word: &AtomicU32, value: u32, ordering: Ordering) {
+    word.store(value, ordering);
 }
 
 /// Notes that the thread has taken a writers' lock. For the model checker.
@@ -210,6 +220,12 @@ mod checked {
 
     pub(crate) fn load_traced(word: &AtomicU32, ordering: Ordering) -> u32 {
         word.0.load(ordering)
+    }
+
+    /// By an exchange: loom does not know that a store comes after the compare-exchange that did not see it, and would let the word
+    /// have either value afterwards.
+    pub(crate) fn store_contended(word: &AtomicU32, value: u32, ordering: Ordering) {
+        word.swap(value, ordering);
     }
 
     pub(crate) fn lock_taken() {

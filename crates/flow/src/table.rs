@@ -14,8 +14,10 @@ use crate::{
     sync::Ordering,
 };
 
-/// First word of a table's memory: "IPV3", the layout's version in it.
-const MAGIC: u32 = u32::from_be_bytes(*b"IPV3");
+/// First word of a table's memory: "IPV4", the layout's version in it.
+const MAGIC: u32 = u32::from_be_bytes(*b"IPV4");
+/// That of the version before, whose connections can be taken over.
+const MAGIC_3: u32 = u32::from_be_bytes(*b"IPV3");
 
 /// The connection table: a fixed number of connections in memory of any kind.
 ///
@@ -89,11 +91,13 @@ impl<M: Memory> Table<M> {
             *to = from.load(Ordering::Acquire);
         }
         let [magic, capacity, a, b, c, d] = words;
-        if magic != MAGIC {
-            return Err(MemoryError::NoTable);
-        }
+        let layout = match magic {
+            MAGIC => Layout::for_capacity(capacity)?,
+            MAGIC_3 => Layout::of_version_3(capacity)?,
+            _ => return Err(MemoryError::NoTable),
+        };
         let hash_key = [u64::from(a) | u64::from(b) << 32, u64::from(c) | u64::from(d) << 32];
-        Self::checked(memory, Layout::for_capacity(capacity)?, hash_key)
+        Self::checked(memory, layout, hash_key)
     }
 
     /// The table of which another program says that it lies in `memory`, with this layout and hash: for the XDP
@@ -320,5 +324,31 @@ impl<M: Memory> Iterator for Entries<'_, M> {
             }
         }
         None
+    }
+}
+
+#[cfg(all(test, feature = "alloc", not(loom)))]
+mod tests {
+    use super::*;
+    use crate::directory::tests::{insert, key};
+
+    /// As it was written before there were flow caches: fewer hash lines, and the words beside at the end.
+    #[test]
+    fn a_table_of_version_3_is_read_as_it_was_written() {
+        let layout = Layout::of_version_3(13_000).unwrap();
+        assert!(layout.hash_mask < Layout::for_capacity(13_000).unwrap().hash_mask);
+        let memory: Box<[Line]> = (0..layout.lines_with_words_beside()).map(|_| Line::zeroed()).collect();
+        let old = Table { memory, layout, hash: TableHash::of([3, 4]) };
+        old.write_header([3, 4]);
+        let indices: alloc::vec::Vec<_> = (0..13_000).map(|number| insert(&old, key(number))).collect();
+        old.set_beside(indices[12_999], 7);
+        let memory = old.into_memory();
+        memory[0].word::<0>().store(MAGIC_3, Ordering::Relaxed);
+        let table = Table::attach(memory).unwrap();
+        for (number, index) in (0..).zip(&indices) {
+            assert_eq!(table.find_in(&key(number)), Some(*index));
+        }
+        assert_eq!(table.beside(indices[12_999]), Some(7));
+        assert!(!table.has_cache() && table.snapshot(indices[0]).is_some());
     }
 }

@@ -1,7 +1,7 @@
 //! Inserting, removing and moving connections.
 
 use crate::{
-    EntryIndex, Key, NewConnection, Table, Tick,
+    EntryIndex, EntryRef, Key, NewConnection, Table, Tick,
     chain::{CHAIN_LINES, Chain, End},
     entry,
     line::{Line, Memory, SLOTS},
@@ -92,7 +92,7 @@ impl<M: Memory> Table<M> {
             // Before we had the lock another writer may have removed the connection or changed its port.
             let current = entry.is_current();
             if current {
-                entry::retire(line);
+                self.retire(line, index, &entry);
                 self.take_out(&chain, index);
             }
             chain.unlock();
@@ -117,7 +117,7 @@ impl<M: Memory> Table<M> {
             // As in `remove`.
             let current = entry.is_current();
             if current {
-                entry::retire(line);
+                self.retire(line, index, &entry);
                 self.take_out(&chain, index);
                 entry::write_service_ports(line, u16::MAX);
                 entry::publish(line);
@@ -153,8 +153,8 @@ impl<M: Memory> Table<M> {
             // As in `remove` and `locked_chain`.
             let current = entry.is_current() && from.is_current() && to.is_current();
             let result = current.then(|| match a == b {
-                true => self.retag(index, &new, &from, &to),
-                false => self.rehash(index, &new, &from, &to),
+                true => self.retag(index, &entry, &new, &from, &to),
+                false => self.rehash(index, &entry, &new, &from, &to),
             });
             if let Some(second) = second {
                 second.unlock();
@@ -171,6 +171,7 @@ impl<M: Memory> Table<M> {
     fn retag(
         &self,
         index: EntryIndex,
+        entry: &EntryRef<'_>,
         new: &Key,
         from: &Chain<'_, M>,
         to: &Chain<'_, M>,
@@ -179,7 +180,7 @@ impl<M: Memory> Table<M> {
         if to.holds(&new.to_words()) {
             return Err(RehashError::Exists);
         }
-        entry::retire(line);
+        self.retire(line, index, entry);
         entry::write_client_port(line, new.client_port);
         entry::publish(line);
         from.replace(from.slot(index.0), to.slot(index.0));
@@ -190,6 +191,7 @@ impl<M: Memory> Table<M> {
     fn rehash(
         &self,
         index: EntryIndex,
+        entry: &EntryRef<'_>,
         new: &Key,
         from: &Chain<'_, M>,
         to: &Chain<'_, M>,
@@ -203,12 +205,18 @@ impl<M: Memory> Table<M> {
             return Err(RehashError::ChainFull);
         }
         let fresh = self.fresh_line(&end).map_err(|NoLine| RehashError::ChainFull)?;
-        entry::retire(line);
+        self.retire(line, index, entry);
         self.take_out(from, index);
         entry::write_client_port(line, new.client_port);
         entry::publish(line);
         to.append(&end, to.slot(index.0), fresh);
         Ok(())
+    }
+
+    /// Makes an entry unreadable, and its connection forgotten. Needs the lock.
+    fn retire(&self, line: &Line, index: EntryIndex, entry: &EntryRef<'_>) {
+        entry::retire(line);
+        self.forget(index, entry);
     }
 
     /// The chain of a key, locked.

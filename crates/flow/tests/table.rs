@@ -10,6 +10,8 @@ use proptest::prelude::*;
 
 /// States have seven bits.
 const GREATEST_STATE: u8 = 0x7f;
+/// The bits that flags may have.
+const FLAGS: u16 = !0x40;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -47,7 +49,7 @@ fn connection(key: Key, number: u32) -> NewConnection {
         key,
         destination: number,
         destination_port: number as u16,
-        flags: (number >> 3) as u16,
+        flags: (number >> 3) as u16 & FLAGS,
         state: number as u8 & GREATEST_STATE,
         timeout: number ^ 0x5555,
     }
@@ -103,17 +105,17 @@ proptest! {
                 }
                 Step::Touch(key, time) => {
                     let Some((index, connection)) = map.get_mut(&key) else { continue };
-                    let entry = table.entry(*index).unwrap();
+                    let entry = table.change(*index).unwrap();
                     entry.touch(Tick(time));
                     entry.set_state(time as u8 & GREATEST_STATE);
-                    entry.set_flags((time >> 8) as u16);
+                    entry.set_flags((time >> 8) as u16 & FLAGS);
                     entry.set_timeout(time ^ 1);
                     entry.set_destination(time ^ 2);
                     connection.packets_in += 1;
                     prop_assert_eq!(entry.count_packet_in(), connection.packets_in);
                     connection.last_seen = Tick(time);
                     connection.state = time as u8 & GREATEST_STATE;
-                    connection.flags = (time >> 8) as u16;
+                    connection.flags = (time >> 8) as u16 & FLAGS;
                     connection.timeout = time ^ 1;
                     connection.destination = time ^ 2;
                 }

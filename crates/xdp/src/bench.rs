@@ -5,7 +5,9 @@
 #![allow(dead_code, reason = "the program's modules, of which this needs some")]
 
 mod birth;
+mod cache;
 mod clock;
+mod connection;
 mod context;
 mod encapsulate;
 mod exit;

@@ -6,7 +6,7 @@ use aya_ebpf::{
     helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
 };
 use ipvs_flow::{
-    Address, EntryIndex, Load,
+    Address, EntryIndex, Load, Status,
     flag::{METHOD, NO_OUTPUT},
     source_port,
     steady::PMTU_DISC,
@@ -14,7 +14,9 @@ use ipvs_flow::{
 };
 use ipvs_wire::tunnel::{Encapsulation, Ends, Inner, sum_of_whole, write_headers};
 
+use crate::cache;
 use crate::clock::now;
+use crate::connection::Connection;
 use crate::forward::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, leave_tagged};
 use crate::packet::{Bytes, read, write};
 use crate::rewrite::decrement_hop_limit;
@@ -43,13 +45,46 @@ pub fn inbound(context: *mut xdp_md, packet: &Packet, index: EntryIndex, version
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn tunnel_ipv4(context: *mut xdp_md, packet: &Packet, index: u32, version: u32) -> u32 {
-    forward::<false>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
+    by_entry::<false>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn tunnel_ipv6(context: *mut xdp_md, packet: &Packet, index: u32, version: u32) -> u32 {
-    forward::<true>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
+    by_entry::<true>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
+}
+
+/// A packet from the client, whose connection the flow cache has.
+#[inline(always)]
+pub fn recalled(context: *mut xdp_md, packet: &Packet) -> Option<u32> {
+    let action = tunnel_recalled(context, packet);
+    (action != xdp_action::XDP_ABORTED).then_some(action)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn tunnel_recalled(context: *mut xdp_md, packet: &Packet) -> u32 {
+    let table = table();
+    let connection = cache::of_client(&table, packet, &packet.cell);
+    connection
+        .and_then(|it| forward::<false>(context, packet, EntryIndex(0), &it))
+        .unwrap_or(xdp_action::XDP_ABORTED)
+}
+
+/// Whether a connection's packets go by a tunnel.
+#[inline(always)]
+pub fn is_by_tunnel(status: Status) -> bool {
+    status.flags() & METHOD == TUNNEL
+}
+
+#[inline(always)]
+fn by_entry<const V6: bool>(
+    context: *mut xdp_md,
+    packet: &Packet,
+    index: EntryIndex,
+    version: u32,
+) -> Option<u32> {
+    forward::<V6>(context, packet, index, &table().visit(index, version)?)
 }
 
 #[inline(always)]
@@ -57,13 +92,11 @@ fn forward<const V6: bool>(
     context: *mut xdp_md,
     packet: &Packet,
     index: EntryIndex,
-    version: u32,
+    entry: &impl Connection,
 ) -> Option<u32> {
-    let table = table();
-    let entry = &table.visit(index, version)?;
     let (destination, status) = (entry.destination(), entry.settled_status()?);
     let flags = status.flags();
-    if flags & METHOD != TUNNEL {
+    if !is_by_tunnel(status) || !entry.counts_on() {
         return None;
     }
     let direction = if flags & NO_OUTPUT != 0 { Direction::InputOnly } else { Direction::Input };
@@ -85,7 +118,7 @@ fn forward<const V6: bool>(
     }
     // The tag that was taken off left room, which the tunnel may have filled.
     let taken = (way.tag == 0 || has_room(context) != 0)
-        && step.is_none_or(|step| step.take(index, entry, destination, now()).is_some());
+        && step.is_none_or(|step| entry.take(step, index, destination, now()).is_some());
     if !taken {
         // Nothing was written yet. What was given is taken back, which a frame of this length allows.
         // SAFETY: as before.

@@ -3,13 +3,15 @@
 
 use aya_ebpf::bindings::xdp_action;
 use ipvs_flow::{
-    EntryIndex, EntryRef, Status,
+    EntryIndex, Status,
     flag::{METHOD, NO_OUTPUT, TRANSLATED},
     tcp::Direction,
 };
 
 use crate::birth;
+use crate::cache;
 use crate::clock::now;
+use crate::connection::Connection;
 use crate::context::Context;
 use crate::encapsulate::{self, TUNNEL};
 use crate::exit;
@@ -88,6 +90,10 @@ fn forward_untagged<C: Stages>(context: *mut C, packet: &mut Packet) -> Option<u
         return None;
     }
     packet.standing = Standing::Known as u8;
+    if C::MOVES_BEGINNING && seen == steady::BY_TUNNEL {
+        // What the record does not do the daemon does, by which the record goes.
+        return encapsulate::recalled(context.cast(), packet);
+    }
     let (index, version, back) = connection(packet, seen)?;
     // What the functions below decide by, they look at again.
     let flags = table().visit(index, version)?.flags();
@@ -96,7 +102,11 @@ fn forward_untagged<C: Stages>(context: *mut C, packet: &mut Packet) -> Option<u
         return (action != xdp_action::XDP_ABORTED).then_some(action);
     }
     if C::MOVES_BEGINNING && !back && flags & METHOD == TUNNEL {
-        return encapsulate::inbound(context.cast(), packet, index, version);
+        let action = encapsulate::inbound(context.cast(), packet, index, version);
+        if action.is_some() {
+            cache::remember(packet, index, version, back);
+        }
+        return action;
     }
     let action = match (back, packet.ipv6 != 0) {
         (false, false) => C::inbound_ipv4(context, packet, index.0, version),
@@ -105,7 +115,11 @@ fn forward_untagged<C: Stages>(context: *mut C, packet: &mut Packet) -> Option<u
         (true, true) => C::outbound_ipv6(context, packet, index.0, version),
     };
     // XDP_ABORTED, which the program never means, says that nothing was done.
-    (action != xdp_action::XDP_ABORTED).then_some(action)
+    if action == xdp_action::XDP_ABORTED {
+        return None;
+    }
+    cache::remember(packet, index, version, back);
+    Some(action)
 }
 
 /// The connection of a packet that was read, and whether it comes back from the server. It may begin now.
@@ -196,7 +210,7 @@ pub fn to_server<C: Context, const V6: bool, const STEADY: bool>(
     packet: &Packet,
     headers: &Headers,
     index: EntryIndex,
-    entry: &EntryRef<'_>,
+    entry: &impl Connection,
 ) -> Option<u32> {
     let (destination, status, port) =
         (entry.destination(), status_of::<STEADY>(entry)?, entry.destination_port());
@@ -212,7 +226,7 @@ pub fn to_server<C: Context, const V6: bool, const STEADY: bool>(
     // A connection that has just begun is in the state that follows this packet.
     let step =
         if !STEADY && packet.born != 0 { None } else { Some(Step::of(headers, entry, status, direction)?) };
-    if STEADY && !step.is_some_and(|step| step.stays()) {
+    if STEADY && !step.is_some_and(|step| step.stays() && entry.counts_on()) {
         return None;
     }
     if !entry.is_current() {
@@ -225,7 +239,7 @@ pub fn to_server<C: Context, const V6: bool, const STEADY: bool>(
     let traffic = traffic(destination)?;
     let place = Place::of::<C, V6>(context, headers.protocol)?;
     if let Some(step) = step {
-        step.take(index, entry, destination, now())?;
+        entry.take(step, index, destination, now())?;
     }
     entry.note_packet_in();
     traffic.count_in(headers.length);
@@ -239,15 +253,15 @@ pub fn to_server<C: Context, const V6: bool, const STEADY: bool>(
     Some(leave_tagged(context, &place, way.interface, way.hardware, if STEADY { 0 } else { way.tag }))
 }
 
-/// A packet from the destination of a masqueraded connection. `STEADY`: only if the next hop is remembered, and nothing about the
-/// connection changes.
+/// A packet from the destination of a masqueraded connection. `STEADY`: only if nothing about the connection changes, and with IPv6 the
+/// next hop is remembered.
 #[inline(always)]
 pub fn to_client<C: Context, const V6: bool, const STEADY: bool>(
     context: *mut C,
     packet: &Packet,
     headers: &Headers,
     index: EntryIndex,
-    entry: &EntryRef<'_>,
+    entry: &impl Connection,
 ) -> Option<u32> {
     if V6 && is_link_local(&headers.destination) {
         return None;
@@ -262,7 +276,7 @@ pub fn to_client<C: Context, const V6: bool, const STEADY: bool>(
         return None;
     }
     let now = now();
-    let hop = if STEADY {
+    let hop = if V6 && STEADY {
         known_hop(headers, packet.ingress, now)?
     } else {
         hop::<C, V6>(context, headers, packet.ingress, now)?
@@ -272,7 +286,7 @@ pub fn to_client<C: Context, const V6: bool, const STEADY: bool>(
     }
     let traffic = traffic(destination)?;
     let place = Place::of::<C, V6>(context, headers.protocol)?;
-    step.take(index, entry, destination, now)?;
+    entry.take(step, index, destination, now)?;
     traffic.count_out(headers.length);
     let address = address.words();
     let place = set_end::<C, V6, true>(context, headers, place, End::Source, &address, port);
@@ -283,7 +297,7 @@ pub fn to_client<C: Context, const V6: bool, const STEADY: bool>(
 /// The status, if the packet may go by it. On the short way nothing is noted: there an unsettled connection does not stay as it
 /// is ([`Step::of`]), and the longer way notes that the packet was handed over.
 #[inline(always)]
-fn status_of<const STEADY: bool>(entry: &EntryRef<'_>) -> Option<Status> {
+fn status_of<const STEADY: bool>(entry: &impl Connection) -> Option<Status> {
     if STEADY { Some(entry.status()) } else { entry.settled_status() }
 }
 

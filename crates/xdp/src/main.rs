@@ -11,8 +11,10 @@
 #![no_main]
 
 mod birth;
+mod cache;
 mod classify;
 mod clock;
+mod connection;
 mod context;
 mod encapsulate;
 mod exit;

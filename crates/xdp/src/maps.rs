@@ -172,9 +172,9 @@ pub fn is_server(end: &Endpoint) -> bool {
         || setting(ANY_PORT_SERVERS) && SERVERS.get_ptr(&Endpoint { port: 0, ..*end }).is_some()
 }
 
-/// Whether some destination has this port.
+/// Whether some destination has this port (network order).
 #[inline(always)]
-fn is_server_port(port: u16) -> bool {
+pub fn is_server_port(port: u16) -> bool {
     SERVER_PORTS.get(u32::from(port >> 6)).is_some_and(|bits| bits >> (port & 63) & 1 != 0)
 }
 

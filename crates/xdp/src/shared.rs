@@ -4,7 +4,7 @@
 use aya_ebpf::{helpers::bpf_get_smp_processor_id, macros::map, maps::Array};
 use ipvs_flow::{
     Layout, Line, Memory, RING_LINES, Ring, Table, TableHash,
-    steady::TIMEOUTS,
+    steady::{TIMEOUTS, TIMEOUTS_NUMBER},
     way::{self, Tunnel, Way},
 };
 
@@ -186,6 +186,20 @@ pub fn timeouts() -> Option<&'static [u32; TIMEOUTS]> {
 #[inline(always)]
 pub fn timeout(place: usize) -> Option<u32> {
     timeouts()?.get(place & (TIMEOUTS - 1)).copied()
+}
+
+/// What stands at a place of that list, the number of the timeouts among it: read at once and in the order of the calls.
+#[inline(always)]
+pub fn setting(place: usize) -> Option<u32> {
+    let value: *const u32 = timeouts()?.get(place & (TIMEOUTS - 1))?;
+    // SAFETY: a plain value of the map.
+    Some(unsafe { value.read_volatile() })
+}
+
+/// The number of the timeouts that are set.
+#[inline(always)]
+pub fn timeouts_number() -> Option<u32> {
+    setting(TIMEOUTS_NUMBER)
 }
 
 /// The line in which the connections of a destination are counted.

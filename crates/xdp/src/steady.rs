@@ -1,15 +1,21 @@
-//! The short way of nearly all packets: one function for each family reads a packet, finds its connection in the first line of the
-//! chain and, if nothing about the connection changes, forwards it. It calls no other function, since each return costs some
+//! The short way of nearly all packets: one function for each family reads a packet, finds its connection, with IPv4 in the flow cache
+//! and with IPv6 in the first line of the chain, and, if nothing about the connection changes, forwards it. It calls no other function, since each return costs some
 //! nanoseconds where the machine needs safe ones. Whatever it does not do it leaves to the longer way (`forward.rs`), with
 //! what it found: so nothing is decided here that is not decided there by the same lines.
 
-use ipvs_flow::Glimpse;
+use ipvs_flow::{EntryIndex, Glimpse};
 
+use crate::cache::{self, Asked, Side};
+use crate::connection::Connection;
 use crate::context::Context;
+use crate::encapsulate::is_by_tunnel;
 use crate::forward::{to_client, to_server};
 use crate::lookup::{by_client, by_server};
 use crate::shared::table;
 use crate::transport::{Headers, Packet};
+
+/// Who has a connection by its record has no use for its entry's number.
+const NO_ENTRY: EntryIndex = EntryIndex(0);
 
 /// Lines of a chain that are looked at.
 const LINES: u32 = 1;
@@ -24,16 +30,44 @@ pub const ABSENT: u32 = 0x102;
 pub const FROM_CLIENT: u32 = 0x103;
 /// It comes from the server of the connection in `packet.found`, if it has the server's address.
 pub const FROM_SERVER: u32 = 0x104;
+/// The flow cache has its connection, whose client it comes from and whose server is reached by a tunnel.
+pub const BY_TUNNEL: u32 = 0x105;
 
 /// Reads a packet and forwards it if that is all. An action, or what is known. What was read goes to `packet` only then: on
 /// the short way it stays in registers.
 #[inline(always)]
 pub fn forward<C: Context, const V6: bool>(context: *mut C, packet: &mut Packet) -> u32 {
-    let Some(headers) = Headers::read::<C, V6>(context) else { return UNREAD };
     let table = table();
+    let mut asked = None;
+    let headers = Headers::read::<C, V6>(context, |flow, place| {
+        if !V6 {
+            asked = cache::ask(&table, flow, place, &packet.cell);
+        }
+    });
+    let Some(headers) = headers else { return UNREAD };
+    if let Some(Asked { bucket, side: Side::Server }) = asked
+        && let Some(connection) = cache::in_bucket_of_server(bucket, &headers, &packet.cell)
+        && let Some(action) = to_client::<C, V6, true>(context, packet, &headers, NO_ENTRY, &connection)
+    {
+        return action;
+    }
+    if let Some(Asked { bucket, side: Side::Client }) = asked
+        && let Some(connection) = cache::in_bucket_of_client(bucket, &headers, &packet.cell)
+    {
+        if let Some(action) = to_server::<C, V6, true>(context, packet, &headers, NO_ENTRY, &connection) {
+            return action;
+        }
+        if C::MOVES_BEGINNING && is_by_tunnel(Connection::status(&connection)) {
+            packet.headers = headers;
+            packet.born = 0;
+            return BY_TUNNEL;
+        }
+    }
     let seen = match by_client::<LINES>(&table, &headers) {
         Glimpse::Found(index, entry) => {
-            if let Some(action) = to_server::<C, V6, true>(context, packet, &headers, index, &entry) {
+            if V6
+                && let Some(action) = to_server::<C, V6, true>(context, packet, &headers, index, &entry)
+            {
                 return action;
             }
             packet.found = [index.0, entry.version()];
@@ -41,7 +75,9 @@ pub fn forward<C: Context, const V6: bool>(context: *mut C, packet: &mut Packet)
         }
         Glimpse::Absent => match by_server::<LINES>(&table, &headers) {
             Glimpse::Found(index, entry) => {
-                if let Some(action) = to_client::<C, V6, true>(context, packet, &headers, index, &entry) {
+                if V6
+                    && let Some(action) = to_client::<C, V6, true>(context, packet, &headers, index, &entry)
+                {
                     return action;
                 }
                 packet.found = [index.0, entry.version()];

@@ -8,6 +8,8 @@ use ipvs_flow::{
 };
 use ipvs_wire::protocol;
 
+use crate::cache;
+use crate::connection::Connection;
 use crate::shared::{events, load, timeout, timeouts};
 use crate::transport::Headers;
 
@@ -23,14 +25,20 @@ pub struct Step {
 }
 
 impl Step {
-    /// What `packet` does to the connection in `entry`; `None` if the daemon must see to it.
+    /// What `packet` does to the connection; `None` if the daemon must see to it.
     #[inline(always)]
-    pub fn of(packet: &Headers, entry: &EntryRef<'_>, seen: Status, direction: Direction) -> Option<Self> {
+    pub fn of(
+        packet: &Headers,
+        connection: &impl Connection,
+        seen: Status,
+        direction: Direction,
+    ) -> Option<Self> {
         let segment = if packet.protocol == protocol::TCP { Some(packet.flags) } else { None };
         // Looked up once.
         let timeouts = timeouts()?;
         let timeout = |place: usize| timeouts.get(place & (TIMEOUTS - 1)).copied();
-        let (to, changes) = steady::step(segment, entry, seen, direction, timeout)?;
+        let has_timeout = |place| connection.has_timeout(place, timeouts);
+        let (to, changes) = steady::step(segment, seen, direction, timeout, has_timeout)?;
         Some(Self { seen, to, changes })
     }
 
@@ -58,6 +66,8 @@ impl Step {
             let shorter =
                 entry.follow_state(self.to, |state| timeout(usize::from(state)).unwrap_or_default());
             entry.touch_late(now);
+            // Whether it may be there is looked at behind the call: the verifier would follow both ways to the end.
+            cache::forget(index, entry.version());
             if shorter {
                 events.push(shortened(index.0));
             }

@@ -1,7 +1,7 @@
 //! The frames that may be forwarded here: whole TCP and UDP packets without IP options or extension headers, without
 //! tags (one is taken off before), with complete checksums. All else is the daemon's.
 
-use core::ops::Deref;
+use core::{cell::UnsafeCell, ops::Deref};
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use ipvs_flow::pick::{Search, Slot};
@@ -70,6 +70,27 @@ pub struct Packet {
     pub chosen: Slot,
     /// The search for it, when it is made by load.
     pub search: Search,
+    /// For numbers that the verifier shall not follow.
+    pub cell: Cell,
+}
+
+/// A word of this processor's memory.
+#[repr(transparent)]
+pub struct Cell(UnsafeCell<u32>);
+
+// SAFETY: of one processor alone.
+unsafe impl Sync for Cell {}
+
+impl Cell {
+    /// The same number, which is any number to the verifier then.
+    #[inline(always)]
+    pub fn through(&self, number: u32) -> u32 {
+        // SAFETY: the cell's own pointer, of this processor alone, and a program is not interrupted by itself.
+        unsafe {
+            self.0.get().write_volatile(number);
+            self.0.get().read_volatile()
+        }
+    }
 }
 
 /// The packet at hand, by processor.
@@ -113,9 +134,13 @@ impl Deref for Packet {
 }
 
 impl Headers {
-    /// Reads the frame of `context`.
+    /// Reads the frame of `context`. Once it is known from where to where it goes, and before the rest is looked at, `begin` is told:
+    /// protocol, addresses, ports, and the place of the transport header, of which eight bytes are there.
     #[inline(always)]
-    pub fn read<C: Context, const V6: bool>(context: *mut C) -> Option<Self> {
+    pub fn read<C: Context, const V6: bool>(
+        context: *mut C,
+        begin: impl FnOnce((u8, [&Address; 2], [u16; 2]), (usize, &Bytes)),
+    ) -> Option<Self> {
         let (bytes, frame) = Bytes::of(context);
         let ip = frame + ETHERNET;
         let transport = ip + header::<V6>();
@@ -145,8 +170,7 @@ impl Headers {
                     read(transport),
                 )
             } else {
-                if read::<u8>(ip) != 0x45 || read::<u16>(ip + 6) & 0x3fffu16.to_be() != 0 || !whole_header(ip)
-                {
+                if read::<u8>(ip) != 0x45 || read::<u16>(ip + 6) & 0x3fffu16.to_be() != 0 {
                     return None;
                 }
                 let length = usize::from(u16::from_be(read(ip + 2)));
@@ -160,7 +184,14 @@ impl Headers {
                 )
             }
         };
+        let [source_port, destination_port] = ports.map(u16::from_be);
+        let ports = [source_port, destination_port];
+        begin((protocol, [&source, &destination], ports), (transport, &bytes));
         let there = C::length(context) - ETHERNET;
+        // SAFETY: the header is there.
+        if !V6 && !unsafe { whole_header(ip) } {
+            return None;
+        }
         if hop_limit <= 1 || there < length || there != length && there + ETHERNET > LEAST_FRAME {
             return None;
         }
@@ -200,7 +231,6 @@ impl Headers {
             // The field has that sum: it was left to the card by a sender on this machine.
             return None;
         }
-        let [source_port, destination_port] = ports.map(u16::from_be);
         let largest = match C::segment(context) {
             0 => length as u32,
             segment => (headers as u32 + segment).min(length as u32),

@@ -57,7 +57,7 @@ impl Director {
                 true => persistence::state_name(connection.state),
                 false => protocol::state_name(key.protocol, connection.state),
             },
-            expires: seconds(now.until(entry.deadline())),
+            expires: seconds(now.until(self.connections.table.deadline(index, entry))),
             engine,
             local: self.connections.local_of(index),
         })

@@ -127,7 +127,8 @@ impl Director {
         };
         let client = end(key.client.to_ip(key.ipv6), key.client_port);
         let virtual_end = end(key.virtual_address.to_ip(key.ipv6), key.virtual_port);
-        let expires = self.connections.table.entry(index).map_or(0, |it| seconds(now.until(it.deadline())));
+        let table = &self.connections.table;
+        let expires = table.entry(index).map_or(0, |it| seconds(now.until(table.deadline(index, &it))));
         let method = method_name(ForwardingMethod((connection.flags & flag::METHOD) as u8));
         let local = self.connections.local_of(index).map(|(address, port)| end(address, port));
         let from = local.as_ref().map(|local| format!(" from {local}")).unwrap_or_default();

@@ -163,7 +163,8 @@ impl Director {
         }
         let timeouts = self.state_timeouts();
         let place = |place: usize| timeouts.get(place).copied();
-        let step = steady::step(segment, &entry, entry.status(), direction, place);
+        let has_timeout = |at: usize| place(at) == Some(entry.timeout());
+        let step = steady::step(segment, entry.status(), direction, place, has_timeout);
         let text =
             "the packet changes more than the connection's state, or its timeout, or follows one that did";
         step.map(|(_, changes)| changes).ok_or(("changes-state", text))

@@ -47,7 +47,7 @@ impl Director {
 
     /// A connection was taken up in its midst (`sloppy_tcp`): another director has put its header in.
     pub(crate) fn introduced_elsewhere(&self, index: EntryIndex) {
-        if let Some(entry) = self.connections.table.entry(index)
+        if let Some(entry) = self.connections.table.change(index)
             && entry.flags() & flag::PROXY != 0
         {
             entry.set_flags(entry.flags() | flag::PROXY_ARRIVED);
@@ -141,7 +141,7 @@ impl Director {
         ends: &Ends,
         segment: Segment,
     ) -> Result<Headers, Reason> {
-        let entry = self.connections.table.entry(index).ok_or(Reason::DestinationUnavailable)?;
+        let entry = self.connections.table.change(index).ok_or(Reason::DestinationUnavailable)?;
         let mut numbers = self.numbers(index, ends);
         let Some(acknowledgment) = segment.acknowledgment else { return Ok(*headers) };
         if segment.syn {

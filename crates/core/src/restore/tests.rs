@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ipvs_flow::tcp::State;
-use ipvs_flow::{Address, Key, Line, NewConnection, Tick, flag};
+use ipvs_flow::{Address, Key, Known, Line, NewConnection, Tick, flag};
 use proptest::prelude::*;
 
 use crate::command::{Command, DestinationInfo, Reply, ServiceConfig, ServiceId, ServiceInfo};
@@ -260,4 +260,45 @@ fn what_began_meanwhile_is_taken_over_alone() {
     assert_eq!((adopted.connections, adopted.no_room), (1, 0));
     assert_eq!(bench.listed(service)[0].active, 2);
     assert_eq!(bench.director.connections.table.len(), 2);
+}
+
+/// A fast path's records of connections are not taken over, but what only they had noted is.
+#[test]
+fn what_the_flow_cache_noted_is_taken_over() {
+    let mut bench = Bench::new();
+    let service = service("10.9.0.1");
+    bench.run(Command::AddService(service, settings("rr"))).unwrap();
+    bench.run(Command::AddDestination(service, server(1), weight(1))).unwrap();
+    let config = Config { capacity: 16, ..Config::default() };
+    let lines = ipvs_flow::Layout::for_capacity(16).unwrap().lines_with_cache();
+    let memory = TableMemory::Heap((0..lines).map(|_| Line::zeroed()).collect());
+    let old = Director::in_memory(config, bench.now, memory).unwrap().connections.table;
+    let address = Address::from([192, 0, 2, 1]);
+    let key = Key {
+        ipv6: false,
+        template: false,
+        protocol: 17,
+        client: address,
+        client_port: 4000,
+        virtual_address: address,
+        virtual_port: 80,
+    };
+    let timeout = 1000;
+    let new = NewConnection { key, destination: 0, destination_port: 80, flags: 0, state: 0, timeout };
+    let index = old.insert(&new, Tick(1)).unwrap();
+    let entry = old.entry(index).unwrap();
+    entry.note_packet_in();
+    assert!(old.remember(index, &entry, &Known { timeout, timeouts: 0, back: false }));
+    let client = (address.words()[3], 4000);
+    let bucket = old.bucket_at(old.bucket_of_client(17, client).unwrap()).unwrap();
+    let record = bucket.recall_in(17, client, (client.0, 80), |it| it).unwrap();
+    record.touch(Tick(90));
+    (0..4).for_each(|_| record.note_packet_in());
+    assert_eq!((entry.last_seen(), entry.packets_in()), (Tick(1), 1), "the entry knows nothing of it");
+    let adopted = bench.director.adopt(bench.now, old.into_memory().into_real()).unwrap();
+    assert_eq!(adopted.connections, 1);
+    let table = &bench.director.connections.table;
+    let entry = table.find_in(&key).and_then(|index| table.entry(index)).unwrap();
+    assert_eq!((entry.last_seen(), entry.packets_in()), (Tick(90), 5));
+    assert!(!entry.status().is_cached());
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipvs_core::{DestinationChange, Instant, Interest, InterestChange};
-use ipvs_flow::steady::TIMEOUTS;
+use ipvs_flow::steady::{TIMEOUTS, TIMEOUTS_NUMBER};
 
 use super::Datapath;
 use crate::fast_path::{exits, ports};
@@ -47,9 +47,11 @@ impl Datapath {
     pub fn follow_director(&mut self, changes: &[DestinationChange], timeouts: &[u32; TIMEOUTS]) {
         let Some(fast_path) = &mut self.fast_path else { return };
         fast_path.follow(changes, &self.network);
-        if self.timeouts != *timeouts {
+        if self.timeouts[..TIMEOUTS_NUMBER] != timeouts[..TIMEOUTS_NUMBER] {
+            let number = self.timeouts[TIMEOUTS_NUMBER].wrapping_add(1);
             self.timeouts = *timeouts;
-            if let Err(error) = self.program.set_timeouts(timeouts) {
+            self.timeouts[TIMEOUTS_NUMBER] = number;
+            if let Err(error) = self.program.set_timeouts(&self.timeouts) {
                 tracing::warn!(%error, "could not change the XDP program's map");
             }
         }

@@ -114,7 +114,7 @@ impl FastPath {
         maps: SharedMaps,
         pick_of: PickOf,
     ) -> io::Result<Self> {
-        let lines = layout.lines_with_words_beside();
+        let lines = layout.lines_with_cache();
         let connections = SharedMemory::<Line>::map(&maps.connections, lines)?;
         let ways = Arc::new(SharedMemory::<Line>::map(&maps.ways, options.destinations)?);
         let counters = traffic_entries(options);

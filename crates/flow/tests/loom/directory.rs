@@ -7,10 +7,10 @@ use crate::{insert, key, model, new, read};
 
 /// Client ports that the hash of these tables puts in lines 0 to 3 of four: of two lines, two ports in each. Four more is another line
 /// for two of them.
-const PORTS: [u16; 4] = [4003, 4007, 4009, 4004];
+pub(crate) const PORTS: [u16; 4] = [4003, 4007, 4009, 4004];
 
 /// The connection of a client port.
-fn of_port(port: u16) -> NewConnection {
+pub(crate) fn of_port(port: u16) -> NewConnection {
     NewConnection { key: Key { client_port: port, ..key(1) }, ..new(1) }
 }
 

@@ -4,6 +4,7 @@
 //! Lines have two slots here, so three connections make a chain of two lines. A table begins with one line, and so one chain.
 #![cfg(loom)]
 
+mod cache;
 mod directory;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -55,6 +56,14 @@ fn read(table: &HeapTable, number: u16) -> bool {
 }
 
 fn model(capacity: u32, preemptions: usize, run: impl Fn(Arc<HeapTable>) + Sync + Send + 'static) {
+    model_with(move || HeapTable::allocate(capacity, [1, 2]).unwrap(), preemptions, run);
+}
+
+fn model_with(
+    table: impl Fn() -> HeapTable + Sync + Send + 'static,
+    preemptions: usize,
+    run: impl Fn(Arc<HeapTable>) + Sync + Send + 'static,
+) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.max_branches = 100_000;
@@ -62,7 +71,7 @@ fn model(capacity: u32, preemptions: usize, run: impl Fn(Arc<HeapTable>) + Sync 
     let count = interleavings.clone();
     builder.check(move || {
         count.fetch_add(1, Ordering::Relaxed);
-        run(Arc::new(HeapTable::allocate(capacity, [1, 2]).unwrap()));
+        run(Arc::new(table()));
     });
     let interleavings = interleavings.load(Ordering::Relaxed);
     println!("{interleavings} interleavings");
@@ -245,7 +254,7 @@ fn two_programs_move_one_connection() {
         let loads = Arc::new(Line::zeroed());
         Load::of(&loads).enter(false);
         let packet = move |table: &HeapTable, loads: &Line| {
-            let entry = table.entry(index).unwrap();
+            let entry = table.change(index).unwrap();
             // Of three states the second is active.
             let moved = entry.advance(|state| (state + 1, state + 1 == 2));
             match moved.activity {
@@ -286,7 +295,7 @@ fn a_connection_is_removed_while_it_is_moved() {
                 }
             })
         };
-        let active = table.entry(index).unwrap().close() & flag::INACTIVE == 0;
+        let active = table.change(index).unwrap().close() & flag::INACTIVE == 0;
         assert!(table.remove(index));
         Load::of(&loads).leave(active);
         // Another takes the entry.

@@ -14,23 +14,23 @@ const SERVERS: [&str; 5] = ["10.2.0.2", "10.2.0.3", "10.2.0.4", "10.2.0.5", "10.
 const SERVERS6: [&str; 5] = ["fd02::2", "fd02::3", "fd02::4", "fd02::5", "fd02::6"];
 
 /// A generator of numbers that is enough for tests.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % limit
     }
 
-    fn of<T: Copy>(&mut self, values: &[T]) -> T {
+    pub(super) fn of<T: Copy>(&mut self, values: &[T]) -> T {
         values[self.below(values.len() as u64) as usize]
     }
 }
 
 /// All servers are behind the link to the one that there is.
-fn make_servers_known(topology: &Topology, pair: &mut Pair) {
+pub(super) fn make_servers_known(topology: &Topology, pair: &mut Pair) {
     let text = topology.server.ip("-o link show s0");
     let words: Vec<&str> = text.split_whitespace().collect();
     let mac = words[words.iter().position(|word| *word == "link/ether").unwrap() + 1];
@@ -40,7 +40,7 @@ fn make_servers_known(topology: &Topology, pair: &mut Pair) {
     while pair.datapath.turn(super::now(), &mut pair.one).more {}
 }
 
-fn edit(service: ServiceId, server: &str, config: DestinationConfig) -> Command {
+pub(super) fn edit(service: ServiceId, server: &str, config: DestinationConfig) -> Command {
     Command::EditDestination(service, DestinationId { address: server.parse().unwrap(), port: 8080 }, config)
 }
 

@@ -6,8 +6,8 @@ use ipvs_core::{
     Command, Config, DestinationConfig, DestinationId, Director, ForwardingMethod, Instant, MarkTarget,
     Packet, Reply, ServiceConfig, ServiceId, TableMemory, Verdict,
 };
-use ipvs_datapath::{Attach, Datapath, FastPathOptions, Options, Shared, SynFilter, XdpMode};
-use ipvs_flow::{EntryIndex, Table};
+use ipvs_datapath::{Attach, Datapath, FastPathOptions, Options, Shared, SynFilter, Trial, XdpMode};
+use ipvs_flow::{EntryIndex, Key, Table};
 use ipvs_wire::{Headers, checksum};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -38,6 +38,8 @@ pub(super) struct Pair {
     pub(super) front: (u32, [u8; 6]),
     pub(super) back: (u32, [u8; 6]),
     pub(super) forwarded: u32,
+    /// Of those from clients, those by a record of the flow cache alone.
+    pub(super) by_records: u32,
     /// The VLAN tag that frames must leave with to clients, and to servers.
     pub(super) tags: [Option<[u8; 4]>; 2],
     /// The program is a classifier.
@@ -139,6 +141,7 @@ impl Pair {
             front,
             back,
             forwarded: 0,
+            by_records: 0,
             tags: [None; 2],
             classifier,
             ends,
@@ -242,14 +245,35 @@ impl Pair {
 
     /// Gives a packet to both; whether the program forwarded it.
     pub(super) fn send(&mut self, sent: &Sent) -> bool {
-        let packet = sent.packet();
-        let frame = self.frame(sent);
-        let interface = self.ingress(sent).0;
-        let (trial, redirect) = match self.classifier {
-            true => (self.datapath.try_classifier(interface, &frame, 0), CLASSIFIER_REDIRECT),
-            false => (self.datapath.try_program(interface, &frame, 1), REDIRECT),
+        let trial = self.program(sent);
+        self.compare(sent, &trial)
+    }
+
+    /// The same for one that changes nothing of the connection of that key; whether the program forwarded it by the record in the
+    /// flow cache: by the entry it could not.
+    pub(super) fn goes_by_record(&mut self, sent: &Sent, of: &Key) -> bool {
+        let timeout = self.one_table.exchange_timeout(of, u32::MAX);
+        let trial = self.program(sent);
+        assert_eq!(self.one_table.exchange_timeout(of, timeout), u32::MAX);
+        self.compare(sent, &trial)
+    }
+
+    /// What the program makes of a packet.
+    pub(super) fn program(&mut self, sent: &Sent) -> Trial {
+        let (frame, interface) = (self.frame(sent), self.ingress(sent).0);
+        let noted = self.one_table.noted();
+        let trial = match self.classifier {
+            true => self.datapath.try_classifier(interface, &frame, 0),
+            false => self.datapath.try_program(interface, &frame, 1),
         };
-        let trial = trial.unwrap();
+        self.by_records += u32::from(self.one_table.noted() > noted);
+        trial.unwrap()
+    }
+
+    /// Whether the program forwarded a packet, of which it made `trial`: then as the other director does; if not, ours does it as that.
+    fn compare(&mut self, sent: &Sent, trial: &Trial) -> bool {
+        let (packet, frame) = (sent.packet(), self.frame(sent));
+        let redirect = if self.classifier { CLASSIFIER_REDIRECT } else { REDIRECT };
         let now = now();
         // A classifier is told of checksums that are left to the card: here there are none.
         let judge = if self.classifier { judge_as_it_is } else { judge };

@@ -17,7 +17,7 @@ use crate::director::end;
 use crate::topology::{SERVER, SERVER6, Topology, VIP, VIP6};
 
 /// Kinds, with flags.
-const KINDS: [(u8, u16); 6] = [
+pub(super) const KINDS: [(u8, u16); 6] = [
     (TunnelType::IPIP, 0),
     (TunnelType::GUE, 0),
     (TunnelType::GUE, 1),
@@ -55,7 +55,13 @@ fn config(kind: (u8, u16)) -> DestinationConfig {
     DestinationConfig { tunnel, ..destination(ForwardingMethod::TUNNEL, 1) }
 }
 
-fn serve(pair: &mut Pair, protocol: u8, at: SocketAddr, server: SocketAddr, kind: (u8, u16)) -> ServiceId {
+pub(super) fn serve(
+    pair: &mut Pair,
+    protocol: u8,
+    at: SocketAddr,
+    server: SocketAddr,
+    kind: (u8, u16),
+) -> ServiceId {
     let service = pair.serve_by(protocol, at, "rr", 0);
     let id = DestinationId { address: server.ip(), port: server.port() };
     pair.execute(Command::AddDestination(service, id, config(kind)));

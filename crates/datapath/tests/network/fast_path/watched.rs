@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipvs_core::{Config, Director, Instant, TableMemory};
-use ipvs_flow::{Connection, EntryIndex, Line, Table, Tick, flag::REPLY};
+use ipvs_flow::{Connection, EntryIndex, Key, Line, Table, Tick, flag::REPLY};
 
 /// Most connections.
 pub(super) const CAPACITY: u32 = 512;
@@ -62,7 +62,7 @@ impl Watched {
         let table = Table::attach(self.as_ref()).unwrap();
         let describe = |index| {
             let entry = table.entry(index).unwrap();
-            let connection = Connection { last_seen: Tick(0), ..entry.snapshot().unwrap() };
+            let connection = Connection { last_seen: Tick(0), ..table.snapshot(index).unwrap() };
             assert_eq!(table.find_in(&connection.key), Some(index), "{connection:?}");
             let key = format!("{:?}", connection.key);
             // Of a reply entry it is the connection's entry.
@@ -75,5 +75,24 @@ impl Watched {
         let connections: BTreeMap<String, String> = table.entries_from(0).map(describe).collect();
         assert_eq!(connections.len(), table.entries_from(0).count(), "two of one key");
         connections
+    }
+
+    /// Packets from clients that only records of the flow cache have counted.
+    pub(super) fn noted(&self) -> u32 {
+        let table = Table::attach(self.as_ref()).unwrap();
+        let noted = |index| {
+            let entry = table.entry(index).unwrap();
+            table.packets_in(index, &entry).wrapping_sub(entry.packets_in())
+        };
+        table.entries_from(0).map(noted).sum()
+    }
+
+    /// Gives a connection another timeout behind the flow cache's back; the one before.
+    pub(super) fn exchange_timeout(&self, of: &Key, timeout: u32) -> u32 {
+        let table = Table::attach(self.as_ref()).unwrap();
+        let (_, entry) = table.lookup_in(of).expect("a connection");
+        let before = entry.timeout();
+        entry.follow_state(entry.state(), |_| timeout);
+        before
     }
 }
