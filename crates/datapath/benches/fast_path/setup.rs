@@ -15,6 +15,7 @@ use ipvs_wire::tunnel::Encapsulation;
 
 use crate::namespace::Namespace;
 use crate::plain;
+use crate::turn::Kind;
 
 const HASH_KEY: [u64; 2] = [0x0123_4567, 0x89ab_cdef];
 pub(crate) const VIP: [u8; 4] = [10, 1, 0, 100];
@@ -83,6 +84,8 @@ pub(crate) struct Setup {
     random: u32,
     /// Whether packets grow.
     tunnel: bool,
+    /// Kinds of packets that all flows have had one of.
+    met: Vec<Kind>,
 }
 
 impl Setup {
@@ -100,7 +103,7 @@ impl Setup {
     ) -> Self {
         let (front, back) = (interface(director, "d0"), interface(director, "d1"));
         let layout = Layout::for_capacity(capacity).unwrap();
-        let lines = layout.lines_with_words_beside();
+        let lines = layout.lines_with_cache();
         let memory: Box<[Line]> = (0..lines).map(|_| Line::zeroed()).collect();
         let table: HeapTable = Table::over(memory, capacity, HASH_KEY).unwrap();
         for flow in 0..flows {
@@ -161,6 +164,10 @@ impl Setup {
                 connections.set(number as u32, words, 0).unwrap();
             }
         }
+        // The server's port.
+        let mut server_ports: Array<_, u64> = ebpf.map_mut("server_ports").unwrap().try_into().unwrap();
+        let port = 8080u16.to_be();
+        server_ports.set(u32::from(port >> 6), 1 << (port & 63), 0).unwrap();
         let mut timeouts: Array<_, [u32; 16]> = ebpf.map_mut("timeouts").unwrap().try_into().unwrap();
         let mut all = [TIMEOUT; 16];
         all[SECURE_TCP] = 0;
@@ -180,7 +187,8 @@ impl Setup {
             let program: &mut Xdp = ebpf.program_mut(name).unwrap().try_into().unwrap();
             program.load().unwrap();
         }
-        let mut setup = Self { ebpf, front, back, method, random: 0x9e37_79b9, tunnel: false };
+        let mut setup =
+            Self { ebpf, front, back, method, random: 0x9e37_79b9, tunnel: false, met: Vec::new() };
         setup.set_way(None);
         if is_plain {
             setup.fill_plain(flows);
@@ -266,6 +274,15 @@ impl Setup {
         services.insert(key, 0, 0).unwrap();
     }
 
+    /// Whether flows meet their first packet of that kind, which goes the long way.
+    pub(crate) fn meets(&mut self, kind: Kind) -> bool {
+        let first = !matches!(kind, Kind::Empty | Kind::Redirect) && !self.met.contains(&kind);
+        if first {
+            self.met.push(kind);
+        }
+        first
+    }
+
     pub(crate) fn begun(&mut self) -> u64 {
         let traffic: Array<_, [u64; 8]> = self.ebpf.map_mut("traffic").unwrap().try_into().unwrap();
         traffic.iter().map(|line| line.unwrap()[4]).sum()
@@ -332,7 +349,9 @@ pub(crate) fn whole_program(object: &[u8]) -> String {
     let layout = Layout::for_capacity(1 << 20).unwrap();
     let constants = constants(layout);
     let mut loader = EbpfLoader::new();
-    loader.override_global("CONSTANTS", &constants, true).map_max_entries("connections", layout.lines());
+    loader
+        .override_global("CONSTANTS", &constants, true)
+        .map_max_entries("connections", layout.lines_with_cache());
     let mut ebpf = loader.load(object).unwrap();
     let program: &mut Xdp = ebpf.program_mut("ipvsd").unwrap().try_into().unwrap();
     let before = std::time::Instant::now();
