@@ -161,7 +161,8 @@ impl Recalled<'_> {
         }
     }
 
-    /// Counts a packet from the client, as [`crate::EntryRef::note_packet_in`].
+    /// Counts a packet from the client, as [`crate::EntryRef::note_packet_in`]. If the record goes in this very moment, and its place is
+    /// taken by another, that one gets this one's count, and a number of timeouts that are no longer set, so that it is written anew.
     #[inline(always)]
     pub fn note_packet_in(&self) {
         let word = self.bucket.packets(self.place);
