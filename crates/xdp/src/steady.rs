@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::encapsulate::is_by_tunnel;
 use crate::forward::{to_client, to_server};
 use crate::lookup::{by_client, by_server};
-use crate::shared::table;
+use crate::shared::{table, timeouts_number};
 use crate::transport::{Headers, Packet};
 
 /// Who has a connection by its record has no use for its entry's number.
@@ -57,7 +57,12 @@ pub fn forward<C: Context, const V6: bool>(context: *mut C, packet: &mut Packet)
         if let Some(action) = to_server::<C, V6, true>(context, packet, &headers, NO_ENTRY, &connection) {
             return action;
         }
-        if C::MOVES_BEGINNING && is_by_tunnel(Connection::status(&connection)) {
+        // Others go the longer way, by which the record is written anew: not to the daemon, which later ones would overtake.
+        if C::MOVES_BEGINNING
+            && is_by_tunnel(Connection::status(&connection))
+            && connection.counts_on()
+            && timeouts_number().is_some_and(|number| connection.has_timeout_of(number))
+        {
             packet.headers = headers;
             packet.born = 0;
             return BY_TUNNEL;
