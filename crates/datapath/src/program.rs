@@ -84,7 +84,6 @@ impl Program {
                 .override_global("CONSTANTS", constants, true)
                 .map_max_entries("connections", layout.lines_with_cache())
                 .map_max_entries("ways", options.destinations)
-                .map_max_entries("loads", options.destinations)
                 .map_max_entries("events", ring_lines())
                 .map_max_entries("grants", ring_lines())
                 .map_max_entries("picks", picks::SERVICES)

@@ -4,7 +4,7 @@
 //! each other wait together, so a burst of packets costs little more than one of them. It is but reading: a lookup that
 //! was not expected finds the same.
 
-use crate::{Address, Table, chain::Chain, key::client_hash, line::Memory};
+use crate::{Address, Ipv4End, Table, chain::Chain, key::client_hash, line::Memory};
 
 /// Where the connections of a client's port are found in one table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Place(u64);
 
 impl<M: Memory> Table<M> {
     /// Where the connections of a client's port are found. Reads nothing of the table.
-    #[inline]
+    #[inline(always)]
     pub fn place(&self, ipv6: bool, protocol: u8, client: Address, client_port: u16) -> Place {
         Place(client_hash(self.table_hash(), ipv6, protocol, client, client_port))
     }
@@ -23,6 +23,15 @@ impl<M: Memory> Table<M> {
         // No line of a chain: its control word alone, on which the next load does not depend.
         places.iter().for_each(|place| self.glimpse_at::<0>(*place));
         places.iter().for_each(|place| self.glimpse_at::<1>(*place));
+    }
+
+    /// Begins to read what the lookup of a packet of IPv4 as one from this client will read first.
+    #[inline(always)]
+    pub fn begin_lookup(&self, protocol: u8, client: Ipv4End) {
+        let place = self.place(false, protocol, Address::of_ipv4_word(client.0), client.1);
+        if let Some(chain) = Chain::of(self.memory(), self.layout(), place.0) {
+            chain.begin_to_read();
+        }
     }
 
     /// Walks over at most `LINES` lines of a chain. The loads are Acquire: no compiler leaves them out.

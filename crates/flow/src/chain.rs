@@ -141,6 +141,12 @@ impl<'t, M: Memory> Chain<'t, M> {
         None
     }
 
+    /// Begins to read the hash line. The load is Acquire: no compiler leaves it out.
+    #[inline(always)]
+    pub(crate) fn begin_to_read(&self) {
+        let _ = self.head.control().load(Ordering::Acquire);
+    }
+
     /// As [`Chain::find`], in one walk over at most `LINES` lines, that it may stand in the XDP program.
     #[inline(always)]
     pub(crate) fn glimpse<const LINES: u32>(

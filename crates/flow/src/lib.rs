@@ -78,7 +78,7 @@ pub use hash::TableHash;
 pub use key::{Key, NewConnection};
 pub use layout::{CapacityError, Layout, MAX_CAPACITY};
 pub use line::{Line, Memory};
-pub use load::Load;
+pub use load::{LOADS, Load};
 pub use ring::{RING_LINES, Ring};
 pub use source_port::source_port;
 pub use status::{Moved, Status};

@@ -11,11 +11,16 @@
 //! state that happen in that moment.
 
 use crate::{
+    least::overhead,
     line::Line,
     sync::{AtomicU32, Ordering},
 };
 
-/// Connections below this, a power of two, are few: see [`Load::few`].
+/// Destinations whose connections the XDP program can count: so long is its map's one value, in which an index is a bounded offset
+/// and needs no lookup.
+pub const LOADS: usize = 1 << 14;
+
+/// Connections below this, a power of two, are few: see [`Load::small_overhead`].
 pub(crate) const FEW: u32 = 1 << 24;
 
 /// A destination's connections.
@@ -41,12 +46,13 @@ impl<'l> Load<'l> {
         read(self.0.word::<1>())
     }
 
-    /// [`Load::total`] and [`Load::active`], if both are below [`FEW`], and so neither is below 0: one comparison tells.
+    /// The overhead (`least.rs`) if both [`Load::total`] and [`Load::active`] are below [`FEW`], and so neither is below 0: one
+    /// comparison tells.
     #[inline(always)]
-    pub(crate) fn few(self) -> Option<(u32, u32)> {
-        let [total, active] =
-            [self.0.word::<0>(), self.0.word::<1>()].map(|word| word.load(Ordering::Relaxed));
-        (total | active < FEW).then_some((total, active))
+    pub(crate) fn small_overhead(self) -> Option<u64> {
+        let total = self.0.word::<0>().load(Ordering::Relaxed);
+        let active = self.0.word::<1>().load(Ordering::Relaxed);
+        (total | active < FEW).then_some(overhead(total, active))
     }
 
     /// Those that are not.
@@ -131,17 +137,17 @@ mod tests {
         load.deactivate();
         load.deactivate();
         assert_eq!((load.active(), load.inactive()), (0, 2));
-        assert_eq!(load.few(), None);
+        assert_eq!(load.small_overhead(), None);
         load.activate();
         load.activate();
         assert_eq!((load.leave(true), load.leave(false)), (1, 0));
         load.set(7, 3);
         assert_eq!((load.total(), load.active(), load.inactive()), (7, 3, 4));
-        assert_eq!(load.few(), Some((7, 3)));
+        assert_eq!(load.small_overhead(), Some(overhead(7, 3)));
         load.set(FEW, FEW - 1);
-        assert_eq!(load.few(), None);
+        assert_eq!(load.small_overhead(), None);
         load.set(FEW - 1, 0);
-        assert_eq!(load.few(), Some((FEW - 1, 0)));
+        assert_eq!(load.small_overhead(), Some(overhead(FEW - 1, 0)));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | 2 | [`Rule`]: by what the slot is found |
 //! | 3 | the slot at which a sequence goes on after its last one |
 //! | 4 | of a sequence: the slot of the next choice (16 bits), generation (16 bits) |
+//! | 5–9 | the [`Virtual`] service; word 5 is 0 while there is nothing to choose by |
 //! | 15 | version: 0 or odd while there is nothing to choose by |
 //!
 //! The version works as that of an entry. A sequence's choices are made by compare-exchange of word 4, whose generation changes
@@ -37,6 +38,10 @@ const WITHDRAWN: u32 = SLOT_MASK;
 const OVERHEAD: u32 = 4;
 const DELAY: u32 = 5;
 const QUEUE: u32 = 6;
+
+/// The virtual service that chooses, as packets have it: its protocol, above it its port in network order; its address, in the words of
+/// an [`Address`].
+pub type Virtual = [u32; 5];
 
 /// By what a slot is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +132,13 @@ impl<'l> Pick<'l> {
         (version & 1 == 0 && version != 0 && pick.slots != 0 && pick.is_current()).then_some(pick)
     }
 
+    /// Whether it is what this service chooses by: no more than a look at its line, so that who remembers the line needs no lookup.
+    #[inline(always)]
+    pub fn is_of(line: &Line, service: Virtual) -> bool {
+        let words = line.first::<10>();
+        (0..5).fold(0, |other, word| other | words[5 + word].load(Ordering::Relaxed) ^ service[word]) == 0
+    }
+
     /// Whether it still is what the service chooses by: what was read of slots before was right.
     #[inline(always)]
     pub fn is_current(&self) -> bool {
@@ -198,10 +210,13 @@ impl<'l> Pick<'l> {
 }
 
 /// Puts in `line` what a service chooses by: `slots` slots, or candidates, from slot `first` on, which were written before.
-pub fn write(line: &Line, rule: Rule, first: u32, slots: u32, restart: u32) {
+pub fn write(line: &Line, service: Virtual, rule: Rule, first: u32, slots: u32, restart: u32) {
     withdraw(line);
     let words = [first, slots, rule.to_word(), restart];
     for (word, value) in line.first::<4>().iter().zip(words) {
+        word.store(value, Ordering::Relaxed);
+    }
+    for (word, value) in line.first::<10>().iter().skip(5).zip(service) {
         word.store(value, Ordering::Relaxed);
     }
     let cursor = line.word::<4>();
@@ -213,6 +228,7 @@ pub fn write(line: &Line, rule: Rule, first: u32, slots: u32, restart: u32) {
 /// Takes back what a service chooses by. Returns the slot of the next choice of a sequence: all before it were made.
 pub fn withdraw(line: &Line) -> u32 {
     crate::entry::retire(line);
+    line.word::<5>().store(0, Ordering::Relaxed);
     line.word::<4>().fetch_or(WITHDRAWN, Ordering::Relaxed) & SLOT_MASK
 }
 
@@ -254,6 +270,7 @@ mod tests {
     use std::vec::Vec;
 
     const CLIENT: Address = Address::unspecified(false);
+    const SERVICE: Virtual = [6 | 80 << 16, 1, 2, 3, 4];
 
     fn slot(destination: u32) -> Slot {
         Slot { destination, port: 80, flags: 0x100 }
@@ -265,7 +282,7 @@ mod tests {
         assert!(Pick::read(&line).is_none());
         (0..5).for_each(|number| write_slot(&slots, 13 + number, slot(number)));
         // The first is no part of the cycle.
-        write(&line, Rule::Sequence, 13, 5, 1);
+        write(&line, SERVICE, Rule::Sequence, 13, 5, 1);
         let choose = || {
             let pick = Pick::read(&line)?;
             let next = pick.next();
@@ -278,9 +295,24 @@ mod tests {
         let next = late.next();
         assert_eq!(withdraw(&line), 4);
         assert!(choose().is_none() && !late.make(next) && !late.is_current());
-        write(&line, Rule::Sequence, 13, 5, 0);
+        write(&line, SERVICE, Rule::Sequence, 13, 5, 0);
         assert!(!late.make(next), "of a former sequence");
         assert_eq!(choose(), Some(0));
+    }
+
+    #[test]
+    fn a_line_is_of_its_service_until_that_is_withdrawn() {
+        let line = Line::zeroed();
+        assert!(!Pick::is_of(&line, SERVICE));
+        write(&line, SERVICE, Rule::Sequence, 0, 2, 0);
+        assert!(Pick::is_of(&line, SERVICE));
+        for word in 0..SERVICE.len() {
+            let mut other = SERVICE;
+            other[word] ^= 1 << 31;
+            assert!(!Pick::is_of(&line, other));
+        }
+        withdraw(&line);
+        assert!(!Pick::is_of(&line, SERVICE));
     }
 
     #[test]
@@ -289,7 +321,7 @@ mod tests {
         (0..256).for_each(|number| write_slot(&slots, number, slot(number)));
         let (client, other) = (Address::from([10, 0, 0, 1]), Address::from([10, 0, 0, 2]));
         let chosen = |rule, slots_used, port| {
-            write(&line, rule, 0, slots_used, 0);
+            write(&line, SERVICE, rule, 0, slots_used, 0);
             let pick = Pick::read(&line).unwrap();
             assert!(!pick.is_sequence());
             pick.slot(&slots, pick.place(0, false, client, port, other)).unwrap().destination

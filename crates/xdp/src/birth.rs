@@ -23,7 +23,7 @@ use crate::clock::now;
 use crate::encapsulate::TUNNEL;
 use crate::lookup::{Found, LINES, key, unpack};
 use crate::maps::{Endpoint, is_server};
-use crate::shared::{MMAPABLE, events, grants, load, table, timeout, traffic, tunnel, way};
+use crate::shared::{MMAPABLE, events, grants, load, loads, table, timeout, traffic, tunnel, way};
 use crate::transport::Packet;
 
 const SYN: u8 = 0x02;
@@ -57,32 +57,44 @@ impl Memory for Slots {
     }
 }
 
-/// The memory of all loads.
-struct Loads;
-
-impl Memory for Loads {
-    #[inline(always)]
-    fn line(&self, number: u32) -> Option<&Line> {
-        load(number)
-    }
-}
+/// Answers of [`prepare`].
+const NOT_HERE: u32 = 0;
+const BY_PLACE: u32 = 1;
+const BY_LOAD: u32 = 2;
 
 /// Begins the connection of a packet that belongs to none. Only the daemon's part of the work is left out: the packet is still to
-/// be forwarded.
+/// be forwarded. Few functions, since each return costs some nanoseconds where the machine needs safe ones.
 #[inline(always)]
 pub fn begin(packet: &mut Packet) -> Found {
-    if prepare(packet) == 0 {
+    let answer = prepare(packet);
+    if answer == NOT_HERE {
         return Found::Unknown;
     }
-    let chosen = find_gap(packet) != 0 && search(packet) != 0 && choose(packet) != 0;
-    unpack(finish(packet, u32::from(chosen)))
+    let searched = answer != BY_LOAD || search(packet) != 0;
+    unpack(finish(packet, u32::from(searched)))
 }
 
-/// Locks the chain if the packet may begin a connection of a service whose choices are worked out: 1.
+/// Locks the chain and notes where the connection can be put, if the packet may begin a connection of a service whose choices are
+/// worked out. How its service chooses, or [`NOT_HERE`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn prepare(packet: &mut Packet) -> u32 {
-    u32::from(is_ready(packet).is_some())
+    if is_ready(packet).is_none() {
+        return NOT_HERE;
+    }
+    let table = table();
+    packet.hash = table.hash_of(&key(packet));
+    // Whoever has the lock may have been interrupted by us.
+    if !table.try_lock(packet.hash) {
+        return NOT_HERE;
+    }
+    let Some(gap) = table.gap::<LINES>(packet.hash, &key(packet)) else {
+        table.unlock(packet.hash);
+        return NOT_HERE;
+    };
+    packet.gap = gap.to_word();
+    let by_load = PICKS.get(packet.pick).and_then(Pick::read).is_some_and(|pick| pick.is_by_load());
+    if by_load { BY_LOAD } else { BY_PLACE }
 }
 
 #[inline(always)]
@@ -94,9 +106,15 @@ fn is_ready(packet: &mut Packet) -> Option<()> {
         return None;
     }
     let protocol = u16::from(packet.protocol);
-    let to = Endpoint { protocol, port: packet.destination_port.to_be(), address: packet.destination };
-    // SAFETY: the value is a plain u32 that the daemon replaces as a whole.
-    packet.pick = unsafe { *PICK_OF.get(to)? };
+    // Nearly always it is the service of the new connection before.
+    let [a, b, c, d] = packet.destination;
+    let port = packet.destination_port.to_be();
+    let service = [u32::from(protocol) | u32::from(port) << 16, a, b, c, d];
+    if !PICKS.get(packet.pick).is_some_and(|line| Pick::is_of(line, service)) {
+        let to = Endpoint { protocol, port, address: packet.destination };
+        // SAFETY: the value is a plain u32 that the daemon replaces as a whole.
+        packet.pick = unsafe { *PICK_OF.get(to)? };
+    }
     // What a server sends may be more than a client's first packet.
     let from = Endpoint { protocol, port: packet.source_port.to_be(), address: packet.source };
     if is_server(&from) {
@@ -112,18 +130,17 @@ fn is_ready(packet: &mut Packet) -> Option<()> {
         return None;
     }
     packet.granted = grants.peek()?;
-    let table = table();
-    packet.hash = table.hash_of(&key(packet));
-    // Whoever has the lock may have been interrupted by us.
-    table.try_lock(packet.hash).then_some(())
+    Some(())
 }
 
-/// Fills the entry, if the choice was made, and unlocks the chain: the entry and its version, as `lookup` packs them, or 0.
+/// Makes the choice, if `searched`, fills the entry, and unlocks the chain: the entry and its version, as `lookup` packs them, or 0,
+/// by which the daemon must begin the connection.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn finish(packet: &mut Packet, chosen: u32) -> u64 {
+extern "C" fn finish(packet: &mut Packet, searched: u32) -> u64 {
     let index = EntryIndex(packet.granted);
-    let version = if chosen != 0 { fill(packet, Gap::from_word(packet.gap), index) } else { None };
+    let chosen = if searched != 0 { choose(packet) } else { None };
+    let version = if chosen.is_some() { fill(packet, Gap::from_word(packet.gap), index) } else { None };
     table().unlock(packet.hash);
     let Some(version) = version else { return 0 };
     packet.born = 1;
@@ -135,24 +152,8 @@ extern "C" fn finish(packet: &mut Packet, chosen: u32) -> u64 {
     u64::from(index.0) | u64::from(version) << 32
 }
 
-/// Notes where the connection can be put: 1, or 0 if it cannot. The chain is locked.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn find_gap(packet: &mut Packet) -> u32 {
-    let Some(gap) = table().gap::<LINES>(packet.hash, &key(packet)) else { return 0 };
-    packet.gap = gap.to_word();
-    1
-}
-
-/// Makes the choice: 1, or 0 if the daemon must.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn choose(packet: &mut Packet) -> u32 {
-    u32::from(choose_for(packet).is_some())
-}
-
 #[inline(always)]
-fn choose_for(packet: &mut Packet) -> Option<()> {
+fn choose(packet: &mut Packet) -> Option<()> {
     let line = PICKS.get(packet.pick)?;
     for _ in 0..TRIES {
         let pick = Pick::read(line)?;
@@ -196,7 +197,7 @@ fn choose_for(packet: &mut Packet) -> Option<()> {
 extern "C" fn search(packet: &mut Packet) -> u32 {
     let Some(pick) = PICKS.get(packet.pick).and_then(Pick::read) else { return 0 };
     if pick.is_by_load() {
-        let Some(search) = pick.search(&Slots, &Loads) else { return 0 };
+        let Some(search) = loads().and_then(|loads| pick.search(&Slots, &loads)) else { return 0 };
         packet.search = search;
     }
     1

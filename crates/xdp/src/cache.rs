@@ -1,10 +1,7 @@
 //! The flow cache (`ipvs_flow`): packets of IPv4 that change nothing find there all that they need of their connection, once a packet
 //! of it has gone the long way. Functions of their own: rarely called, and verified once.
 
-use ipvs_flow::{
-    Bucket, EntryIndex, Ipv4End, Known, Recalled, Table,
-    steady::UDP_TIMEOUT,
-};
+use ipvs_flow::{Bucket, EntryIndex, Ipv4End, Known, Recalled, Table, steady::UDP_TIMEOUT};
 use ipvs_wire::protocol;
 
 use crate::maps::{Address, is_server_port};
@@ -59,9 +56,11 @@ pub fn ask<'t>(
     let mut asked = 0;
     if plain {
         let answer = is_server_port(source_port.to_be());
-        let client =
-            if answer { (destination[3], destination_port) } else { (source[3], source_port) };
+        let client = if answer { (destination[3], destination_port) } else { (source[3], source_port) };
         asked = table.bucket_of_client(protocol, client)? << 2 | if answer { 2 } else { 1 };
+    } else {
+        // A first segment of a client's, mostly: the hash line will be asked for, and then the memory of a new connection.
+        table.begin_lookup(protocol, (source[3], source_port));
     }
     let asked = cell.through(asked);
     let side = match asked & 3 {
@@ -81,22 +80,14 @@ pub fn of_client<'t>(table: &'t Table<Connections>, packet: &Headers, place: &Ce
 
 /// The same, in its bucket.
 #[inline(always)]
-pub fn in_bucket_of_client<'t>(
-    bucket: Bucket<'t>,
-    packet: &Headers,
-    place: &Cell,
-) -> Option<Recalled<'t>> {
+pub fn in_bucket_of_client<'t>(bucket: Bucket<'t>, packet: &Headers, place: &Cell) -> Option<Recalled<'t>> {
     let to = (packet.destination[3], packet.destination_port);
     bucket.recall_in(packet.protocol, client_end(packet), to, |number| place.through(number))
 }
 
 /// The connection that a packet of IPv4 comes from the server of, in its bucket.
 #[inline(always)]
-pub fn in_bucket_of_server<'t>(
-    bucket: Bucket<'t>,
-    packet: &Headers,
-    place: &Cell,
-) -> Option<Recalled<'t>> {
+pub fn in_bucket_of_server<'t>(bucket: Bucket<'t>, packet: &Headers, place: &Cell) -> Option<Recalled<'t>> {
     let client = (packet.destination[3], packet.destination_port);
     bucket.recall_out(packet.protocol, client, packet.source_port, |number| place.through(number))
 }

@@ -48,9 +48,19 @@ static CONNECTIONS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
 #[map(name = "ways")]
 static WAYS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
 
-/// Connections of destinations, by destination index: see [`ipvs_flow::Load`].
+/// Connections of destinations: one value.
 #[map(name = "loads")]
-static LOADS: Array<Line> = Array::with_max_entries(1, MMAPABLE);
+static LOADS: Array<Loads> = Array::with_max_entries(1, MMAPABLE);
+
+/// A line for each destination, by destination index: see [`ipvs_flow::Load`].
+pub struct Loads([Line; ipvs_flow::LOADS]);
+
+impl Memory for &Loads {
+    #[inline(always)]
+    fn line(&self, number: u32) -> Option<&Line> {
+        self.0.get(number as usize)
+    }
+}
 
 /// A ring per processor to the daemon: what happened to entries, see [`ipvs_flow::event`].
 #[map(name = "events")]
@@ -205,7 +215,13 @@ pub fn timeouts_number() -> Option<u32> {
 /// The line in which the connections of a destination are counted.
 #[inline(always)]
 pub fn load(destination: u32) -> Option<&'static Line> {
-    LOADS.get(destination)
+    loads()?.0.get(destination as usize)
+}
+
+/// The lines of all destinations.
+#[inline(always)]
+pub fn loads() -> Option<&'static Loads> {
+    LOADS.get(0)
 }
 
 /// This processor's ring to the daemon.

@@ -70,9 +70,7 @@ pub fn forward<C: Context, const V6: bool>(context: *mut C, packet: &mut Packet)
     }
     let seen = match by_client::<LINES>(&table, &headers) {
         Glimpse::Found(index, entry) => {
-            if V6
-                && let Some(action) = to_server::<C, V6, true>(context, packet, &headers, index, &entry)
-            {
+            if V6 && let Some(action) = to_server::<C, V6, true>(context, packet, &headers, index, &entry) {
                 return action;
             }
             packet.found = [index.0, entry.version()];
@@ -80,8 +78,7 @@ pub fn forward<C: Context, const V6: bool>(context: *mut C, packet: &mut Packet)
         }
         Glimpse::Absent => match by_server::<LINES>(&table, &headers) {
             Glimpse::Found(index, entry) => {
-                if V6
-                    && let Some(action) = to_client::<C, V6, true>(context, packet, &headers, index, &entry)
+                if V6 && let Some(action) = to_client::<C, V6, true>(context, packet, &headers, index, &entry)
                 {
                     return action;
                 }

@@ -149,7 +149,6 @@ impl Setup {
             .map_max_entries("plain_lines", plain_lines)
             .map_max_entries("connections", lines)
             .map_max_entries("ways", DESTINATIONS)
-            .map_max_entries("loads", DESTINATIONS)
             .map_max_entries("events", RING_LINES * processors)
             .map_max_entries("grants", RING_LINES * processors)
             .map_max_entries("picks", 1)
@@ -237,19 +236,26 @@ impl Setup {
         let zeroed = |count: u32| (0..count).map(|_| Line::zeroed()).collect::<Vec<Line>>();
         let processors = aya::util::nr_cpus().unwrap() as u32;
         let (picks, slots) = (zeroed(1), zeroed(PICK_LINES));
+        let mut key = [0u8; 20];
+        key[..2].copy_from_slice(&6u16.to_ne_bytes());
+        key[2..4].copy_from_slice(&80u16.to_be_bytes());
+        key[4..].copy_from_slice(&std::net::Ipv4Addr::from(VIP).to_ipv6_mapped().octets());
+        let [a, b, c, d] = Address::from(VIP).words();
+        let service = [6 | u32::from(80u16.to_be()) << 16, a, b, c, d];
         let slot = |destination| Slot { destination, port: 8080, flags: 0x100 };
         if destinations == 1 {
             (0..2).for_each(|number| pick::write_slot(&slots, number, slot(3)));
-            pick::write(&picks[0], Rule::Sequence, 0, 2, 0);
+            pick::write(&picks[0], service, Rule::Sequence, 0, 2, 0);
         } else {
             let candidate = |destination| Candidate { slot: slot(destination), weight: 1 + destination % 3 };
             pick::write_candidates(&slots, 0, (0..destinations).map(candidate));
-            pick::write(&picks[0], Rule::Least(Measure::Overhead), 0, destinations, 0);
+            pick::write(&picks[0], service, Rule::Least(Measure::Overhead), 0, destinations, 0);
         }
         // The search ends early at one without connections.
-        let loads = zeroed(DESTINATIONS);
+        let loads = zeroed(ipvs_flow::LOADS as u32);
         loads.iter().for_each(|line| Load::of(line).set(1000, 0));
-        set("loads", &loads);
+        let loads: Vec<[u32; 16]> = loads.iter().map(Line::to_words).collect();
+        let loads: Box<[[u32; 16]; ipvs_flow::LOADS]> = loads.try_into().unwrap();
         set("picks", &picks);
         set("pick_slots", &slots);
         set("events", &zeroed(RING_LINES * processors));
@@ -261,14 +267,13 @@ impl Setup {
             });
         }
         set("grants", &grants);
+        let mut map: Array<_, [[u32; 16]; ipvs_flow::LOADS]> =
+            self.ebpf.map_mut("loads").unwrap().try_into().unwrap();
+        map.set(0, loads, 0).unwrap();
         let mut timeouts: Array<_, [u32; 16]> = self.ebpf.map_mut("timeouts").unwrap().try_into().unwrap();
         let mut all = [TIMEOUT; 16];
         (all[SECURE_TCP], all[BIRTHS]) = (0, 1);
         timeouts.set(0, all, 0).unwrap();
-        let mut key = [0u8; 20];
-        key[..2].copy_from_slice(&6u16.to_ne_bytes());
-        key[2..4].copy_from_slice(&80u16.to_be_bytes());
-        key[4..].copy_from_slice(&std::net::Ipv4Addr::from(VIP).to_ipv6_mapped().octets());
         let mut services: HashMap<_, [u8; 20], u32> =
             self.ebpf.map_mut("pick_of").unwrap().try_into().unwrap();
         services.insert(key, 0, 0).unwrap();

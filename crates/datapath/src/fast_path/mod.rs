@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use aya::maps::MapData;
 use ipvs_core::{DestinationChange, FastPath as ForDirector, Instant, TableMemory};
-use ipvs_flow::{Layout, Line, RING_LINES, TableHash};
+use ipvs_flow::{LOADS, Layout, Line, RING_LINES, TableHash};
 
 use crate::netlink::XdpFeatures;
 use crate::network::Network;
@@ -44,13 +44,13 @@ pub struct FastPathOptions {
     pub hash_key: [u64; 2],
     /// It forwards; else it only shares the table, so that this can outlive the daemon.
     pub forward: bool,
-    /// Destinations to which it can forward; those with a greater index are the daemon's.
+    /// Destinations to which it can forward, at most [`LOADS`]; those with a greater index are the daemon's.
     pub destinations: u32,
 }
 
 impl FastPathOptions {
     /// Destinations to which it can forward unless said otherwise.
-    pub const DESTINATIONS: u32 = 16_384;
+    pub const DESTINATIONS: u32 = LOADS as u32;
 
     /// What the program is told before it is loaded, as its `Constants`.
     pub fn constants(&self, layout: Layout) -> [u8; 88] {

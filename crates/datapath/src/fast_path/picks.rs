@@ -53,7 +53,7 @@ impl Picks {
         let Some(block) = self.blocks.take((slots * each).div_ceil(SLOTS_PER_LINE)) else { return false };
         let first = block.first * SLOTS_PER_LINE;
         self.write(first, choices);
-        pick::write(line, choices.rule, first, slots, choices.restart);
+        pick::write(line, endpoint.words(), choices.rule, first, slots, choices.restart);
         if let Err(error) = self.of.insert(endpoint.key(), service, 0) {
             tracing::warn!(%error, "could not change the XDP program's map");
             pick::withdraw(line);

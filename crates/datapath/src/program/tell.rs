@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use aya::maps::lpm_trie::Key;
 use aya::maps::{HashMap, MapData, MapError};
+use ipvs_flow::pick::Virtual;
 use ipvs_flow::steady::TIMEOUTS;
 
 use super::Program;
@@ -85,6 +86,12 @@ impl Endpoint {
         key[2..4].copy_from_slice(&self.port.to_be_bytes());
         key[4..].copy_from_slice(&address_key(self.address));
         key
+    }
+
+    /// As [`Virtual`] has it.
+    pub(crate) fn words(&self) -> Virtual {
+        let [a, b, c, d] = ipvs_flow::Address::from(self.address).words();
+        [u32::from(self.protocol) | u32::from(self.port.to_be()) << 16, a, b, c, d]
     }
 }
 

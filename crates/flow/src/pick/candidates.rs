@@ -82,9 +82,9 @@ const fn measure(rule: u32) -> Measure {
 #[inline(always)]
 fn comparable<const RULE: u32>(load: Load<'_>) -> Option<u64> {
     if RULE == OVERHEAD
-        && let Some((total, active)) = load.few()
+        && let Some(overhead) = load.small_overhead()
     {
-        return Some(overhead(total, active));
+        return Some(overhead);
     }
     let load = measure(RULE).of(load);
     (load < MOST_LOAD).then_some(load)
@@ -170,7 +170,7 @@ mod tests {
         let all =
             candidates.iter().map(|&(destination, weight)| Candidate { slot: slot(destination), weight });
         write_candidates(&memory, 16, all);
-        write(&line, Rule::Least(measure), 16, candidates.len() as u32, 0);
+        write(&line, [0; 5], Rule::Least(measure), 16, candidates.len() as u32, 0);
         let pick = Pick::read(&line)?;
         assert!(pick.is_by_load() && !pick.is_sequence());
         let slot = pick.search(&memory, &loads)?.choice(&pick)?;

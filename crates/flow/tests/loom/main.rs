@@ -364,7 +364,7 @@ fn a_sequence_is_withdrawn_while_a_choice_is_made() {
         let (line, slots) = (&lines[0], &lines[1..]);
         let slot = |destination| Slot { destination, port: 0, flags: 0 };
         (0..2).for_each(|number| pick::write_slot(&slots, number, slot(number)));
-        pick::write(line, Rule::Sequence, 0, 2, 0);
+        pick::write(line, [6; 5], Rule::Sequence, 0, 2, 0);
         let program = {
             let lines = lines.clone();
             thread::spawn(move || {
@@ -376,7 +376,7 @@ fn a_sequence_is_withdrawn_while_a_choice_is_made() {
         };
         let made = pick::withdraw(line);
         (0..2).for_each(|number| pick::write_slot(&slots, number, slot(10 + number)));
-        pick::write(line, Rule::Sequence, 0, 2, 0);
+        pick::write(line, [6; 5], Rule::Sequence, 0, 2, 0);
         let after = |line| Pick::sequence_place(Pick::read(line).unwrap().next());
         match program.join().unwrap() {
             Some(0) => assert_eq!((made, after(line)), (1, 0)),
