@@ -14,9 +14,12 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
 use aya::programs::links::{self, FdLink};
+use aya::programs::loaded_programs;
 use rustix::fs::statfs;
 use rustix::mount::{MountFlags, mount};
 
@@ -41,6 +44,20 @@ const NEW: &str = "-new";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pins {
     folder: PathBuf,
+}
+
+/// How long programs are waited for that somebody else may hold, too.
+const LONGEST_END: Duration = Duration::from_secs(3);
+/// Between two looks at them.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// Waits until the kernel has these programs no more: it gives a program back once the link is detached.
+fn wait_for_end(programs: &[u32]) {
+    let start = Instant::now();
+    let is_there = || loaded_programs().flatten().any(|program| programs.contains(&program.id()));
+    while !programs.is_empty() && start.elapsed() < LONGEST_END && is_there() {
+        thread::sleep(LOOK_AGAIN);
+    }
 }
 
 /// A link that keeps a program attached.
@@ -121,7 +138,7 @@ impl Pins {
         fs::create_dir_all(&self.folder).map_err(|source| PinsError::Io { path: self.folder.clone(), source })
     }
 
-    /// Removes all pins, and so detaches what nobody else holds.
+    /// Removes all pins, and so detaches what nobody else holds; the kernel does so a little later.
     ///
     /// # Errors
     /// Those of removing; a folder that is not there is none.
@@ -136,6 +153,18 @@ impl Pins {
                 Ok(())
             }
         }
+    }
+
+    /// The same, and waits until the kernel has done it.
+    ///
+    /// # Errors
+    /// As [`Pins::remove`].
+    pub fn detach(&self) -> io::Result<()> {
+        let program = |link: &PinnedLink| Some(link.open().ok()?.info().ok()?.program_id());
+        let programs: Vec<u32> = self.links().iter().filter_map(program).collect();
+        self.remove()?;
+        wait_for_end(&programs);
+        Ok(())
     }
 
     /// What the former run left, if it left all of it.

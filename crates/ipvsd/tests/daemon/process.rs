@@ -3,8 +3,6 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 pub(crate) fn ip(arguments: &str) -> String {
     let output = Command::new("ip").args(arguments.split(' ')).output().expect("iproute2 is installed");
@@ -51,15 +49,6 @@ impl Namespace {
 
     pub(crate) fn has_xdp(&self) -> bool {
         ip(&format!("-n {} -details link show", self.0)).contains("xdp")
-    }
-
-    /// Whether all programs go. The kernel detaches one whose pin was removed when it comes to it.
-    pub(crate) fn loses_xdp(&self) -> bool {
-        let start = Instant::now();
-        while self.has_xdp() && start.elapsed() < Duration::from_secs(10) {
-            sleep(Duration::from_millis(10));
-        }
-        !self.has_xdp()
     }
 }
 

@@ -146,7 +146,7 @@ fn the_program_stays_until_it_is_detached() {
             assert!(running.child.wait().unwrap().success());
             assert!(stopping.wait().unwrap().success());
         }
-        assert!(namespace.loses_xdp(), "kill: {kill}");
+        assert!(!namespace.has_xdp(), "kill: {kill}");
         assert!(bpf.pins().is_empty(), "{:?}", bpf.pins());
         assert!(!rules().contains("sport 8080"), "kill: {kill}: {}", rules());
         assert_eq!(left(&namespace.socket()), [""; 0]);

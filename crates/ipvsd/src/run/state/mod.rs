@@ -410,7 +410,7 @@ pub fn detach(socket: &Path) -> Result<Detached, Failure> {
     let here = Owner::here(0, None).map_err(|error| Failure::new("look at the network namespace", error))?;
     if let Some(pins) = owner.as_ref().and_then(|owner| owner.pins.clone()) {
         let shown = pins.display().to_string();
-        let removed = Pins::in_folder(pins).remove();
+        let removed = Pins::in_folder(pins).detach();
         removed.map_err(|error| Failure::new(format!("remove the pins in {shown}"), error))?;
     }
     for path in [&paths.counters, &paths.connections, &with_ending(socket, ".settings"), &paths.journal] {
