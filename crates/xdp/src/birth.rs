@@ -12,7 +12,7 @@ use ipvs_flow::{
     Address, EntryIndex, Gap, Line, Load, Memory, NewConnection,
     event::born,
     flag::{INACTIVE, METHOD, NO_OUTPUT},
-    pick::{Pick, Slot},
+    pick::{Pick, Search, Slot},
     steady::{BIRTHS, SECURE_TCP, UDP_TIMEOUT, is_active_tcp, next_tcp},
     tcp::{Direction, Event},
     udp,
@@ -94,6 +94,8 @@ extern "C" fn prepare(packet: &mut Packet) -> u32 {
     };
     packet.gap = gap.to_word();
     let by_load = PICKS.get(packet.pick).and_then(Pick::read).is_some_and(|pick| pick.is_by_load());
+    // What was searched for another connection is no choice for this one, should its service come to choose by load just now.
+    packet.search = Search::NONE;
     if by_load { BY_LOAD } else { BY_PLACE }
 }
 

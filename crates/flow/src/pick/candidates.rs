@@ -40,6 +40,9 @@ pub struct Search {
 }
 
 impl Search {
+    /// No search: no choice is made by it.
+    pub const NONE: Self = Self { choice: Slot::NONE, version: 0 };
+
     /// The least loaded candidate, if it is `pick` that was searched by.
     #[inline(always)]
     pub fn choice(&self, pick: &Pick<'_>) -> Option<Slot> {
@@ -172,7 +175,7 @@ mod tests {
         write_candidates(&memory, 16, all);
         write(&line, [0; 5], Rule::Least(measure), 16, candidates.len() as u32, 0);
         let pick = Pick::read(&line)?;
-        assert!(pick.is_by_load() && !pick.is_sequence());
+        assert!(pick.is_by_load() && !pick.is_sequence() && Search::NONE.choice(&pick).is_none());
         let slot = pick.search(&memory, &loads)?.choice(&pick)?;
         assert_eq!((slot.port, slot.flags), (8080, 0x100));
         Some(slot.destination)
