@@ -31,7 +31,22 @@ impl Director {
         signal: Signal,
         index: EntryIndex,
     ) -> Verdict {
-        let Some(ends) = self.ends(index) else { return self.bypassed(arrival, packet, signal, index) };
+        match self.ends(index) {
+            Some(ends) => self.inbound_between(arrival, packet, ports, signal, index, &ends),
+            None => self.bypassed(arrival, packet, signal, index),
+        }
+    }
+
+    /// The same of a connection with these ends.
+    pub(crate) fn inbound_between(
+        &mut self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        ports: Ports,
+        signal: Signal,
+        index: EntryIndex,
+        ends: &Ends,
+    ) -> Verdict {
         if !ends.available {
             return self.without_destination(arrival, packet, ports, signal, index);
         }
@@ -40,17 +55,17 @@ impl Director {
             if ends.flags & flag::NO_OUTPUT != 0 { Direction::InputOnly } else { Direction::Input };
         self.advance(arrival.now, index, signal, direction);
         let verdict = if ends.flags & flag::READ_ALONG == 0 {
-            self.forward_to_server(arrival, packet, &ends)
+            self.forward_to_server(arrival, packet, ends)
         } else {
             // What a helper reads and writes has the client's numbers.
-            self.helped(arrival, packet, index, &ends, Side::Client, |director, arrival, packet| {
-                director.introduced(arrival, packet, index, &ends, Side::Client, |it, arrival, packet| {
-                    it.forward_to_server(arrival, packet, &ends)
+            self.helped(arrival, packet, index, ends, Side::Client, |director, arrival, packet| {
+                director.introduced(arrival, packet, index, ends, Side::Client, |it, arrival, packet| {
+                    it.forward_to_server(arrival, packet, ends)
                 })
             })
         };
         if matches!(verdict, Verdict::Reply(_)) {
-            self.count_own_error(&ends);
+            self.count_own_error(ends);
         }
         verdict
     }

@@ -11,6 +11,7 @@ use crate::director::Director;
 use crate::explain::describe;
 use crate::forward::Ends;
 use crate::icmp;
+use crate::local_pool::End;
 use crate::packet::Packet;
 use crate::protocol::{SCTP, Signal, TCP};
 use crate::receive::Arrival;
@@ -120,11 +121,15 @@ impl Director {
             if route.one_packet {
                 return Ok(self.forward_once(arrival, packet, &flow, &route));
             }
-            let index = self.connect(headers.protocol, &flow, &route)?;
-            if !signal.opens() {
+            let (index, flags) = self.connect(headers.protocol, &flow, &route)?;
+            if !signal.opens() && flags & flag::PROXY != 0 {
                 self.introduced_elsewhere(index);
+                return Ok(self.inbound(arrival, packet, ports, signal, index));
             }
-            Ok(self.inbound(arrival, packet, ports, signal, index))
+            Ok(match self.new_ends(&flow, &route, index, flags) {
+                Some(ends) => self.inbound_between(arrival, packet, ports, signal, index, &ends),
+                None => self.bypassed(arrival, packet, signal, index),
+            })
         });
         outcome.unwrap_or_else(|refusal| match refusal {
             Refusal::NoDestination => self.without_server(arrival, packet, ports, signal, service),
@@ -148,13 +153,12 @@ impl Director {
         if !service.serves_port(flow.destination_port) {
             return None;
         }
-        let one_packet = service.is_one_packet(protocol);
+        let (one_packet, persistent) = (service.is_one_packet(protocol), service.is_persistent());
         if matches!(protocol, TCP | SCTP) {
             self.keep_quota(index);
         }
-        self.make_room(index, one_packet);
-        let service = self.services.get(index)?;
-        Some(match service.is_persistent() {
+        self.make_room(persistent, one_packet);
+        Some(match persistent {
             true => self.persist(index, protocol, flow, payload).map(|it| Route { one_packet, ..it }),
             false => self.choose(index, flow).map_or(Err(Refusal::NoDestination), |destination| {
                 let port = self.destinations.get(destination).map_or(0, |destination| destination.id.port);
@@ -176,13 +180,13 @@ impl Director {
         service.schedule(&self.destinations, &self.sysctls, flow)
     }
 
-    /// Enters a new connection and counts it.
+    /// Enters a new connection and counts it. Its entry, and its flags.
     pub(crate) fn connect(
         &mut self,
         protocol: u8,
         flow: &Flow,
         route: &Route,
-    ) -> Result<EntryIndex, Refusal> {
+    ) -> Result<(EntryIndex, u16), Refusal> {
         let new = NewConnection {
             key: Key {
                 ipv6: flow.source.is_ipv6(),
@@ -213,7 +217,7 @@ impl Director {
             self.withhold_until_assured(entry, template);
         }
         self.count(route.destination, |counters| counters.connections += 1);
-        Ok(entry)
+        Ok((entry, new.flags))
     }
 
     /// Forwards a datagram of a one-packet service.
@@ -250,17 +254,28 @@ impl Director {
 
     /// The ends of a connection that is not entered.
     pub(crate) fn route_ends(&self, flow: &Flow, route: &Route) -> Option<Ends> {
+        self.ends_by(flow, route, self.connection_flags(route.destination), None)
+    }
+
+    /// The ends of the connection with these flags that was just [entered](Director::connect): what [`Director::ends`] would say.
+    pub(crate) fn new_ends(&self, flow: &Flow, route: &Route, index: EntryIndex, flags: u16) -> Option<Ends> {
+        let local = if flags & flag::TRANSLATED == 0 { None } else { self.connections.local_of(index) };
+        self.ends_by(flow, route, flags, local)
+    }
+
+    #[inline]
+    fn ends_by(&self, flow: &Flow, route: &Route, flags: u16, local: Option<End>) -> Option<Ends> {
         let server = self.destinations.get(route.destination)?;
         Some(Ends {
             destination: route.destination,
             available: server.available,
-            flags: self.connection_flags(route.destination),
+            flags,
             virtual_address: flow.destination,
             virtual_port: flow.destination_port,
             server_address: server.id.address,
             server_port: route.port,
             client: (flow.source, flow.source_port),
-            local: None,
+            local,
         })
     }
 

@@ -48,8 +48,8 @@ impl Director {
                 self.count(route.destination, |counters| counters.connections += 1);
                 self.route_ends(&flow, &route)
             } else {
-                let index = self.connect(protocol, &flow, &route)?;
-                self.ends(index)
+                let (index, flags) = self.connect(protocol, &flow, &route)?;
+                self.new_ends(&flow, &route, index, flags)
             };
             let ends = ends.ok_or(Refusal::NoDestination)?;
             Ok(self.icmp_inbound(arrival, packet, quote, &ends))
