@@ -21,6 +21,11 @@ use crate::verdict::{Reason, Verdict};
 /// Bit of `conn_reuse_mode`: also connections in FIN_WAIT whose server's packets do not pass here.
 const REUSE_FIN_WAIT: i64 = 2;
 
+/// Where packets from the client of a connection with these flags go.
+pub(crate) fn of_client(flags: u16) -> Direction {
+    if flags & flag::NO_OUTPUT != 0 { Direction::InputOnly } else { Direction::Input }
+}
+
 impl Director {
     /// A packet from the client.
     pub(crate) fn inbound(
@@ -31,29 +36,23 @@ impl Director {
         signal: Signal,
         index: EntryIndex,
     ) -> Verdict {
-        match self.ends(index) {
-            Some(ends) => self.inbound_between(arrival, packet, ports, signal, index, &ends),
-            None => self.bypassed(arrival, packet, signal, index),
-        }
-    }
-
-    /// The same of a connection with these ends.
-    pub(crate) fn inbound_between(
-        &mut self,
-        arrival: Arrival<'_>,
-        packet: &mut Packet<'_>,
-        ports: Ports,
-        signal: Signal,
-        index: EntryIndex,
-        ends: &Ends,
-    ) -> Verdict {
+        let Some(ends) = self.ends(index) else { return self.bypassed(arrival, packet, signal, index) };
         if !ends.available {
             return self.without_destination(arrival, packet, ports, signal, index);
         }
         self.count_in(ends.destination, packet.len());
-        let direction =
-            if ends.flags & flag::NO_OUTPUT != 0 { Direction::InputOnly } else { Direction::Input };
-        self.advance(arrival.now, index, signal, direction);
+        self.advance(arrival.now, index, signal, of_client(ends.flags));
+        self.carry_in(arrival, packet, index, &ends)
+    }
+
+    /// Towards the server, after the connection was moved on.
+    pub(crate) fn carry_in(
+        &mut self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        index: EntryIndex,
+        ends: &Ends,
+    ) -> Verdict {
         let verdict = if ends.flags & flag::READ_ALONG == 0 {
             self.forward_to_server(arrival, packet, ends)
         } else {
@@ -229,12 +228,17 @@ impl Director {
         if changes {
             self.follow_handshake(index, signal.protocol(), moved.from, moved.to);
         }
-        if assures && self.connections.has_control() {
-            self.assure(index);
-        }
         self.unsettle(index, changes);
         if assures {
-            self.release(index);
+            self.follow_assurance(index);
         }
+    }
+
+    /// A connection has shown that its server answers.
+    pub(crate) fn follow_assurance(&mut self, index: EntryIndex) {
+        if self.connections.has_control() {
+            self.assure(index);
+        }
+        self.release(index);
     }
 }
