@@ -308,6 +308,7 @@ impl<'t, M: Memory> Chain<'t, M> {
     }
 
     /// The end of the chain. Needs the lock.
+    #[inline]
     pub(crate) fn end(&self) -> End<'t> {
         let mut end = End { line: self.head, used: 0, before: None, lines: 0 };
         for line in self.lines() {
@@ -365,6 +366,7 @@ impl<'t, M: Memory> Chain<'t, M> {
     }
 
     /// Whether the chain holds a connection with the key of `words`. Needs the lock.
+    #[inline(always)]
     pub(crate) fn holds(&self, words: &[u32; 10]) -> bool {
         let control = load_contended(self.head.control());
         matches!(self.walk::<CHAIN_LINES>(control, &mut |entry| entry.has_key(words)), Walk::Found(..))
