@@ -21,6 +21,11 @@ use crate::verdict::{Reason, Verdict};
 /// Bit of `conn_reuse_mode`: also connections in FIN_WAIT whose server's packets do not pass here.
 const REUSE_FIN_WAIT: i64 = 2;
 
+/// Where packets from the client of a connection with these flags go.
+pub(crate) fn of_client(flags: u16) -> Direction {
+    if flags & flag::NO_OUTPUT != 0 { Direction::InputOnly } else { Direction::Input }
+}
+
 impl Director {
     /// A packet from the client.
     pub(crate) fn inbound(
@@ -36,21 +41,30 @@ impl Director {
             return self.without_destination(arrival, packet, ports, signal, index);
         }
         self.count_in(ends.destination, packet.len());
-        let direction =
-            if ends.flags & flag::NO_OUTPUT != 0 { Direction::InputOnly } else { Direction::Input };
-        self.advance(arrival.now, index, signal, direction);
+        self.advance(arrival.now, index, signal, of_client(ends.flags));
+        self.carry_in(arrival, packet, index, &ends)
+    }
+
+    /// Towards the server, after the connection was moved on.
+    pub(crate) fn carry_in(
+        &mut self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        index: EntryIndex,
+        ends: &Ends,
+    ) -> Verdict {
         let verdict = if ends.flags & flag::READ_ALONG == 0 {
-            self.forward_to_server(arrival, packet, &ends)
+            self.forward_to_server(arrival, packet, ends)
         } else {
             // What a helper reads and writes has the client's numbers.
-            self.helped(arrival, packet, index, &ends, Side::Client, |director, arrival, packet| {
-                director.introduced(arrival, packet, index, &ends, Side::Client, |it, arrival, packet| {
-                    it.forward_to_server(arrival, packet, &ends)
+            self.helped(arrival, packet, index, ends, Side::Client, |director, arrival, packet| {
+                director.introduced(arrival, packet, index, ends, Side::Client, |it, arrival, packet| {
+                    it.forward_to_server(arrival, packet, ends)
                 })
             })
         };
         if matches!(verdict, Verdict::Reply(_)) {
-            self.count_own_error(&ends);
+            self.count_own_error(ends);
         }
         verdict
     }
@@ -214,12 +228,17 @@ impl Director {
         if changes {
             self.follow_handshake(index, signal.protocol(), moved.from, moved.to);
         }
-        if assures && self.connections.has_control() {
-            self.assure(index);
-        }
         self.unsettle(index, changes);
         if assures {
-            self.release(index);
+            self.follow_assurance(index);
         }
+    }
+
+    /// A connection has shown that its server answers.
+    pub(crate) fn follow_assurance(&mut self, index: EntryIndex) {
+        if self.connections.has_control() {
+            self.assure(index);
+        }
+        self.release(index);
     }
 }

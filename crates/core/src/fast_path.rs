@@ -216,10 +216,14 @@ impl Director {
     }
 
     /// A packet that changes the connection, or one that follows it closely, is on its way.
+    #[inline]
     pub(crate) fn unsettle(&mut self, index: EntryIndex, changes: bool) {
-        if self.fast_path.is_none() {
-            return;
+        if self.fast_path.is_some() {
+            self.unsettle_beside(index, changes);
         }
+    }
+
+    fn unsettle_beside(&mut self, index: EntryIndex, changes: bool) {
         let Some(entry) = self.connections.table.change(index) else { return };
         let mark = entry.status().unsettled();
         if mark == WITHHELD {

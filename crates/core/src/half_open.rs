@@ -178,9 +178,12 @@ impl Director {
     /// Notes that a connection went from one state to another.
     #[inline]
     pub(crate) fn follow_handshake(&mut self, entry: EntryIndex, protocol: u8, before: u8, after: u8) {
-        if !self.connections.half_open.are_queued() {
-            return;
+        if self.connections.half_open.are_queued() {
+            self.queue_or_not(entry, protocol, before, after);
         }
+    }
+
+    fn queue_or_not(&mut self, entry: EntryIndex, protocol: u8, before: u8, after: u8) {
         match (is_half_open(protocol, before), is_half_open(protocol, after)) {
             (false, true) => {
                 let queue = self.queue_of(entry);

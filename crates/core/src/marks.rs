@@ -163,6 +163,7 @@ impl Marks {
 
 impl Director {
     /// The mark of a packet to this end; 0: none.
+    #[inline]
     pub(crate) fn mark_of(&self, packet: &Packet<'_>, protocol: u16, address: IpAddr, port: u16) -> u32 {
         self.mark_in_question().unwrap_or_else(|| match packet.mark() {
             0 => self.marks.of(protocol, address, port),

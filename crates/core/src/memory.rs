@@ -44,23 +44,25 @@ impl Lines {
 impl Memory for Lines {
     #[inline(always)]
     fn line(&self, number: u32) -> Option<&Line> {
-        match self {
-            Self::Real(memory) => memory.get(number as usize),
-            Self::Trial(copies) => copied(copies, number),
-        }
+        let lines: &[Line] = match self {
+            Self::Real(TableMemory::Heap(lines)) => lines,
+            Self::Real(TableMemory::Mapped(lines)) => lines,
+            Self::Real(TableMemory::Shared(_)) | Self::Trial(_) => return self.ask_for(number),
+        };
+        lines.get(number as usize)
     }
 }
 
-/// In a function of its own: a trial is rare, and the way of all packets stays short.
-#[cold]
-#[inline(never)]
-fn copied(copies: &Copies, number: u32) -> Option<&Line> {
-    copies.line(number as usize)
-}
-
-#[inline(never)]
-fn shared(lines: &(dyn AsRef<[Line]> + Send + Sync)) -> &[Line] {
-    lines.as_ref()
+impl Lines {
+    /// In a function of its own: that is rare, and the way of all packets stays short.
+    #[cold]
+    #[inline(never)]
+    fn ask_for(&self, number: u32) -> Option<&Line> {
+        match self {
+            Self::Real(memory) => memory.get(number as usize),
+            Self::Trial(copies) => copies.line(number as usize),
+        }
+    }
 }
 
 impl TableMemory {
@@ -77,12 +79,11 @@ impl TableMemory {
 impl Deref for TableMemory {
     type Target = [Line];
 
-    #[inline]
     fn deref(&self) -> &[Line] {
         match self {
             Self::Heap(lines) => lines,
             Self::Mapped(lines) => lines,
-            Self::Shared(lines) => shared(&**lines),
+            Self::Shared(lines) => (**lines).as_ref(),
         }
     }
 }

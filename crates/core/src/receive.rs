@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipvs_flow::{Address, EntryIndex, Key};
+use ipvs_flow::{Address, EntryIndex, EntryRef, Key};
 use ipvs_wire::{Fragment, Headers, Ports, checksum, transport};
 
 use crate::connections::{flag, tick};
@@ -47,6 +47,8 @@ impl Director {
                 packet.truncate(headers.total_len);
                 match self.decide(Arrival { now, host, headers: &headers }, packet) {
                     Verdict::Pass => self.leave(host, packet, &headers),
+                    // That is all.
+                    Verdict::Forward { next } => return Verdict::Forward { next },
                     verdict => verdict,
                 }
             }
@@ -124,6 +126,7 @@ impl Director {
     }
 
     /// A packet of no connection.
+    #[inline(always)]
     fn unknown(
         &mut self,
         arrival: Arrival<'_>,
@@ -173,22 +176,28 @@ impl Director {
         }
         let client = Address::from(destination.0);
         let found = table.find_out(destination.0.is_ipv6(), protocol, client, destination.1, |entry| {
-            entry.destination_port() == source.1
-                && match entry.flags() & (flag::METHOD | flag::NO_OUTPUT) {
-                    0 => self
-                        .destinations
-                        .get(DestinationIndex(entry.destination()))
-                        .is_some_and(|destination| destination.id.address == source.0),
-                    _ => is_reply(&entry) && entry.key().virtual_address == Address::from(source.0),
-                }
-        });
-        let found = found?;
+            self.is_answered_from(&entry, source)
+        })?;
         let index = self.connections.answered(found)?;
         // An expected connection by full NAT begins with its client, whose port nobody knows yet.
         if index != found && table.entry(index).is_none_or(|it| it.flags() & flag::NO_CLIENT_PORT != 0) {
             return None;
         }
         Some(Match::Outbound(index))
+    }
+
+    /// Whether what `source` sends to the client of this connection or reply entry belongs to it. In a function of its own, as most
+    /// packets meet none.
+    #[inline(never)]
+    fn is_answered_from(&self, entry: &EntryRef<'_>, source: (IpAddr, u16)) -> bool {
+        entry.destination_port() == source.1
+            && match entry.flags() & (flag::METHOD | flag::NO_OUTPUT) {
+                0 => self
+                    .destinations
+                    .get(DestinationIndex(entry.destination()))
+                    .is_some_and(|destination| destination.id.address == source.0),
+                _ => is_reply(entry) && entry.key().virtual_address == Address::from(source.0),
+            }
     }
 
     /// A packet too short for its protocol: dropped if it is of a connection or for this host, as the host would drop it; between other

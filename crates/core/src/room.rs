@@ -7,7 +7,6 @@ use ipvs_flow::EntryIndex;
 
 use crate::director::Director;
 use crate::half_open::is_half_open;
-use crate::service::ServiceIndex;
 use crate::translated::is_reply;
 use crate::verdict::Eviction;
 
@@ -22,19 +21,30 @@ impl Director {
         Eviction::ALL.into_iter().zip(self.evictions)
     }
 
-    /// Before a connection to `service` begins, and its template is looked up: one may go with the last connection that
-    /// it controls.
-    pub(crate) fn make_room(&mut self, service: ServiceIndex, one_packet: bool) {
-        let persistent = self.services.get(service).is_some_and(|service| service.is_persistent());
+    /// Before a connection to a service, which may be persistent, begins, and its template is looked up: one may go with the last
+    /// connection that it controls.
+    pub(crate) fn make_room(&mut self, persistent: bool, one_packet: bool) {
         // With full NAT a connection has two.
         let entries = if self.connections.pools.is_empty() { 1 } else { 2 };
         self.make_room_for(u32::from(!one_packet) * entries + u32::from(persistent));
     }
 
     /// Makes room for so many entries.
+    #[inline]
     pub(crate) fn make_room_for(&mut self, needed: u32) {
+        if self.is_short_of(needed) {
+            self.evict_for(needed);
+        }
+    }
+
+    fn is_short_of(&self, needed: u32) -> bool {
+        self.connections.table.len() + needed > self.connections.table.capacity()
+    }
+
+    #[cold]
+    fn evict_for(&mut self, needed: u32) {
         let (capacity, mut looked_at) = (self.connections.table.capacity(), 0);
-        while self.connections.table.len() + needed > capacity && looked_at < LOOKED_AT.min(capacity) {
+        while self.is_short_of(needed) && looked_at < LOOKED_AT.min(capacity) {
             looked_at += 1;
             let entry = EntryIndex(self.hand % capacity);
             self.hand = (self.hand + 1) % capacity;

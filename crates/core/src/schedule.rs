@@ -8,9 +8,11 @@ use crate::command::ForwardingMethod;
 use crate::connections::{flag, tick};
 use crate::destination::{Bound, Destination, DestinationIndex};
 use crate::director::Director;
+use crate::established::of_client;
 use crate::explain::describe;
 use crate::forward::Ends;
 use crate::icmp;
+use crate::local_pool::End;
 use crate::packet::Packet;
 use crate::protocol::{SCTP, Signal, TCP};
 use crate::receive::Arrival;
@@ -34,6 +36,16 @@ pub(crate) struct Route {
     pub(crate) template: Option<EntryIndex>,
     /// For one packet alone.
     pub(crate) one_packet: bool,
+}
+
+/// A connection that was just entered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct New {
+    pub(crate) index: EntryIndex,
+    pub(crate) flags: u16,
+    pub(crate) state: u8,
+    /// As in [`crate::protocol::Next`].
+    assures: bool,
 }
 
 /// Why a packet starts no connection.
@@ -111,51 +123,75 @@ impl Director {
             destination: headers.destination,
             destination_port: ports.destination,
         };
-        let payload = behind_header(packet, headers);
+        let payload = || behind_header(packet, headers);
         let Some(route) = self.route(service, headers.protocol, &flow, payload) else {
             self.note(|it| it.describe_other_port(&flow));
             return Verdict::Pass;
         };
-        let outcome = route.and_then(|route| {
-            if route.one_packet {
-                return Ok(self.forward_once(arrival, packet, &flow, &route));
-            }
-            let index = self.connect(headers.protocol, &flow, &route)?;
-            if !signal.opens() {
-                self.introduced_elsewhere(index);
-            }
-            Ok(self.inbound(arrival, packet, ports, signal, index))
-        });
-        outcome.unwrap_or_else(|refusal| match refusal {
+        let refusal = match route {
+            Ok(route) if route.one_packet => return self.forward_once(arrival, packet, &flow, &route),
+            Ok(route) => match self.connect(headers.protocol, &flow, &route, Some((signal, packet.len()))) {
+                Ok(new) => return self.begin(arrival, packet, signal, &flow, &route, new),
+                Err(refusal) => refusal,
+            },
+            Err(refusal) => refusal,
+        };
+        match refusal {
             Refusal::NoDestination => self.without_server(arrival, packet, ports, signal, service),
             Refusal::PoolExhausted => {
                 icmp::answer(packet, headers.destination, ErrorKind::PortUnreachable, Reason::PoolExhausted)
             }
             refusal => Verdict::Drop(refusal.reason()),
-        })
+        }
     }
 
-    /// Where a new connection goes; `None` if the service does not serve the packet's port. `payload` is for the
-    /// service's persistence engine.
-    pub(crate) fn route(
+    /// Forwards the first packet of a connection that was just [entered](Director::connect) in the state that follows it.
+    #[inline(always)]
+    fn begin(
+        &mut self,
+        arrival: Arrival<'_>,
+        packet: &mut Packet<'_>,
+        signal: Signal,
+        flow: &Flow,
+        route: &Route,
+        new: New,
+    ) -> Verdict {
+        let Some(mut ends) = self.new_ends(flow, route, &new) else {
+            return Verdict::Drop(Reason::DestinationUnavailable);
+        };
+        if !signal.opens() && ends.flags & flag::PROXY != 0 {
+            self.introduced_elsewhere(new.index);
+            ends.flags |= flag::PROXY_ARRIVED;
+        }
+        if new.state != 0 {
+            self.follow_handshake(new.index, signal.protocol(), 0, new.state);
+        }
+        if new.assures {
+            self.follow_assurance(new.index);
+        }
+        self.carry_in(arrival, packet, new.index, &ends)
+    }
+
+    /// Where a new connection goes; `None` if the service does not serve the packet's port. `payload` is asked for by a persistent
+    /// service, for its persistence engine.
+    pub(crate) fn route<'p>(
         &mut self,
         index: ServiceIndex,
         protocol: u8,
         flow: &Flow,
-        payload: &[u8],
+        payload: impl FnOnce() -> &'p [u8],
     ) -> Option<Result<Route, Refusal>> {
         let service = self.services.get(index)?;
         if !service.serves_port(flow.destination_port) {
             return None;
         }
-        let one_packet = service.is_one_packet(protocol);
+        let (one_packet, persistent) = (service.is_one_packet(protocol), service.is_persistent());
         if matches!(protocol, TCP | SCTP) {
             self.keep_quota(index);
         }
-        self.make_room(index, one_packet);
-        let service = self.services.get(index)?;
-        Some(match service.is_persistent() {
-            true => self.persist(index, protocol, flow, payload).map(|it| Route { one_packet, ..it }),
+        self.make_room(persistent, one_packet);
+        Some(match persistent {
+            true => self.persist(index, protocol, flow, payload()).map(|it| Route { one_packet, ..it }),
             false => self.choose(index, flow).map_or(Err(Refusal::NoDestination), |destination| {
                 let port = self.destinations.get(destination).map_or(0, |destination| destination.id.port);
                 let port = if port == 0 { flow.destination_port } else { port };
@@ -176,13 +212,28 @@ impl Director {
         service.schedule(&self.destinations, &self.sysctls, flow)
     }
 
-    /// Enters a new connection and counts it.
+    /// Enters a new connection and counts it. With the client's `first` packet (and its bytes), if that begins it, it is at once in the
+    /// state that follows, and that packet is counted.
     pub(crate) fn connect(
         &mut self,
         protocol: u8,
         flow: &Flow,
         route: &Route,
-    ) -> Result<EntryIndex, Refusal> {
+        first: Option<(Signal, usize)>,
+    ) -> Result<New, Refusal> {
+        let mut flags = self.connection_flags(route.destination)
+            | self.helped_flag(protocol, flow, route)
+            | self.proxy_flag(protocol, route.destination);
+        let (mut timeout, mut state, mut assures) = (ticks(UNSET_TIMEOUT), 0, false);
+        if let Some((signal, _)) = first {
+            let direction = of_client(flags);
+            let next = signal.next(state, direction, self.defence.secure_tcp);
+            if next.active && next.state != state {
+                flags &= !flag::INACTIVE;
+            }
+            timeout = signal.timeout(next.state, &self.timeouts);
+            (state, assures) = (next.state, next.assures);
+        }
         let new = NewConnection {
             key: Key {
                 ipv6: flow.source.is_ipv6(),
@@ -195,25 +246,35 @@ impl Director {
             },
             destination: route.destination.0,
             destination_port: route.port,
-            flags: self.connection_flags(route.destination)
-                | self.helped_flag(protocol, flow, route)
-                | self.proxy_flag(protocol, route.destination),
-            state: 0,
-            timeout: ticks(UNSET_TIMEOUT),
+            flags,
+            state,
+            timeout,
         };
-        let entry = match new.flags & flag::TRANSLATED {
+        let index = match flags & flag::TRANSLATED {
             0 => self.connections.insert(tick(flow.now), &new)?,
             _ => self.enter_translated(flow.now, &new)?,
         };
-        self.guard(entry, protocol, route.template.is_some());
-        self.unsettle(entry, true);
-        self.destinations.bind(route.destination, Bound::Inactive);
-        if let Some(template) = route.template {
-            self.connections.put_under(entry, template);
-            self.withhold_until_assured(entry, template);
+        if first.is_some()
+            && let Some(entry) = self.connections.table.entry(index)
+        {
+            entry.count_packet_in();
         }
-        self.count(route.destination, |counters| counters.connections += 1);
-        Ok(entry)
+        self.guard(index, protocol, route.template.is_some());
+        self.unsettle(index, true);
+        let bound = if flags & flag::INACTIVE != 0 { Bound::Inactive } else { Bound::Active };
+        self.destinations.bind(route.destination, bound);
+        if let Some(template) = route.template {
+            self.connections.put_under(index, template);
+            self.withhold_until_assured(index, template);
+        }
+        self.count(route.destination, |counters| {
+            counters.connections += 1;
+            if let Some((_, bytes)) = first {
+                counters.packets_in += 1;
+                counters.bytes_in += bytes as u64;
+            }
+        });
+        Ok(New { index, flags, state, assures })
     }
 
     /// Forwards a datagram of a one-packet service.
@@ -250,17 +311,30 @@ impl Director {
 
     /// The ends of a connection that is not entered.
     pub(crate) fn route_ends(&self, flow: &Flow, route: &Route) -> Option<Ends> {
+        self.ends_by(flow, route, self.connection_flags(route.destination), None)
+    }
+
+    /// The ends of the connection that was just [entered](Director::connect): what [`Director::ends`] would say.
+    #[inline(always)]
+    pub(crate) fn new_ends(&self, flow: &Flow, route: &Route, new: &New) -> Option<Ends> {
+        let local =
+            if new.flags & flag::TRANSLATED == 0 { None } else { self.connections.local_of(new.index) };
+        self.ends_by(flow, route, new.flags, local)
+    }
+
+    #[inline]
+    fn ends_by(&self, flow: &Flow, route: &Route, flags: u16, local: Option<End>) -> Option<Ends> {
         let server = self.destinations.get(route.destination)?;
         Some(Ends {
             destination: route.destination,
             available: server.available,
-            flags: self.connection_flags(route.destination),
+            flags,
             virtual_address: flow.destination,
             virtual_port: flow.destination_port,
             server_address: server.id.address,
             server_port: route.port,
             client: (flow.source, flow.source_port),
-            local: None,
+            local,
         })
     }
 
@@ -298,4 +372,53 @@ impl Director {
 pub(crate) fn behind_header<'p>(packet: &'p Packet<'_>, headers: &Headers) -> &'p [u8] {
     let fixed = transport::fixed_header_len(headers.protocol).unwrap_or_default();
     headers.payload(packet.as_slice()).get(fixed..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ipvs_flow::tcp::State;
+    use ipvs_wire::checksum;
+
+    use super::*;
+    use crate::command::{Command, DestinationConfig, DestinationId, ServiceConfig, ServiceId};
+    use crate::scheduler::testing::{TestHost, ip};
+    use crate::{Config, Instant};
+
+    /// A segment of 40 bytes from 192.0.2.1:1000 to 10.8.0.100:80.
+    fn segment(flags: u8) -> Vec<u8> {
+        let mut packet = vec![0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0, 192, 0, 2, 1, 10, 8, 0, 100];
+        packet.extend([3, 232, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, flags, 0, 0, 0, 0, 0, 0]);
+        checksum::fill_ipv4_header(&mut packet);
+        packet
+    }
+
+    #[test]
+    fn a_connection_begins_in_the_state_that_follows_its_first_packet() {
+        let now = Instant::from_nanos(1_000_000_000);
+        let mut director = Director::new(Config::default(), now).unwrap();
+        let service = ServiceId::Address { protocol: 6, address: ip("10.8.0.100"), port: 80 };
+        let add = Command::AddService(service, ServiceConfig::new("rr"));
+        director.execute(now, &TestHost, add).unwrap();
+        let id = DestinationId { address: ip("10.0.0.1"), port: 80 };
+        let config = DestinationConfig::new(ForwardingMethod::DIRECT, 1);
+        director.execute(now, &TestHost, Command::AddDestination(service, id, config)).unwrap();
+        let mut syn = segment(0x02);
+        let verdict = director.receive(now, &TestHost, &mut Packet::new(&mut syn, 0, 40));
+        assert_eq!(verdict, Verdict::Forward { next: id.address });
+        let (index, entry) = (EntryIndex(0), director.connections.table.entry(EntryIndex(0)).unwrap());
+        assert_eq!((entry.state(), entry.packets_in()), (State::SynRecv as u8, 1));
+        // SYN_RECV is active with direct routing, too.
+        assert_eq!(entry.flags() & flag::INACTIVE, 0);
+        let destination = director.destinations.get(DestinationIndex(entry.destination())).unwrap();
+        assert_eq!((destination.active(), destination.inactive()), (1, 0));
+        let counted = destination.stats.counters;
+        assert_eq!((counted.connections, counted.packets_in, counted.bytes_in), (1, 1, 40));
+        assert_eq!(director.stats().counters, counted);
+        // Its timer is that of its state from the beginning: nobody looks at it before.
+        let due = director.connections.next_expiry().unwrap();
+        assert!(due > now + Duration::from_secs(50), "{due:?}");
+        assert!(director.connections.destination_of(index).is_some());
+    }
 }

@@ -42,14 +42,14 @@ impl Director {
             destination: virtual_address,
             destination_port: virtual_port,
         };
-        let Some(route) = self.route(service, protocol, &flow, &[]) else { return Verdict::Pass };
+        let Some(route) = self.route(service, protocol, &flow, || &[]) else { return Verdict::Pass };
         let outcome = route.and_then(|route| {
             let ends = if route.one_packet {
                 self.count(route.destination, |counters| counters.connections += 1);
                 self.route_ends(&flow, &route)
             } else {
-                let index = self.connect(protocol, &flow, &route)?;
-                self.ends(index)
+                let new = self.connect(protocol, &flow, &route, None)?;
+                self.new_ends(&flow, &route, &new)
             };
             let ends = ends.ok_or(Refusal::NoDestination)?;
             Ok(self.icmp_inbound(arrival, packet, quote, &ends))

@@ -108,7 +108,7 @@ impl Director {
         {
             self.connections.remove(&mut self.destinations, other);
         }
-        self.connect(protocol, flow, route)
+        Ok(self.connect(protocol, flow, route, None)?.index)
     }
 
     /// Forwards a datagram of a one-packet service to its client.

@@ -188,6 +188,7 @@ impl Services {
     }
 
     /// The service of that identity.
+    #[inline]
     pub(crate) fn find_id(&self, id: &ServiceId) -> Option<ServiceIndex> {
         self.by_id.get(id).copied()
     }

@@ -119,24 +119,28 @@ impl Input<'_> {
         let mut packet = Packet::new(self.output.umem.bytes_mut(&mut frame), start, len);
         let verdict = engine.receive(self.now, &*self.network, &mut packet);
         let (start, len, cut) = (packet.start(), packet.len(), packet.cut());
-        let destination = destination(packet.as_slice());
-        match (verdict, destination) {
-            (Verdict::Forward { next }, _) | (Verdict::Reply(_), Some(next)) => {
+        let to = |packet: &Packet<'_>| destination(packet.as_slice());
+        match verdict {
+            Verdict::Forward { next } => {
                 self.output.send_cut(self.network, self.now, frame, (start, len), next, cut);
             }
+            Verdict::Reply(_) => match to(&packet) {
+                Some(next) => self.output.send_cut(self.network, self.now, frame, (start, len), next, cut),
+                None => self.output.discard(frame, Counter::Malformed),
+            },
+            Verdict::Drop(_) => self.output.discard(frame, Counter::DroppedByDirector),
             // What this host sends and is not IPVS's concern goes on as if the host port were not there.
-            (Verdict::Pass, Some(next)) if origin == Origin::Host => {
-                self.output.send(self.network, self.now, frame, start, len, next);
-            }
+            Verdict::Pass if origin == Origin::Host => match to(&packet) {
+                Some(next) => self.output.send(self.network, self.now, frame, start, len, next),
+                None => self.output.give_to_host(frame, start, len),
+            },
             // The host port takes packets from the host's own addresses: they come from here. From a link they are forged.
-            (Verdict::Deliver | Verdict::Pass, _)
+            Verdict::Deliver | Verdict::Pass
                 if origin != Origin::Host && is_from_us(self.network, packet.as_slice()) =>
             {
                 self.output.discard(frame, Counter::ForgedSource);
             }
-            (Verdict::Deliver | Verdict::Pass, _) => self.output.give_to_host(frame, start, len),
-            (Verdict::Reply(_), None) => self.output.discard(frame, Counter::Malformed),
-            (Verdict::Drop(_), _) => self.output.discard(frame, Counter::DroppedByDirector),
+            Verdict::Deliver | Verdict::Pass => self.output.give_to_host(frame, start, len),
         }
     }
 

@@ -268,7 +268,7 @@ impl Network {
     #[inline]
     pub(crate) fn settled(&mut self, address: IpAddr) -> Option<(Way, HardwareAddress)> {
         if let Some(known) = self.settled.get(address) {
-            return Some(known);
+            return Some(*known);
         }
         let Hop::Link(way) = self.hop(address) else { return None };
         let hardware = self.neighbours.settled(way.interface, way.neighbour)?;

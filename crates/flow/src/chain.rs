@@ -111,6 +111,12 @@ impl<'t, M: Memory> Chain<'t, M> {
         (self.hash >> 32) as u32 >> self.layout.index_bits << self.layout.index_bits
     }
 
+    /// Begins to read the hash line. The load is Acquire: no compiler leaves it out.
+    #[inline(always)]
+    pub(crate) fn begin_to_read(&self) {
+        let _ = self.head.control().load(Ordering::Acquire);
+    }
+
     /// The first connection of the chain's tag that `accept` takes.
     ///
     /// `None` is certain for the thread that writes. Another thread may also get it while writers kept changing the
@@ -120,31 +126,32 @@ impl<'t, M: Memory> Chain<'t, M> {
         self,
         mut accept: impl FnMut(&EntryRef<'t>) -> bool,
     ) -> Option<(EntryIndex, EntryRef<'t>)> {
-        let mut chain = self;
-        for _ in 0..WALKS {
-            // Acquire: an unlocked control word shows all that its writer did.
-            let before = chain.head.control().load(Ordering::Acquire);
-            if let Walk::Found(index, entry) = chain.walk::<CHAIN_LINES>(before, &mut accept) {
-                return Some((index, entry));
-            }
-            // If the walk met a moved slot, this fence and the writer's let us see its count of moves.
-            fence(Ordering::Acquire);
-            let current = chain.is_current();
-            let after = chain.head.control().load(Ordering::Relaxed);
-            if !current {
-                chain = Self::of(chain.memory, chain.layout, chain.hash)?;
-            } else if before & LOCK == 0 && (before ^ after) & MOVES == 0 {
-                return None;
-            }
-            spin_loop();
+        match self.glimpse::<CHAIN_LINES>(&mut accept) {
+            Glimpse::Found(index, entry) => Some((index, entry)),
+            Glimpse::Absent => None,
+            Glimpse::Unknown => Self::find_disturbed(self.memory, self.layout, self.hash, accept),
         }
-        None
     }
 
-    /// Begins to read the hash line. The load is Acquire: no compiler leaves it out.
-    #[inline(always)]
-    pub(crate) fn begin_to_read(&self) {
-        let _ = self.head.control().load(Ordering::Acquire);
+    /// The same, after a walk that a writer disturbed.
+    #[cold]
+    #[inline(never)]
+    fn find_disturbed(
+        memory: &'t M,
+        layout: Layout,
+        hash: u64,
+        mut accept: impl FnMut(&EntryRef<'t>) -> bool,
+    ) -> Option<(EntryIndex, EntryRef<'t>)> {
+        for _ in 1..WALKS {
+            spin_loop();
+            // The chain may have become another.
+            match Self::of(memory, layout, hash)?.glimpse::<CHAIN_LINES>(&mut accept) {
+                Glimpse::Found(index, entry) => return Some((index, entry)),
+                Glimpse::Absent => return None,
+                Glimpse::Unknown => {}
+            }
+        }
+        None
     }
 
     /// As [`Chain::find`], in one walk over at most `LINES` lines, that it may stand in the XDP program.
@@ -153,12 +160,13 @@ impl<'t, M: Memory> Chain<'t, M> {
         &self,
         mut accept: impl FnMut(&EntryRef<'t>) -> bool,
     ) -> Glimpse<'t> {
-        // Orderings as in `find`.
+        // Acquire: an unlocked control word shows all that its writer did.
         let before = self.head.control().load(Ordering::Acquire);
         match self.walk::<LINES>(before, &mut accept) {
             Walk::Found(index, entry) => Glimpse::Found(index, entry),
             Walk::Cut => Glimpse::Unknown,
             Walk::Ended => {
+                // If the walk met a moved slot, this fence and the writer's let us see its count of moves.
                 fence(Ordering::Acquire);
                 let current = self.is_current();
                 let after = self.head.control().load(Ordering::Relaxed);
@@ -202,9 +210,9 @@ impl<'t, M: Memory> Chain<'t, M> {
     /// The index in a slot that has the chain's tag.
     #[inline(always)]
     fn index_in(&self, slot: u32) -> Option<u32> {
-        let index = slot ^ self.tag();
-        // With another tag, bits above the index remain.
-        if index >> self.layout.index_bits != 0 { None } else { index.checked_sub(1) }
+        // With another tag, bits above the index remain; with no index (0), all are set.
+        let index = (slot ^ self.tag()).wrapping_sub(1);
+        (index < (1 << self.layout.index_bits) - 1).then_some(index)
     }
 
     #[inline(always)]
@@ -306,6 +314,7 @@ impl<'t, M: Memory> Chain<'t, M> {
     }
 
     /// The end of the chain. Needs the lock.
+    #[inline]
     pub(crate) fn end(&self) -> End<'t> {
         let mut end = End { line: self.head, used: 0, before: None, lines: 0 };
         for line in self.lines() {
@@ -349,7 +358,7 @@ impl<'t, M: Memory> Chain<'t, M> {
 
     /// Counts a move, of any number of slots, before it is made. Needs the lock.
     pub(crate) fn count_move(&self) {
-        // Who sees the move sees the count, by the fence; the other half is in `find`.
+        // Who sees the move sees the count, by the fence; the other half is in `glimpse`.
         self.head.control().fetch_add(MOVE, Ordering::Relaxed);
         fence(Ordering::Release);
     }
@@ -363,6 +372,7 @@ impl<'t, M: Memory> Chain<'t, M> {
     }
 
     /// Whether the chain holds a connection with the key of `words`. Needs the lock.
+    #[inline(always)]
     pub(crate) fn holds(&self, words: &[u32; 10]) -> bool {
         let control = load_contended(self.head.control());
         matches!(self.walk::<CHAIN_LINES>(control, &mut |entry| entry.has_key(words)), Walk::Found(..))

@@ -139,8 +139,7 @@ impl<M: Memory> Table<M> {
     /// it is that connection's, whatever other threads do.
     #[inline]
     pub fn lookup_in(&self, key: &Key) -> Option<(EntryIndex, EntryRef<'_>)> {
-        let words = key.to_words();
-        self.chain(key)?.find(|entry| entry.has_key(&words))
+        self.chain(key)?.find(|entry| is_of(entry, key))
     }
 
     /// As [`Table::lookup_in`], in one walk over at most `LINES` lines.
@@ -180,8 +179,7 @@ impl<M: Memory> Table<M> {
         mut accept: impl FnMut(EntryRef<'_>) -> bool,
     ) -> Option<EntryIndex> {
         let key = client_side(ipv6, protocol, client, client_port);
-        let words = key.to_words();
-        let accept = |entry: &EntryRef<'_>| entry.has_client(&words) && accept(*entry) && entry.is_current();
+        let accept = |entry: &EntryRef<'_>| is_to(entry, &key) && accept(*entry) && entry.is_current();
         self.chain(&key)?.find(accept).map(|(index, _)| index)
     }
 
@@ -288,6 +286,18 @@ impl<M: Memory> Table<M> {
     pub(crate) fn allocation(&self) -> Option<Allocation<'_, M>> {
         Some(Allocation { memory: &self.memory, layout: self.layout, header: self.memory.line(1)? })
     }
+}
+
+/// Whether an entry is of this connection. In a function of its own, so that walking over what has another tag stays short.
+#[inline(never)]
+fn is_of(entry: &EntryRef<'_>, key: &Key) -> bool {
+    entry.has_key(&key.to_words())
+}
+
+/// Whether an entry is of this client. As [`is_of`].
+#[inline(never)]
+fn is_to(entry: &EntryRef<'_>, key: &Key) -> bool {
+    entry.has_client(&key.to_words())
 }
 
 /// A key of which only the client's side counts.

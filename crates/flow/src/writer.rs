@@ -220,6 +220,7 @@ impl<M: Memory> Table<M> {
     }
 
     /// The chain of a key, locked.
+    #[inline(always)]
     fn locked_chain(&self, key: &Key) -> Option<Chain<'_, M>> {
         loop {
             let chain = self.chain(key)?;

@@ -1,12 +1,13 @@
 //! What names a virtual service, and what it is set to.
 
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Identity of a virtual service.
 ///
 /// `protocol` is any 16-bit number: generic netlink accepts all, and a service of a protocol that IPVS does not
 /// know simply never matches a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ServiceId {
     /// By protocol, address and port (0: any port).
     Address {
@@ -24,6 +25,25 @@ pub enum ServiceId {
         /// The mark. 0 is possible over generic netlink.
         mark: u32,
     },
+}
+
+/// In as few words as there are, rather than field by field: each first packet of a connection looks its service up.
+impl Hash for ServiceId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match *self {
+            Self::Address { protocol, address, port } => {
+                let ends = u64::from(protocol) << 48 | u64::from(port) << 32;
+                match address {
+                    IpAddr::V4(address) => state.write_u64(ends | u64::from(address.to_bits())),
+                    IpAddr::V6(address) => {
+                        state.write_u128(address.to_bits());
+                        state.write_u64(ends);
+                    }
+                }
+            }
+            Self::Mark { ipv6, mark } => state.write_u64(u64::from(ipv6) << 32 | u64::from(mark)),
+        }
+    }
 }
 
 impl ServiceId {

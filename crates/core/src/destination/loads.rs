@@ -24,13 +24,22 @@ impl Destinations {
     }
 
     /// The destination at `index`, whose load is about to change: in a trial a copy of it, since others may see the load itself.
+    #[inline]
     fn load_mut(&mut self, index: DestinationIndex) -> Option<&mut Destination> {
-        let destination = self.slab.get_mut(index.0 as usize)?;
-        self.before.keep(index.0, || {
-            let load = destination.load.set_aside();
-            (load, destination.persistent, destination.overloaded)
-        });
-        Some(destination)
+        if self.before.is_open() {
+            self.set_load_aside(index);
+        }
+        self.slab.get_mut(index.0 as usize)
+    }
+
+    #[cold]
+    fn set_load_aside(&mut self, index: DestinationIndex) {
+        if let Some(destination) = self.slab.get_mut(index.0 as usize) {
+            self.before.keep(index.0, || {
+                let load = destination.load.set_aside();
+                (load, destination.persistent, destination.overloaded)
+            });
+        }
     }
 
     /// Counts a connection or template at a destination. Reaching the upper threshold overloads it.

@@ -116,8 +116,9 @@ impl Director {
             }
         }
         self.limit_expected(control);
-        if let Some(service) = self.destinations.get(ends.destination).and_then(|it| it.service) {
-            self.make_room(service, false);
+        let service = self.destinations.get(ends.destination).and_then(|it| self.services.get(it.service?));
+        if let Some(service) = service {
+            self.make_room(service.is_persistent(), false);
         }
         let server = (ends.server_address, new.destination_port);
         // One in its handshake may have given way.

@@ -41,10 +41,19 @@ impl Scheduler for RoundRobin {
     /// The next usable one after the pointer, going round once and coming to the last chosen one last.
     fn schedule(&mut self, view: View<'_>, _flow: &Flow) -> Option<DestinationIndex> {
         let length = view.list.len();
-        let start = self.last.map_or(0, |last| last + 1);
-        let mut round = (start..length).chain(0..start.min(length));
-        let position = round.find(|position| view.at(*position).is_some_and(|(_, it)| it.usable()))?;
-        self.last = Some(position);
-        view.list.get(position).copied()
+        let mut position = self.last.map_or(0, |last| last + 1);
+        for _ in 0..length {
+            if position >= length {
+                position = 0;
+            }
+            if let Some((index, destination)) = view.at(position)
+                && destination.usable()
+            {
+                self.last = Some(position);
+                return Some(index);
+            }
+            position += 1;
+        }
+        None
     }
 }

@@ -33,9 +33,9 @@ impl Settled {
 
     /// What is known of the address.
     #[inline]
-    pub(super) fn get(&self, address: IpAddr) -> Option<Known> {
+    pub(super) fn get(&self, address: IpAddr) -> Option<&Known> {
         let (known, way) = self.0[place(address)].as_ref()?;
-        (*known == address).then_some(*way)
+        (*known == address).then_some(way)
     }
 
     /// Remembers an address.
@@ -80,10 +80,10 @@ mod tests {
         for (number, address) in addresses() {
             assert_eq!(settled.get(address), None);
             settled.set(address, known(number));
-            assert_eq!(settled.get(address), Some(known(number)));
+            assert_eq!(settled.get(address), Some(&known(number)));
         }
         let found = addresses().filter_map(|(number, address)| Some((number, settled.get(address)?)));
-        assert!(found.inspect(|(number, way)| assert_eq!(*way, known(*number))).count() >= 150);
+        assert!(found.inspect(|(number, way)| assert_eq!(**way, known(*number))).count() >= 150);
         settled.clear();
         assert!(addresses().all(|(_, address)| settled.get(address).is_none()));
     }
@@ -94,6 +94,6 @@ mod tests {
         for (number, address) in addresses().take(200) {
             settled.set(address, known(number));
         }
-        assert!(addresses().take(200).all(|(number, address)| settled.get(address) == Some(known(number))));
+        assert!(addresses().take(200).all(|(number, address)| settled.get(address) == Some(&known(number))));
     }
 }

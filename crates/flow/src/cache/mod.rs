@@ -123,6 +123,7 @@ impl<'t> Bucket<'t> {
 
 impl<M: Memory> Table<M> {
     /// Whether there is a cache.
+    #[inline(always)]
     pub(crate) fn has_cache(&self) -> bool {
         self.bucket_of(0, 0).is_some()
     }
