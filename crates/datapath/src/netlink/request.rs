@@ -1,14 +1,42 @@
 //! Requests to the kernel and their answers, one at a time.
 
 use std::io;
+use std::time::Duration;
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
-/// A socket for requests. The kernel answers before the call that sends returns, so waiting is no matter.
+/// The kernel answers before the call that sends returns. Who waits so long would wait for ever: for an answer that the parser does not
+/// understand, say.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// A socket for requests to the kernel, in the network namespace of the calling thread.
+pub(super) fn connected(protocol: isize) -> io::Result<Socket> {
+    let mut socket = Socket::new(protocol)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(LONGEST_WAIT))?;
+    Ok(socket)
+}
+
+/// The next datagram from the kernel.
+///
+/// # Errors
+/// [`io::ErrorKind::TimedOut`] if none comes.
+pub(super) fn receive(socket: &Socket) -> io::Result<Vec<u8>> {
+    socket.recv_from_full().map(|(bytes, _)| bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            io::Error::new(io::ErrorKind::TimedOut, "netlink: the kernel gave no answer that is understood")
+        }
+        _ => error,
+    })
+}
+
+/// A socket for requests.
 #[derive(Debug)]
 pub(crate) struct Requests {
     socket: Socket,
@@ -18,10 +46,7 @@ pub(crate) struct Requests {
 impl Requests {
     /// Opens the socket, in the network namespace of the calling thread.
     pub(crate) fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        socket.connect(&SocketAddr::new(0, 0))?;
-        Ok(Self { socket, sequence: 0 })
+        Ok(Self { socket: connected(NETLINK_ROUTE)?, sequence: 0 })
     }
 
     /// All objects of a kind.
@@ -53,7 +78,7 @@ impl Requests {
         let single = flags & (NLM_F_DUMP | NLM_F_ACK) == 0;
         let mut answers = Vec::new();
         loop {
-            let (bytes, _) = self.socket.recv_from_full()?;
+            let bytes = receive(&self.socket)?;
             for message in messages(&bytes) {
                 if message.header.sequence_number != self.sequence {
                     continue;
@@ -91,4 +116,15 @@ pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = NetlinkMessage<
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_answered_does_not_wait_for_ever() {
+        let socket = connected(NETLINK_ROUTE).unwrap();
+        assert_eq!(receive(&socket).unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_GENERIC};
+use netlink_sys::{Socket, protocols::NETLINK_GENERIC};
+
+use super::request::{connected, receive};
 
 /// Netlink's header, then generic netlink's.
 const HEADERS: usize = 16 + 4;
@@ -36,10 +38,7 @@ impl XdpFeatures {
     /// # Errors
     /// NotFound before Linux 6.3.
     pub(crate) fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_GENERIC)?;
-        socket.bind_auto()?;
-        socket.connect(&SocketAddr::new(0, 0))?;
-        let mut features = Self { socket, family: 0, sequence: 0 };
+        let mut features = Self { socket: connected(NETLINK_GENERIC)?, family: 0, sequence: 0 };
         let answer = features.ask(CONTROLLER, GET_FAMILY, FAMILY_NAME, b"netdev\0")?;
         let id = attribute(&answer, FAMILY_ID).and_then(|value| value.get(..2)?.try_into().ok());
         features.family = u16::from_ne_bytes(id.ok_or(io::ErrorKind::InvalidData)?);
@@ -71,7 +70,7 @@ impl XdpFeatures {
         message.resize(length.next_multiple_of(4), 0);
         self.socket.send(&message, 0)?;
         loop {
-            let (answer, _) = self.socket.recv_from_full()?;
+            let answer = receive(&self.socket)?;
             if answer.get(8..12) != Some(&self.sequence.to_ne_bytes()[..]) {
                 continue;
             }
