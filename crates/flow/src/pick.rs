@@ -132,7 +132,15 @@ impl<'l> Pick<'l> {
         (version & 1 == 0 && version != 0 && pick.slots != 0 && pick.is_current()).then_some(pick)
     }
 
-    /// Whether it is what this service chooses by: no more than a look at its line, so that who remembers the line needs no lookup.
+    /// What stands in `line`, if it is what this service chooses by.
+    #[inline(always)]
+    pub fn read_of(line: &'l Line, service: Virtual) -> Option<Self> {
+        let pick = Self::read(line)?;
+        (Self::is_of(line, service) && pick.is_current()).then_some(pick)
+    }
+
+    /// Whether `line` seems to be what this service chooses by: a look at it, by which one may go before a lookup, and no more. While
+    /// the line changes hands another service's may show: see [`Pick::read_of`].
     #[inline(always)]
     pub fn is_of(line: &Line, service: Virtual) -> bool {
         let words = line.first::<10>();
@@ -305,14 +313,14 @@ mod tests {
         let line = Line::zeroed();
         assert!(!Pick::is_of(&line, SERVICE));
         write(&line, SERVICE, Rule::Sequence, 0, 2, 0);
-        assert!(Pick::is_of(&line, SERVICE));
+        assert!(Pick::is_of(&line, SERVICE) && Pick::read_of(&line, SERVICE).is_some());
         for word in 0..SERVICE.len() {
             let mut other = SERVICE;
             other[word] ^= 1 << 31;
-            assert!(!Pick::is_of(&line, other));
+            assert!(!Pick::is_of(&line, other) && Pick::read_of(&line, other).is_none());
         }
         withdraw(&line);
-        assert!(!Pick::is_of(&line, SERVICE));
+        assert!(!Pick::is_of(&line, SERVICE) && Pick::read_of(&line, SERVICE).is_none());
     }
 
     #[test]

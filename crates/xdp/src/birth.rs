@@ -12,7 +12,7 @@ use ipvs_flow::{
     Address, EntryIndex, Gap, Line, Load, Memory, NewConnection,
     event::born,
     flag::{INACTIVE, METHOD, NO_OUTPUT},
-    pick::{Pick, Search, Slot},
+    pick::{Pick, Search, Slot, Virtual},
     steady::{BIRTHS, SECURE_TCP, UDP_TIMEOUT, is_active_tcp, next_tcp},
     tcp::{Direction, Event},
     udp,
@@ -24,7 +24,7 @@ use crate::encapsulate::TUNNEL;
 use crate::lookup::{Found, LINES, key, unpack};
 use crate::maps::{Endpoint, is_server};
 use crate::shared::{MMAPABLE, events, grants, load, loads, table, timeout, traffic, tunnel, way};
-use crate::transport::Packet;
+use crate::transport::{Headers, Packet};
 
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
@@ -108,12 +108,10 @@ fn is_ready(packet: &mut Packet) -> Option<()> {
         return None;
     }
     let protocol = u16::from(packet.protocol);
-    // Nearly always it is the service of the new connection before.
-    let [a, b, c, d] = packet.destination;
-    let port = packet.destination_port.to_be();
-    let service = [u32::from(protocol) | u32::from(port) << 16, a, b, c, d];
+    // Nearly always it is the service of the new connection before. Which one the line is of is asked again when the choice is made.
+    let service = service(packet);
     if !PICKS.get(packet.pick).is_some_and(|line| Pick::is_of(line, service)) {
-        let to = Endpoint { protocol, port, address: packet.destination };
+        let to = Endpoint { protocol, port: packet.destination_port.to_be(), address: packet.destination };
         // SAFETY: the value is a plain u32 that the daemon replaces as a whole.
         packet.pick = unsafe { *PICK_OF.get(to)? };
     }
@@ -133,6 +131,13 @@ fn is_ready(packet: &mut Packet) -> Option<()> {
     }
     packet.granted = grants.peek()?;
     Some(())
+}
+
+/// The virtual service that the packet is for, if there is one.
+#[inline(always)]
+fn service(packet: &Headers) -> Virtual {
+    let [a, b, c, d] = packet.destination;
+    [u32::from(packet.protocol) | u32::from(packet.destination_port.to_be()) << 16, a, b, c, d]
 }
 
 /// Makes the choice, if `searched`, fills the entry, and unlocks the chain: the entry and its version, as `lookup` packs them, or 0,
@@ -156,9 +161,10 @@ extern "C" fn finish(packet: &mut Packet, searched: u32) -> u64 {
 
 #[inline(always)]
 fn choose(packet: &mut Packet) -> Option<()> {
-    let line = PICKS.get(packet.pick)?;
+    let (line, service) = (PICKS.get(packet.pick)?, service(packet));
     for _ in 0..TRIES {
-        let pick = Pick::read(line)?;
+        // The line may have come to be another service's.
+        let pick = Pick::read_of(line, service)?;
         let next = pick.next();
         let slot = if pick.is_by_load() {
             packet.search.choice(&pick)?

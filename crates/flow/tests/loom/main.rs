@@ -386,3 +386,26 @@ fn a_sequence_is_withdrawn_while_a_choice_is_made() {
         }
     });
 }
+
+/// A line that comes to be another service's makes no choice for a third, whose name is of both: it shows while the words are written.
+#[test]
+fn a_line_changes_hands_while_a_choice_is_made() {
+    model(1, 3, |_| {
+        let lines: Arc<Vec<Line>> = Arc::new((0..2).map(|_| Line::zeroed()).collect());
+        let (line, slots) = (&lines[0], &lines[1..]);
+        let (first, second, third) = ([6, 1, 1, 1, 1], [7, 2, 2, 2, 2], [7, 1, 1, 1, 1]);
+        (0..2).for_each(|number| {
+            pick::write_slot(&slots, number, Slot { destination: number, port: 0, flags: 0 })
+        });
+        pick::write(line, first, Rule::Sequence, 0, 2, 0);
+        let program = {
+            let lines = lines.clone();
+            thread::spawn(move || {
+                let pick = Pick::read_of(&lines[0], third)?;
+                pick.make(pick.next()).then_some(())
+            })
+        };
+        pick::write(line, second, Rule::Sequence, 0, 2, 0);
+        assert_eq!(program.join().unwrap(), None);
+    });
+}
