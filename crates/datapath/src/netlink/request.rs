@@ -10,8 +10,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
-/// The kernel answers before the call that sends returns. Who waits so long would wait for ever: for an answer that the parser does not
-/// understand, say.
+/// The kernel answers before the call that sends returns. Who waits so long would wait for ever.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// A socket for requests to the kernel, in the network namespace of the calling thread.
@@ -30,7 +29,7 @@ pub(super) fn connected(protocol: isize) -> io::Result<Socket> {
 pub(super) fn receive(socket: &Socket) -> io::Result<Vec<u8>> {
     socket.recv_from_full().map(|(bytes, _)| bytes).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => {
-            io::Error::new(io::ErrorKind::TimedOut, "netlink: the kernel gave no answer that is understood")
+            io::Error::new(io::ErrorKind::TimedOut, "netlink: the kernel gave no answer")
         }
         _ => error,
     })
@@ -79,27 +78,41 @@ impl Requests {
         let mut answers = Vec::new();
         loop {
             let bytes = receive(&self.socket)?;
-            for message in messages(&bytes) {
-                if message.header.sequence_number != self.sequence {
-                    continue;
-                }
-                match message.payload {
-                    NetlinkPayload::Done(_) => return Ok(answers),
-                    NetlinkPayload::Error(error) => match error.code {
-                        None => return Ok(answers),
-                        Some(_) => return Err(error.to_io()),
-                    },
-                    NetlinkPayload::InnerMessage(answer) => {
-                        answers.push(answer);
-                        if single {
-                            return Ok(answers);
-                        }
-                    }
-                    _ => {}
-                }
+            if let Some(end) = read_answers(&bytes, self.sequence, single, &mut answers) {
+                return end.map(|()| answers);
             }
         }
     }
+}
+
+/// Adds what a datagram answers to the request of that number, which is a `single` object or several. How the exchange ends, `None` if
+/// more is to come.
+fn read_answers(
+    bytes: &[u8],
+    sequence: u32,
+    single: bool,
+    answers: &mut Vec<RouteNetlinkMessage>,
+) -> Option<io::Result<()>> {
+    for message in messages(bytes).filter(|message| message.header.sequence_number == sequence) {
+        match message.payload {
+            NetlinkPayload::Done(_) => return Some(Ok(())),
+            NetlinkPayload::Error(error) => {
+                return Some(if error.code.is_none() { Ok(()) } else { Err(error.to_io()) });
+            }
+            NetlinkPayload::InnerMessage(answer) => {
+                answers.push(answer);
+                if single {
+                    return Some(Ok(()));
+                }
+            }
+            _ => {}
+        }
+    }
+    // It is the answer, though the parser does not understand it: none follows.
+    let is_answer = bytes.get(8..12) == Some(&sequence.to_ne_bytes()[..]);
+    (single && is_answer).then(|| {
+        Err(io::Error::new(io::ErrorKind::InvalidData, "rtnetlink: an answer that is not understood"))
+    })
 }
 
 /// The messages in a datagram from the kernel; those that this version of the parser does not understand are left out.
@@ -126,5 +139,17 @@ mod tests {
     fn who_is_not_answered_does_not_wait_for_ever() {
         let socket = connected(NETLINK_ROUTE).unwrap();
         assert_eq!(receive(&socket).unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_an_answer() {
+        // A route, but for all of its header (RTM_NEWROUTE).
+        let answer = |sequence: u8| [20, 0, 0, 0, 24, 0, 0, 0, sequence, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0];
+        let mut answers = Vec::new();
+        let mut end = |sequence, single| read_answers(&answer(sequence), 7, single, &mut answers);
+        assert_eq!(end(7, true).unwrap().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        // More follow of several; and this is another request's.
+        assert!(end(7, false).is_none() && end(6, true).is_none());
+        assert!(answers.is_empty());
     }
 }
