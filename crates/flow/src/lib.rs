@@ -25,7 +25,7 @@
 //! ```
 #![cfg_attr(not(loom), no_std)]
 #![cfg_attr(not(any(loom, target_arch = "bpf")), forbid(unsafe_code))]
-#![cfg_attr(target_arch = "bpf", feature(core_intrinsics), allow(internal_features))]
+#![cfg_attr(target_arch = "bpf", feature(core_intrinsics, asm_experimental_arch), allow(internal_features))]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
@@ -34,6 +34,7 @@ mod address;
 mod ahead;
 mod allocation;
 mod beside;
+mod branchless;
 mod cache;
 mod chain;
 mod copy;

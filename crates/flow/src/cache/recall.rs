@@ -3,6 +3,7 @@
 use super::{BACK, Bucket, DATAGRAMS, FLAGS, FLAGS_SHIFT, MOST, PHASE, RECORDS, STATE_SHIFT, VALID};
 use crate::{
     Address, Memory, Status, Table, Tick,
+    branchless::is_zero,
     key::client_hash,
     sync::{Ordering, fence},
 };
@@ -86,16 +87,13 @@ impl<'t> Bucket<'t> {
         through: impl FnOnce(u32) -> u32,
         difference: impl Fn(usize) -> u32,
     ) -> Option<Recalled<'t>> {
-        let mut found = RECORDS;
-        for place in 0..RECORDS {
-            if difference(place) == 0 {
-                found = place;
-            }
+        // Without branches: which place it is nobody can foresee, and a wrong guess would show only once memory has come.
+        let mut found = 0;
+        for place in 1..RECORDS {
+            found |= place as u32 * is_zero(difference(place));
         }
-        if found == RECORDS {
-            return None;
-        }
-        let found = through(found as u32) as usize % RECORDS;
+        let found = found as usize % RECORDS;
+        let _ = through;
         // Acquire: of a valid record the words are there that were written before. So the key is looked at again.
         let info = self.info(found).load(Ordering::Acquire);
         let datagrams = if protocol == UDP { DATAGRAMS } else { 0 };
