@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bits a second that arrive at the server.
 pub(crate) fn bits_per_second(peer: &mut Peer, time: Duration, site: &Site<'_>) -> Result<f64, Error> {
-    peer.use_for_sockets()?;
+    peer.use_for_sockets(site.processors)?;
     let listener = listen(peer)?;
     let (to, road) = (peer.target(), &peer.road);
     let failed = |error: io::Error| Error::setup("move data over a TCP connection", error);

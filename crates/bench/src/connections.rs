@@ -40,7 +40,7 @@ pub(crate) struct Completed {
 
 /// Real connections, one after the other on each of some threads: open, a byte there, a byte back, close.
 pub(crate) fn complete(peer: &mut Peer, time: Duration, site: &Site<'_>) -> Result<Completed, Error> {
-    peer.use_for_sockets()?;
+    peer.use_for_sockets(site.processors)?;
     let listener = listen(peer)?;
     let (stop, done, failed) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     let reason = std::sync::Mutex::new(None);

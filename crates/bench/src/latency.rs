@@ -44,7 +44,7 @@ pub(crate) fn at_half_load(peer: &mut Peer, time: Duration, site: &Site<'_>) -> 
         None => flows::packets(peer, MANY, TRIAL, site)?.rate(),
     };
     peer.rate = Some(rate);
-    peer.use_for_frames()?;
+    peer.use_for_frames(site.processors)?;
     let failed = |error: io::Error| Error::setup("send datagrams", error);
     let open = |address: Ipv4Addr, port| {
         let socket = UdpSocket::bind(SocketAddrV4::new(address, port))?;

@@ -149,7 +149,7 @@ impl Peer {
 
     /// Sends frames.
     pub(crate) fn offer(&mut self, load: Load, site: &Site<'_>) -> Result<Offered, Error> {
-        self.use_for_frames()?;
+        self.use_for_frames(site.processors)?;
         let way = self.way();
         let mut offered = self.traffic.offer(&self.road, way, load, site.processors, site.interrupt)?;
         offered.by_one_processor = self.path.is_on_one_processor();
@@ -158,8 +158,11 @@ impl Peer {
     }
 
     /// Makes the road one for frames that are made; real sockets can be beside them.
-    pub(crate) fn use_for_frames(&mut self) -> Result<(), Error> {
+    pub(crate) fn use_for_frames(&mut self, processors: &Processors) -> Result<(), Error> {
         if self.used_for != Some(Use::Frames) {
+            if let Some(daemon) = &self.daemon {
+                processors.keep_off(daemon.id());
+            }
             self.road.take_frames(true)?;
             self.traffic.set_sink(&self.road, true)?;
             self.used_for = Some(Use::Frames);
@@ -167,9 +170,13 @@ impl Peer {
         Ok(())
     }
 
-    /// Makes the road one for real sockets alone: without the sink, which would take the servers' segmentation offload.
-    pub(crate) fn use_for_sockets(&mut self) -> Result<(), Error> {
+    /// Makes the road one for real sockets alone: without the sink, which would take the servers' segmentation offload; and no processor is
+    /// the generator's.
+    pub(crate) fn use_for_sockets(&mut self, processors: &Processors) -> Result<(), Error> {
         if self.used_for != Some(Use::Sockets) {
+            if let Some(daemon) = &self.daemon {
+                processors.set_free(daemon.id());
+            }
             self.traffic.set_sink(&self.road, false)?;
             if !self.path.is_xdp() {
                 self.road.take_frames(false)?;
@@ -214,7 +221,6 @@ fn start(site: &Site<'_>, road: &Road, path: Path, more: &[&str]) -> Result<Daem
     let (socket, log) = (file("sock"), file("log"));
     let name = road.director.name();
     let daemon = Daemon::launch(site.ipvsd, &arguments, name, socket.clone(), log, site.interrupt)?;
-    site.processors.keep_off(daemon.id());
     service::set_up(&socket, path)?;
     Ok(daemon)
 }

@@ -43,9 +43,18 @@ impl Processors {
 
     /// Keeps all threads of a process from the generator's, if there are others.
     pub(crate) fn keep_off(&self, process: u32) {
+        Self::confine(process, &self.others());
+    }
+
+    /// Lets all threads of a process run wherever they like.
+    pub(crate) fn set_free(&self, process: u32) {
+        Self::confine(process, &self.all);
+    }
+
+    fn confine(process: u32, processors: &CpuSet) {
         let tasks = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
         for task in tasks.filter_map(|task| task.file_name().to_str()?.parse::<i32>().ok()) {
-            let _ = sched_setaffinity(Pid::from_raw(task), &self.others());
+            let _ = sched_setaffinity(Pid::from_raw(task), processors);
         }
     }
 

@@ -44,6 +44,7 @@ impl Road {
                         set_sysctl(&format!("ipv6/conf/{scope}/disable_ipv6"), "1")?;
                     }
                 }
+                use_cubic()?;
                 links.up("lo")
             })?;
         }
@@ -130,6 +131,13 @@ fn connect_director(director: &Namespace, path: Path) -> Result<u32, Error> {
         links.add_route(network.into(), prefix, IpAddr::from(CLIENT))?;
         links.index(D1)
     })
+}
+
+/// TCP goes by CUBIC (RFC 9438), Linux' default, whatever the machine is set to: BBR sends at a rate that it estimates, by a timer, and that
+/// would be measured instead of the director. Where the kernel has no CUBIC, by Reno, which every one has.
+fn use_cubic() -> Result<(), Error> {
+    let name = "ipv4/tcp_congestion_control";
+    set_sysctl(name, "cubic").or_else(|_| set_sysctl(name, "reno"))
 }
 
 /// Works on the links of a host.

@@ -13,7 +13,9 @@ pub(crate) fn is_zero(word: u32) -> u32 {
 #[inline(always)]
 fn opaque(mut number: u64) -> u64 {
     // SAFETY: nothing is executed.
-    unsafe { core::arch::asm!("/* {0} */", inout(reg) number, options(pure, nomem, nostack, preserves_flags)) };
+    unsafe {
+        core::arch::asm!("/* {0} */", inout(reg) number, options(pure, nomem, nostack, preserves_flags))
+    };
     number
 }
 
