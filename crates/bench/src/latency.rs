@@ -10,7 +10,7 @@ use crate::address::{CLIENT, SERVER_PORT, SERVERS};
 use crate::choice::MANY;
 use crate::flows;
 use crate::peer::{Peer, Site};
-use crate::traffic::{Kind, Load};
+use crate::traffic::{Kind, Load, Offered};
 
 /// An answer that has not come by then is lost.
 const LOST: Duration = Duration::from_millis(200);
@@ -31,9 +31,8 @@ pub(crate) struct Seen {
     pub(crate) round_trips: Vec<f64>,
     /// Questions without an answer.
     pub(crate) lost: u64,
-    /// Frames of the load that were sent, and that arrived.
-    pub(crate) sent: u64,
-    pub(crate) arrived: u64,
+    /// The load.
+    pub(crate) load: Offered,
 }
 
 /// Asks again and again while half as many packets a second go through as can.
@@ -72,8 +71,7 @@ pub(crate) fn at_half_load(peer: &mut Peer, time: Duration, site: &Site<'_>) -> 
         let seen = asking.join();
         over.store(true, Ordering::Relaxed);
         let mut seen = seen.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let offered = offered?;
-        (seen.sent, seen.arrived) = (offered.sent, offered.right);
+        seen.load = offered?;
         if seen.round_trips.is_empty() {
             return Err(Error::setup("measure round trips", "no datagram was answered"));
         }

@@ -27,6 +27,7 @@ mod options;
 mod path;
 mod peer;
 mod processors;
+mod queues;
 mod ratios;
 mod report;
 mod road;

@@ -12,6 +12,7 @@ use crate::balancer::{self, Proxy};
 use crate::method;
 use crate::path::Path;
 use crate::processors::Processors;
+use crate::queues;
 use crate::road::Road;
 use crate::row::Outcome;
 use crate::service;
@@ -151,7 +152,9 @@ impl Peer {
     pub(crate) fn offer(&mut self, load: Load, site: &Site<'_>) -> Result<Offered, Error> {
         self.use_for_frames(site.processors)?;
         let way = self.way();
+        let refused = queues::refused(&self.road)?;
         let mut offered = self.traffic.offer(&self.road, way, load, site.processors, site.interrupt)?;
+        offered.refused = queues::refused(&self.road)? - refused;
         offered.by_one_processor = self.path.is_on_one_processor();
         self.check()?;
         Ok(offered)

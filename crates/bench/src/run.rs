@@ -15,6 +15,7 @@ use crate::options::Options;
 use crate::path::Path;
 use crate::peer::{Peer, Site, Unavailable};
 use crate::processors::Processors;
+use crate::queues::Lost;
 use crate::ratios::Ratios;
 use crate::report::Report;
 use crate::row::{Measure, Outcome, Row};
@@ -236,14 +237,7 @@ fn storm_of(peer: &mut Peer, time: Duration, site: &Site<'_>, row: &mut Row) -> 
     let socket = peer.socket.clone();
     let (stormy, changes) =
         storm::during(&socket, site.processors, || flows::packets(peer, MANY, time, site))?;
-    let lost = |offered: &Offered| offered.sent.saturating_sub(offered.right);
-    row.note(format!(
-        "{changes:.0} changes a second; of {} packets {} were lost with, of {} {} without",
-        stormy.sent,
-        lost(&stormy),
-        calm.sent,
-        lost(&calm)
-    ));
+    row.note(format!("{changes:.0} changes a second; with them {}, without {}", Lost(&stormy), Lost(&calm)));
     Ok(stormy.rate() / calm.rate())
 }
 
@@ -270,12 +264,9 @@ fn counted(
 }
 
 fn note_losses(row: &mut Row, seen: &latency::Seen, when: &str) {
-    let lost = seen.sent.saturating_sub(seen.arrived);
-    if lost > 0 || seen.lost > 0 {
-        row.note(format!(
-            "of {} packets of the load {lost} were lost{when}, and {} of the datagrams",
-            seen.sent, seen.lost
-        ));
+    let load = Lost(&seen.load);
+    if load.packets() > 0 || seen.lost > 0 {
+        row.note(format!("the load: {load}{when}; and {} of the datagrams", seen.lost));
     }
 }
 

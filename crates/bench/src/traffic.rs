@@ -107,6 +107,8 @@ pub(crate) struct Offered {
     /// Frames that arrived at all: as they should, and otherwise.
     pub(crate) right: u64,
     pub(crate) wrong: u64,
+    /// Frames for which a cable's queue had no place, see [`crate::queues`].
+    pub(crate) refused: u64,
     /// Processor time of the machine in `elapsed`, and that of the generator's thread, see [`Processors::worked`].
     pub(crate) busy: Duration,
     pub(crate) worked: Duration,
@@ -134,6 +136,7 @@ impl Offered {
         self.active += other.active;
         self.right += other.right;
         self.wrong += other.wrong;
+        self.refused += other.refused;
         self.busy += other.busy;
         self.worked += other.worked;
         self.by_one_processor = other.by_one_processor;
