@@ -24,7 +24,8 @@ fn small() -> Options {
 /// Whether `address` answers an echo request from the client.
 fn ping(topology: &Topology, address: &str) -> bool {
     topology.client.run(|| {
-        let output = Command::new("ping").args(["-c", "1", "-W", "1", address]).output();
+        // -n: no name is asked for, which could take long.
+        let output = Command::new("ping").args(["-n", "-c", "1", "-W", "1", address]).output();
         output.expect("iputils-ping is installed").status.success()
     })
 }

@@ -14,6 +14,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::namespace::Namespace;
 
+/// A condition that does not come true in this time never will, however busy the machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Translates one virtual address to one server for all connections, without state.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Nat {
@@ -173,13 +176,15 @@ impl Director {
 
     /// Waits until `condition` holds.
     pub(crate) fn wait(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        for _ in 0..500 {
+        // By the clock: a condition may take a second to find out.
+        let start = std::time::Instant::now();
+        while start.elapsed() < PATIENCE {
             if condition(self) {
                 return;
             }
             thread::sleep(Duration::from_millis(10));
         }
-        panic!("not within five seconds: {what}; counters: {:?}", self.counters());
+        panic!("not within {PATIENCE:?}: {what}; counters: {:?}", self.counters());
     }
 }
 

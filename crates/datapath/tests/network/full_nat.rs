@@ -140,7 +140,7 @@ fn serves(mode: XdpMode, vip: &str, server: &str, local: &str) {
     let of = |address: &str| mac(&network.server.ip(&format!("neigh show {address} dev e0")));
     assert!(of(&local.to_string()).is_some());
     network.server.run(|| {
-        let _ = std::process::Command::new("ping").args(["-c", "1", "-W", "2", own]).output();
+        let _ = std::process::Command::new("ping").args(["-n", "-c", "1", "-W", "2", own]).output();
     });
     assert_eq!(of(&local.to_string()), of(own));
 }
