@@ -25,6 +25,8 @@ const fn is_plain(flags: u8) -> bool {
 #[derive(Clone, Copy)]
 pub struct Asked<'t> {
     pub bucket: Bucket<'t>,
+    /// The bucket's number.
+    pub number: u32,
     pub side: Side,
 }
 
@@ -68,17 +70,24 @@ pub fn ask<'t>(
         2 => Side::Server,
         _ => Side::Neither,
     };
-    Some(Asked { bucket: table.bucket_at(asked >> 2)?, side })
+    let number = asked >> 2;
+    Some(Asked { bucket: table.bucket_at(number)?, number, side })
 }
 
-/// The connection that a packet of IPv4 comes from the client of, if the cache has it, wherever it is.
+/// What was found in the bucket of that number, in two words, for a function that is to go on with it: see [`again`].
 #[inline(always)]
-pub fn of_client<'t>(table: &'t Table<Connections>, packet: &Headers, place: &Cell) -> Option<Recalled<'t>> {
-    let number = table.bucket_of_client(packet.protocol, client_end(packet))?;
-    in_bucket_of_client(table.bucket_at(number)?, packet, place)
+pub fn to_words(number: u32, recalled: &Recalled<'_>) -> [u32; 2] {
+    let [place, info] = recalled.to_words();
+    [number << 2 | place, info]
 }
 
-/// The same, in its bucket.
+/// What [`to_words`] told of. Whether it still is the packet's connection `Connection::is_current` says.
+#[inline(always)]
+pub fn again<'t>(table: &'t Table<Connections>, [at, info]: [u32; 2]) -> Option<Recalled<'t>> {
+    table.recalled(at >> 2, [at & 3, info])
+}
+
+/// The connection that a packet of IPv4 comes from the client of, in its bucket, if the cache has it.
 #[inline(always)]
 pub fn in_bucket_of_client<'t>(bucket: Bucket<'t>, packet: &Headers, place: &Cell) -> Option<Recalled<'t>> {
     let to = (packet.destination[3], packet.destination_port);

@@ -65,7 +65,7 @@ pub fn recalled(context: *mut xdp_md, packet: &Packet) -> Option<u32> {
 #[inline(never)]
 extern "C" fn tunnel_recalled(context: *mut xdp_md, packet: &Packet) -> u32 {
     let table = table();
-    let connection = cache::of_client(&table, packet, &packet.cell);
+    let connection = cache::again(&table, packet.found);
     connection
         .and_then(|it| forward::<false>(context, packet, EntryIndex(0), &it))
         .unwrap_or(xdp_action::XDP_ABORTED)

@@ -30,7 +30,8 @@ pub const ABSENT: u32 = 0x102;
 pub const FROM_CLIENT: u32 = 0x103;
 /// It comes from the server of the connection in `packet.found`, if it has the server's address.
 pub const FROM_SERVER: u32 = 0x104;
-/// The flow cache has its connection, whose client it comes from and whose server is reached by a tunnel.
+/// The flow cache has its connection, whose client it comes from and whose server is reached by a tunnel: `packet.found` is of
+/// [`cache::to_words`].
 pub const BY_TUNNEL: u32 = 0x105;
 
 /// Reads a packet and forwards it if that is all. An action, or what is known. What was read goes to `packet` only then: on
@@ -45,13 +46,13 @@ pub fn forward<C: Context, const V6: bool>(context: *mut C, packet: &mut Packet)
         }
     });
     let Some(headers) = headers else { return UNREAD };
-    if let Some(Asked { bucket, side: Side::Server }) = asked
+    if let Some(Asked { bucket, side: Side::Server, .. }) = asked
         && let Some(connection) = cache::in_bucket_of_server(bucket, &headers, &packet.cell)
         && let Some(action) = to_client::<C, V6, true>(context, packet, &headers, NO_ENTRY, &connection)
     {
         return action;
     }
-    if let Some(Asked { bucket, side: Side::Client }) = asked
+    if let Some(Asked { bucket, number, side: Side::Client }) = asked
         && let Some(connection) = cache::in_bucket_of_client(bucket, &headers, &packet.cell)
     {
         if let Some(action) = to_server::<C, V6, true>(context, packet, &headers, NO_ENTRY, &connection) {
@@ -65,6 +66,7 @@ pub fn forward<C: Context, const V6: bool>(context: *mut C, packet: &mut Packet)
         {
             packet.headers = headers;
             packet.born = 0;
+            packet.found = cache::to_words(number, &connection);
             return BY_TUNNEL;
         }
     }

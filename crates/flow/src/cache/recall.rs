@@ -38,6 +38,13 @@ impl<M: Memory> Table<M> {
         let _ = bucket.seen(0).load(Ordering::Acquire);
         Some(bucket)
     }
+
+    /// What was recalled from that bucket, and told by [`Recalled::to_words`]. Whether it is still that [`Recalled::is_current`] says.
+    #[inline(always)]
+    pub fn recalled(&self, number: u32, [place, info]: [u32; 2]) -> Option<Recalled<'_>> {
+        let place = place as usize % RECORDS;
+        Some(Recalled { bucket: self.bucket_of(number >> 1, number & 1)?, place, info })
+    }
 }
 
 impl<'t> Bucket<'t> {
@@ -103,6 +110,12 @@ impl<'t> Bucket<'t> {
 }
 
 impl Recalled<'_> {
+    /// Its place in the bucket, below 4, and its first word.
+    #[inline(always)]
+    pub const fn to_words(&self) -> [u32; 2] {
+        [self.place as u32, self.info]
+    }
+
     /// Flags, state and marks: the packet goes by them.
     #[inline(always)]
     pub const fn status(&self) -> Status {
