@@ -11,6 +11,7 @@ use std::process::{Command as Process, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{Daemon, fill, require_root};
+use ipvs_lab::parts::Namespace;
 use ipvsd::run::Limits;
 
 const IPVSD: &str = env!("CARGO_BIN_EXE_ipvsd");
@@ -310,32 +311,15 @@ fn an_ordinary_user_in_a_namespace_of_its_own() {
     assert_eq!(succeed(daemon.path(), options, &below), "1 1\n");
 }
 
-/// A network namespace of this test's.
-struct Netns(String);
-
-impl Netns {
-    fn new(name: &str) -> Self {
-        let name = format!("ipvsd-{name}-{}", std::process::id());
-        assert!(Process::new("ip").args(["netns", "add", &name]).status().unwrap().success());
-        Self(name)
-    }
-}
-
-impl Drop for Netns {
-    fn drop(&mut self) {
-        let _ = Process::new("ip").args(["netns", "del", &self.0]).status();
-    }
-}
-
 #[test]
 fn the_namespace_of_the_socket_counts() {
     require_root();
     let daemon = Daemon::start("exec-netns", Limits::default());
-    let other = Netns::new("exec");
-    probe_under(daemon.path(), &["elsewhere", &format!("/run/netns/{}", other.0)]);
+    let other = Namespace::numbered("ipvsd-exec").unwrap();
+    probe_under(daemon.path(), &["elsewhere", &format!("/run/netns/{}", other.name())]);
     // A program that goes to another namespace altogether sees that one's kernel.
     let probe = probe();
-    let there = ["ip", "netns", "exec", &other.0, probe.to_str().unwrap(), "outcomes"];
+    let there = ["ip", "netns", "exec", other.name(), probe.to_str().unwrap(), "outcomes"];
     assert_eq!(succeed(daemon.path(), &[], &there), "92 2\n");
 }
 

@@ -2,15 +2,13 @@
 //! users of kernel IPVS have. Needs root.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use ipvs_lab::parts::Namespace;
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,7 +30,7 @@ fn sh(line: &str) -> String {
 /// A client, a director, two servers behind it: each a network namespace. The virtual address is nobody's; who asks for it is sent to
 /// the director by a route.
 struct Network {
-    prefix: String,
+    spaces: [Namespace; 4],
     ipv6: bool,
     daemon: Option<Child>,
 }
@@ -42,11 +40,12 @@ const NAMES: [&str; 4] = ["client", "director", "server1", "server2"];
 impl Network {
     fn new(test: &str, ipv6: bool) -> Self {
         assert!(rustix::process::geteuid().is_root(), "this test needs root: run it by sudo");
-        let network = Self { prefix: format!("ipvsd-nf-{}-{test}", std::process::id()), ipv6, daemon: None };
+        let spaces = NAMES.map(|name| Namespace::numbered(&format!("ipvsd-nf-{test}-{name}")).unwrap());
+        let network = Self { spaces, ipv6, daemon: None };
         for name in NAMES {
             let name = network.name(name);
             sh(&format!(
-                "ip netns add {name}; ip -n {name} link set lo up; ip netns exec {name} sh -ec 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad; \
+                "ip -n {name} link set lo up; ip netns exec {name} sh -ec 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad; \
                  echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding'"
             ));
         }
@@ -79,20 +78,17 @@ impl Network {
         network
     }
 
+    fn space(&self, role: &str) -> &Namespace {
+        &self.spaces[NAMES.iter().position(|name| *name == role).unwrap()]
+    }
+
     fn name(&self, role: &str) -> String {
-        format!("{}-{role}", self.prefix)
+        self.space(role).name().to_owned()
     }
 
     /// Runs `work` in a thread in a namespace; the sockets that it makes belong to that.
     fn inside<T: Send>(&self, role: &str, work: impl FnOnce() -> T + Send) -> T {
-        let space = File::open(format!("/run/netns/{}", self.name(role))).unwrap();
-        std::thread::scope(|scope| {
-            let thread = scope.spawn(move || {
-                move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-                work()
-            });
-            thread.join().unwrap()
-        })
+        self.space(role).run(work).unwrap()
     }
 
     /// Runs commands in the director's namespace, with its control socket.
@@ -108,7 +104,7 @@ impl Network {
     }
 
     fn socket(&self) -> PathBuf {
-        std::env::temp_dir().join(format!("{}.sock", self.prefix))
+        std::env::temp_dir().join(format!("{}.sock", self.name("director")))
     }
 
     fn start(&mut self, more: &[&str]) {

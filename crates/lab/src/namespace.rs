@@ -9,6 +9,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
@@ -32,17 +33,29 @@ impl Namespace {
     /// # Errors
     /// [`Error`]; [`Error::NotPermitted`] without root's rights.
     pub fn create(name: String) -> Result<Self, Error> {
-        let file = on_thread(|| {
-            // SAFETY: NEWNET alone is given: no file descriptor table or other resource that safe code relies on is
-            // unshared; the thread ends right after.
-            unsafe { unshare_unsafe(UnshareFlags::NEWNET) }?;
-            File::open("/proc/thread-self/ns/net")
-        })
-        .and_then(|file| file)
-        .map_err(|error| match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
-            Some(rustix::io::Errno::PERM) => Error::NotPermitted,
-            _ => Error::setup("make a network namespace", error),
-        })?;
+        Self::named(name, empty()?)
+    }
+
+    /// As [`create`](Self::create), named `BEGINNING-NUMBER` by its number in the kernel. No other namespace that lives has that
+    /// number, so the name is free: whatever bears it was left by one that is gone. Process numbers would not do: PID namespaces
+    /// that share `/run` have the same ones.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn numbered(beginning: &str) -> Result<Self, Error> {
+        let file = empty()?;
+        let number =
+            file.metadata().map_err(|error| Error::setup("number a network namespace", error))?.ino();
+        let name = format!("{beginning}-{number}");
+        let left = PathBuf::from(DIRECTORY).join(&name);
+        if left.is_symlink() {
+            std::fs::remove_file(&left)
+                .map_err(|error| Error::setup(format!("remove the stale link {}", left.display()), error))?;
+        }
+        Self::named(name, file)
+    }
+
+    fn named(name: String, file: File) -> Result<Self, Error> {
         let link = PathBuf::from(DIRECTORY).join(&name);
         let target = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
         std::fs::create_dir_all(DIRECTORY)
@@ -79,6 +92,21 @@ impl Drop for Namespace {
         // Nothing can be done about a failure here; `--clean` removes dangling links.
         let _ = std::fs::remove_file(&self.link);
     }
+}
+
+/// A namespace without a name.
+fn empty() -> Result<File, Error> {
+    on_thread(|| {
+        // SAFETY: NEWNET alone is given: no file descriptor table or other resource that safe code relies on is unshared; the thread
+        // ends right after.
+        unsafe { unshare_unsafe(UnshareFlags::NEWNET) }?;
+        File::open("/proc/thread-self/ns/net")
+    })
+    .and_then(|file| file)
+    .map_err(|error| match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::PERM) => Error::NotPermitted,
+        _ => Error::setup("make a network namespace", error),
+    })
 }
 
 /// Runs `work` on a thread of its own, so that this thread stays in its namespace; panics are passed on.

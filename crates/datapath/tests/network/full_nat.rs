@@ -56,7 +56,7 @@ fn with_director(
     let (ready, stop) = (AtomicBool::new(false), AtomicBool::new(false));
     thread::scope(|scope| {
         let run = scope.spawn(|| {
-            namespace.enter();
+            Namespace::enter_named(namespace.name());
             let mut datapath = Datapath::open(options).unwrap();
             let mut director = Director::new(Config { capacity: 4096, ..Config::default() }, now()).unwrap();
             for command in commands {

@@ -2,9 +2,8 @@
 
 use std::fs::File;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
 
+use ipvs_lab::parts;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// Runs `ip` with the words of `arguments`.
@@ -21,16 +20,13 @@ pub(crate) fn ip(arguments: &str) -> String {
 
 /// A network namespace.
 #[derive(Debug)]
-pub(crate) struct Namespace(String);
+pub(crate) struct Namespace(parts::Namespace);
 
 impl Namespace {
     /// Makes one.
     pub(crate) fn new(role: &str) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name =
-            format!("ipvsd-dp-{}-{}-{role}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        ip(&format!("netns add {name}"));
-        let namespace = Self(name);
+        let namespace =
+            Self(parts::Namespace::numbered(&format!("ipvsd-dp-{role}")).expect("these tests need root"));
         namespace.ip("link set lo up");
         // Addresses are usable at once.
         namespace.run(|| {
@@ -43,17 +39,12 @@ impl Namespace {
 
     /// Its name.
     pub(crate) fn name(&self) -> &str {
-        &self.0
+        self.0.name()
     }
 
     /// Runs `ip` inside.
     pub(crate) fn ip(&self, arguments: &str) -> String {
-        ip(&format!("-n {} {arguments}", self.0))
-    }
-
-    /// Moves the calling thread inside.
-    pub(crate) fn enter(&self) {
-        Self::enter_named(&self.0);
+        ip(&format!("-n {} {arguments}", self.name()))
     }
 
     /// Moves the calling thread into the namespace of that name.
@@ -64,21 +55,7 @@ impl Namespace {
 
     /// Runs `what` in a thread inside.
     pub(crate) fn run<T: Send>(&self, what: impl FnOnce() -> T + Send) -> T {
-        thread::scope(|scope| {
-            scope
-                .spawn(|| {
-                    self.enter();
-                    what()
-                })
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+        self.0.run(what).unwrap()
     }
 }
 

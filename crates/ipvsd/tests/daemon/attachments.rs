@@ -8,7 +8,7 @@ use crate::process::{Namespace, Running, outcome};
 
 fn tc(namespace: &Namespace, arguments: &str) -> String {
     let mut command = Command::new("tc");
-    let output = command.args(["-n", &namespace.0]).args(arguments.split(' ')).output().unwrap();
+    let output = command.args(["-n", namespace.name()]).args(arguments.split(' ')).output().unwrap();
     assert!(output.status.success(), "tc {arguments}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -26,7 +26,7 @@ fn has_clsact(namespace: &Namespace, interface: &str) -> bool {
 
 fn detach(namespace: &Namespace) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ipvsd"));
-    let arguments = ["stop", "--detach", "--netns", &namespace.0, "--socket"];
+    let arguments = ["stop", "--detach", "--netns", namespace.name(), "--socket"];
     let output = command.args(arguments).arg(namespace.socket()).output().unwrap();
     assert_eq!(outcome(&output), (Some(0), String::new()));
 }

@@ -51,7 +51,7 @@ fn starts_serves_and_stops() {
 fn one_daemon_per_namespace() {
     let namespace = Namespace::new("single");
     let daemon = Running::start(&namespace, &[]);
-    let other = std::env::temp_dir().join(format!("{}.other", namespace.0));
+    let other = std::env::temp_dir().join(format!("{}.other", namespace.name()));
     let (code, said) = namespace.refused(&["--socket", other.to_str().unwrap()]);
     assert_eq!(code, Some(3), "{said}");
     let line = said.lines().last().unwrap();
@@ -108,10 +108,18 @@ fn says_what_is_missing() {
 fn without_privileges_it_says_so() {
     use std::os::unix::process::CommandExt;
     let namespace = Namespace::new("user");
-    let copy = std::env::temp_dir().join(format!("ipvsd-{}", namespace.0));
+    let copy = std::env::temp_dir().join(format!("ipvsd-{}", namespace.name()));
     std::fs::copy(env!("CARGO_BIN_EXE_ipvsd"), &copy).unwrap();
     let output = Command::new("ip")
-        .args(["netns", "exec", &namespace.0, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args([
+            "netns",
+            "exec",
+            namespace.name(),
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+        ])
         .arg(&copy)
         .args(["run", "--socket", "/tmp/ipvsd-never.sock"])
         .process_group(0)

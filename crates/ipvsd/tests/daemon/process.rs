@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
+use ipvs_lab::parts;
+
 pub(crate) fn ip(arguments: &str) -> String {
     let output = Command::new("ip").args(arguments.split(' ')).output().expect("iproute2 is installed");
     let error = String::from_utf8_lossy(&output.stderr);
@@ -12,27 +14,30 @@ pub(crate) fn ip(arguments: &str) -> String {
 }
 
 /// A network namespace with a pair of interfaces, removed when dropped.
-pub(crate) struct Namespace(pub(crate) String);
+pub(crate) struct Namespace(parts::Namespace);
 
 impl Namespace {
     pub(crate) fn new(name: &str) -> Self {
         assert!(rustix::process::geteuid().is_root(), "this test needs root: run it by sudo");
-        let namespace = Self(format!("ipvsd-test-{}-{name}", std::process::id()));
-        ip(&format!("netns add {}", namespace.0));
-        ip(&format!("-n {} link add one type veth peer name two", namespace.0));
-        ip(&format!("-n {} link set one up", namespace.0));
-        ip(&format!("-n {} link set two up", namespace.0));
+        let namespace = Self(parts::Namespace::numbered(&format!("ipvsd-test-{name}")).unwrap());
+        for command in ["add one type veth peer name two", "set one up", "set two up"] {
+            ip(&format!("-n {} link {command}", namespace.name()));
+        }
         namespace
     }
 
+    pub(crate) fn name(&self) -> &str {
+        self.0.name()
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
-        std::env::temp_dir().join(format!("{}.sock", self.0))
+        std::env::temp_dir().join(format!("{}.sock", self.name()))
     }
 
     /// The daemon with these arguments; namespace, socket and capacity are given unless they are among them.
     pub(crate) fn command(&self, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ipvsd"));
-        command.args(["run", "--netns", &self.0]).args(more).stdin(Stdio::null()).stderr(Stdio::piped());
+        command.args(["run", "--netns", self.name()]).args(more).stdin(Stdio::null()).stderr(Stdio::piped());
         if !more.contains(&"--capacity") {
             command.args(["--capacity", "1024"]);
         }
@@ -48,13 +53,12 @@ impl Namespace {
     }
 
     pub(crate) fn has_xdp(&self) -> bool {
-        ip(&format!("-n {} -details link show", self.0)).contains("xdp")
+        ip(&format!("-n {} -details link show", self.name())).contains("xdp")
     }
 }
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
         // Left for a next daemon.
         let socket = self.socket();
         for ending in ["", ".state", ".counters", ".connections", ".settings"] {

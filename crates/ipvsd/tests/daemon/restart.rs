@@ -76,7 +76,7 @@ impl Drop for BpfFilesystem {
 
 fn stop(namespace: &Namespace, more: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ipvsd"));
-    command.args(["stop", "--netns", &namespace.0, "--socket"]).arg(namespace.socket()).args(more);
+    command.args(["stop", "--netns", namespace.name(), "--socket"]).arg(namespace.socket()).args(more);
     outcome(&command.output().unwrap())
 }
 
@@ -90,8 +90,8 @@ fn the_program_stays_until_it_is_detached() {
     let namespace = Namespace::new("pinned");
     let bpf = BpfFilesystem::mount("pinned");
     let arguments = ["--fast-path", "on", "--pin", bpf.path()];
-    ip(&format!("-n {} addr add 10.66.0.1/24 dev one", namespace.0));
-    let rules = || ip(&format!("-n {} rule", namespace.0));
+    ip(&format!("-n {} addr add 10.66.0.1/24 dev one", namespace.name()));
+    let rules = || ip(&format!("-n {} rule", namespace.name()));
     let running = Running::start(&namespace, &arguments);
     let mut client = ControlClient::connect(&namespace.socket()).unwrap();
     client.request(Order::AddService(service(80), settings(0))).unwrap();

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use ipvs_lab::parts::Namespace;
 use rustix::process::{Pid, Signal};
 
 use super::client::Client;
@@ -34,8 +35,8 @@ pub(crate) fn bash(name: &str, subject: &Subject<'_>, setup: &str, text: &str) -
 
 /// The namespaces and files of one run; dropping it removes them.
 struct Place {
-    director: String,
-    client: String,
+    director: Namespace,
+    client: Namespace,
     folder: PathBuf,
     binaries: PathBuf,
     fast_path: FastPath,
@@ -43,22 +44,18 @@ struct Place {
 
 impl Place {
     fn new(name: &str, client: Client, subject: &Subject<'_>) -> Result<Self> {
-        let director = format!("ipvsd-cf-{}-{}-{name}", std::process::id(), client.name());
-        let client = format!("{director}-cl");
-        let folder = std::env::temp_dir().join(&director);
+        let beginning = format!("ipvsd-cf-{}-{name}", client.name());
+        let director = Namespace::numbered(&beginning)?;
+        let client = Namespace::numbered(&format!("{beginning}-cl"))?;
+        let folder = std::env::temp_dir().join(director.name());
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let place = Self {
+        Ok(Self {
             director,
             client,
             folder,
             binaries: subject.binaries.to_owned(),
             fast_path: subject.fast_path,
-        };
-        for name in [&place.director, &place.client] {
-            let status = Command::new("ip").args(["netns", "add", name]).status().context("cannot run ip")?;
-            ensure!(status.success(), "cannot make a network namespace");
-        }
-        Ok(place)
+        })
     }
 
     fn socket(&self) -> PathBuf {
@@ -82,12 +79,12 @@ impl Place {
     /// its errors.
     fn bash(&self, client: Client, text: &str) -> Result<(String, String)> {
         let output = Command::new("ip")
-            .args(["netns", "exec", &self.director])
+            .args(["netns", "exec", self.director.name()])
             .args(client.wrapper(&self.binaries))
             .args(["bash", "-c"])
             .arg(format!(". \"$LIBRARY\"/lib.sh; {text}"))
             .env("LIBRARY", Script::folder())
-            .env("CLIENT", &self.client)
+            .env("CLIENT", self.client.name())
             .env("IPVSD_SOCKET", self.socket())
             .env("PATH", client.path(&self.binaries))
             .env("LC_ALL", "C")
@@ -101,9 +98,6 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        for name in [&self.client, &self.director] {
-            let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
-        }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
@@ -120,7 +114,7 @@ impl Daemon {
         let log = place.folder.join("ipvsd.log");
         let file = std::fs::File::create(&log)?;
         let child = Command::new(place.binaries.join("ipvsd"))
-            .args(["run", "--netns", &place.director, "--interface", "ve0", "--fresh", "--socket"])
+            .args(["run", "--netns", place.director.name(), "--interface", "ve0", "--fresh", "--socket"])
             .arg(place.socket())
             .args(place.fast_path.options())
             .stdin(Stdio::null())
