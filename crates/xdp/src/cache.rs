@@ -6,6 +6,7 @@ use ipvs_wire::protocol;
 
 use crate::maps::{Address, is_server_port};
 use crate::packet::{Bytes, read};
+use crate::route;
 use crate::shared::{Connections, setting, table, timeouts_number};
 use crate::transport::{Cell, Headers, Packet};
 
@@ -59,6 +60,9 @@ pub fn ask<'t>(
     if plain {
         let answer = is_server_port(source_port.to_be());
         let client = if answer { (destination[3], destination_port) } else { (source[3], source_port) };
+        if answer {
+            route::begin(client.0);
+        }
         asked = table.bucket_of_client(protocol, client)? << 2 | if answer { 2 } else { 1 };
     } else {
         // A first segment of a client's, mostly: the hash line will be asked for, and then the memory of a new connection.

@@ -51,6 +51,8 @@ struct Remembered {
     interface: u32,
     hardware: [u32; 3],
     tag: u32,
+    /// To the length of a cache line.
+    rest: [u32; 2],
 }
 
 impl Remembered {
@@ -60,11 +62,11 @@ impl Remembered {
     }
 }
 
-/// Hops found before, at the low bits of the destination's last word: on a machine with a few hundred clients, or one
-/// whose clients have long connections, most lookups of the kernel's routes are spared.
+/// Hops found before, at the low bits of the destination's last word: half a megabyte for each processor. Where that meets no more
+/// than as many thousand clients within a second, most lookups of the kernel's routes are spared.
 #[map(name = "hops")]
 static HOPS: PerCpuArray<Remembered> = PerCpuArray::with_max_entries(HOPS_LEN, 0);
-const HOPS_LEN: u32 = 1024;
+const HOPS_LEN: u32 = 8192;
 
 /// Longest time that a hop is remembered, in ticks: about a second. Changes are announced by the daemon, except some of
 /// path MTUs.
@@ -94,8 +96,25 @@ pub fn hop<C: Context, const V6: bool>(
         interface,
         hardware,
         tag,
+        rest: [0; 2],
     };
     Some(hop)
+}
+
+/// Begins to load the place of a hop towards the client whose address has this last word: that may take long.
+#[inline(always)]
+pub fn begin(client: u32) {
+    if let Some(remembered) = HOPS.get_ptr(place_of(client)) {
+        // SAFETY: a plain value of the map; volatile, as nothing is done with it.
+        let _ = unsafe { (&raw const (*remembered).tick).read_volatile() };
+    }
+}
+
+/// Where the hop towards a client is remembered.
+#[inline(always)]
+const fn place_of(client: u32) -> u32 {
+    // The last bytes differ most between clients.
+    (client ^ client.swap_bytes()) & (HOPS_LEN - 1)
 }
 
 /// The next hop, if it is remembered.
@@ -112,9 +131,7 @@ pub fn known_hop(packet: &Headers, ingress: u32, now: Tick) -> Option<Hop> {
 #[inline(always)]
 fn recall(packet: &Headers, ingress: u32, now: Tick) -> Option<(&'static mut Remembered, bool)> {
     let [a, b, c, d] = packet.destination;
-    // The last bytes differ most between clients.
-    let place = (d ^ d.swap_bytes()) & (HOPS_LEN - 1);
-    let remembered = HOPS.get_ptr_mut(place)?;
+    let remembered = HOPS.get_ptr_mut(place_of(d))?;
     // SAFETY: values of this processor, and a program is not interrupted by itself.
     let remembered = unsafe { &mut *remembered };
     let [e, f, g, h] = remembered.destination;
