@@ -71,7 +71,7 @@ mod writer;
 
 pub use address::Address;
 pub use ahead::Place;
-pub use cache::{Bucket, Change, Ipv4End, Known, Recalled};
+pub use cache::{Bucket, Change, Ipv4End, Known, Recalled, other_bucket};
 pub use chain::Glimpse;
 pub use entry::{Connection, EntryIndex, EntryRef};
 pub use granted::Gap;

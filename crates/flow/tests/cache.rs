@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use ipvs_flow::{
     Address, EntryIndex, Ipv4End, Key, Known, Layout, Line, NewConnection, Recalled, Table, Tick,
     flag::{INACTIVE, NO_OUTPUT, TRANSLATED},
+    other_bucket,
 };
 use proptest::prelude::*;
 
@@ -44,14 +45,15 @@ fn end(address: Address, port: u16) -> Ipv4End {
 
 fn recall(table: &Table<Lines>, key: Key) -> Option<Recalled<'_>> {
     let client = end(key.client, key.client_port);
-    let bucket = table.bucket_at(table.bucket_of_client(key.protocol, client).unwrap()).unwrap();
-    bucket.recall_in(key.protocol, client, end(key.virtual_address, key.virtual_port), |it| it)
+    let to = end(key.virtual_address, key.virtual_port);
+    let buckets = table.buckets_of_client(key.protocol, client).unwrap();
+    buckets.into_iter().find_map(|bucket| bucket.recall_in(key.protocol, client, to, |it| it))
 }
 
 fn recall_out(table: &Table<Lines>, key: Key, port: u16) -> Option<Recalled<'_>> {
     let client = end(key.client, key.client_port);
-    let bucket = table.bucket_at(table.bucket_of_client(key.protocol, client).unwrap()).unwrap();
-    bucket.recall_out(key.protocol, client, port, |it| it)
+    let buckets = table.buckets_of_client(key.protocol, client).unwrap();
+    buckets.into_iter().find_map(|bucket| bucket.recall_out(key.protocol, client, port, |it| it))
 }
 
 const KNOWN: Known = Known { timeout: TIMEOUT, timeouts: 7, back: false };
@@ -159,6 +161,42 @@ fn what_is_no_plain_connection_of_ipv4_is_not_remembered() {
     assert!(remember(&table, index, KNOWN));
 }
 
+/// As many connections of one client's end as their line has records for, and one more.
+#[test]
+fn what_a_bucket_has_no_place_for_is_in_the_other_one() {
+    let table = table(100);
+    let client = end(key(1).client, key(1).client_port);
+    let number = table.bucket_of_client(TCP, client).unwrap();
+    // Whether the bucket of that number has a record to a port.
+    let has = |number, port| {
+        let to = end(key(1).virtual_address, port);
+        table.bucket_at(number).unwrap().recall_in(TCP, client, to, |it| it).is_some()
+    };
+    let is_full = || table.bucket_at(number).unwrap().is_full();
+    let entries: Vec<_> = (0..9)
+        .map(|port| table.insert(&new(Key { virtual_port: port, ..key(1) }), Tick(5)).unwrap())
+        .collect();
+    for port in 0..9 {
+        assert_eq!(is_full(), port >= 4);
+        assert_eq!(remember(&table, entries[usize::from(port)], KNOWN), port < 8);
+        let has = [number, other_bucket(number)].map(|number| has(number, port));
+        assert_eq!(has, [port < 4, (4..8).contains(&port)], "{port}");
+    }
+    // There, too, it notes packets, and goes with a change.
+    let it = recall(&table, Key { virtual_port: 5, ..key(1) }).unwrap();
+    it.touch(Tick(90));
+    it.note_packet_in();
+    let entry = table.entry(entries[5]).unwrap();
+    assert_eq!((table.last_seen(entries[5], &entry), table.packets_in(entries[5], &entry)), (Tick(90), 1));
+    drop(table.change(entries[5]).unwrap());
+    assert!(!has(other_bucket(number), 5) && !it.is_current());
+    assert_eq!((entry.last_seen(), entry.packets_in()), (Tick(90), 1));
+    // Written anew, it is where there is a place, and nowhere else.
+    assert!(table.remove(entries[0]) && !is_full());
+    assert!(remember(&table, entries[4], KNOWN) && is_full());
+    assert!(has(number, 4) && !has(other_bucket(number), 4));
+}
+
 #[test]
 fn a_table_without_room_for_a_cache_has_none() {
     let layout = Layout::for_capacity(100).unwrap();
@@ -185,6 +223,11 @@ enum Step {
     Flood(u16),
     /// They go: lines are joined.
     Ebb,
+}
+
+/// Five connections or so to a bucket.
+fn crowded(number: u16) -> Key {
+    Key { client_port: number % 4, virtual_port: 1000 + number, ..key(number) }
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -218,8 +261,8 @@ proptest! {
         for step in steps {
             match step {
                 Step::Insert(n) => {
-                    if let Ok(index) = table.insert(&new(key(n)), Tick(0)) {
-                        all.insert(n, (index, key(n), Tick(0), 0));
+                    if let Ok(index) = table.insert(&new(crowded(n)), Tick(0)) {
+                        all.insert(n, (index, crowded(n), Tick(0), 0));
                     }
                 }
                 Step::Remove(n) => {
@@ -289,7 +332,7 @@ proptest! {
             }
             for n in 0..40 {
                 let Some((index, key, seen, packets)) = all.get(&n) else {
-                    prop_assert!(recall(&table, key(n)).is_none_or(|_| all.values().any(|it| it.1 == key(n))));
+                    prop_assert!(recall(&table, crowded(n)).is_none_or(|_| all.values().any(|it| it.1 == crowded(n))));
                     continue;
                 };
                 let entry = table.entry(*index).unwrap();

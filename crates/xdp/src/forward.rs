@@ -78,11 +78,14 @@ fn forward_untagged<C: Stages>(context: *mut C, packet: &mut Packet) -> Option<u
     if C::MOVES_BEGINNING && ethertype == ETHERTYPE_VLAN {
         ethertype = take_tag_off(context.cast(), packet) as u16;
     }
-    let seen = match ethertype {
+    let mut seen = match ethertype {
         ETHERTYPE_IPV4 => C::steady_ipv4(context, packet),
         ETHERTYPE_IPV6 => C::steady_ipv6(context, packet),
         _ => return None,
     };
+    if seen == steady::ELSEWHERE {
+        seen = C::elsewhere(context, packet);
+    }
     if seen < steady::UNREAD {
         return Some(seen);
     }

@@ -15,6 +15,8 @@ pub trait Stages: Context {
     fn steady_ipv4(this: *mut Self, packet: &mut Packet) -> u32;
     /// The same for IPv6.
     fn steady_ipv6(this: *mut Self, packet: &mut Packet) -> u32;
+    /// What [`steady::ELSEWHERE`] asks for: see [`steady::elsewhere`].
+    fn elsewhere(this: *mut Self, packet: &mut Packet) -> u32;
     /// Forwards an IPv4 packet from the client of the connection in an entry.
     fn inbound_ipv4(this: *mut Self, packet: &Packet, index: u32, version: u32) -> u32;
     /// The same for IPv6.
@@ -34,12 +36,12 @@ pub trait Stages: Context {
 }
 
 macro_rules! stages {
-    ($context:ident: $($steady:ident ($steadies:ident) $v6:literal,)+; $($stage:ident ($does:ident) $packet:ty = $module:ident::$way:ident, $of:literal;)+) => {
+    ($context:ident: $($steady:ident ($steadies:ident) = $reads:expr,)+; $($stage:ident ($does:ident) $packet:ty = $module:ident::$way:ident, $of:literal;)+) => {
         $(
             #[unsafe(no_mangle)]
             #[inline(never)]
             extern "C" fn $steadies(context: *mut $context, packet: &mut Packet) -> u32 {
-                steady::forward::<$context, $v6>(context, packet)
+                $reads(context, packet)
             }
         )+
         $(
@@ -69,7 +71,8 @@ macro_rules! stages {
 }
 
 stages! { xdp_md:
-    steady_ipv4 (steady_ipv4) false, steady_ipv6 (steady_ipv6) true,;
+    steady_ipv4 (steady_ipv4) = steady::forward::<xdp_md, false>, steady_ipv6 (steady_ipv6) = steady::forward::<xdp_md, true>,
+    elsewhere (elsewhere) = steady::elsewhere::<xdp_md>,;
     inbound_ipv4 (inbound_ipv4) &Packet = forward::inbound, false;
     inbound_ipv6 (inbound_ipv6) &Packet = forward::inbound, true;
     outbound_ipv4 (outbound_ipv4) &Packet = forward::outbound, false;
@@ -81,7 +84,9 @@ stages! { xdp_md:
 }
 
 stages! { __sk_buff:
-    steady_ipv4 (steady_ipv4_tc) false, steady_ipv6 (steady_ipv6_tc) true,;
+    steady_ipv4 (steady_ipv4_tc) = steady::forward::<__sk_buff, false>,
+    steady_ipv6 (steady_ipv6_tc) = steady::forward::<__sk_buff, true>,
+    elsewhere (elsewhere_tc) = steady::elsewhere::<__sk_buff>,;
     inbound_ipv4 (inbound_ipv4_tc) &Packet = forward::inbound, false;
     inbound_ipv6 (inbound_ipv6_tc) &Packet = forward::inbound, true;
     outbound_ipv4 (outbound_ipv4_tc) &Packet = forward::outbound, false;

@@ -3,7 +3,7 @@
 //! nanoseconds where the machine needs safe ones. Whatever it does not do it leaves to the longer way (`forward.rs`), with
 //! what it found: so nothing is decided here that is not decided there by the same lines.
 
-use ipvs_flow::{EntryIndex, Glimpse};
+use ipvs_flow::{EntryIndex, Glimpse, Recalled, other_bucket};
 
 use crate::cache::{self, Asked, Side};
 use crate::connection::Connection;
@@ -33,6 +33,8 @@ pub const FROM_SERVER: u32 = 0x104;
 /// The flow cache has its connection, whose client it comes from and whose server is reached by a tunnel: `packet.found` is of
 /// [`cache::to_words`].
 pub const BY_TUNNEL: u32 = 0x105;
+/// If the flow cache has its connection, then in the other bucket of its line, since its own is full: see [`elsewhere`].
+pub const ELSEWHERE: u32 = 0x106;
 
 /// Reads a packet and forwards it if that is all. An action, or what is known. What was read goes to `packet` only then: on
 /// the short way it stays in registers.
@@ -59,16 +61,22 @@ pub fn forward<C: Context, const V6: bool>(context: *mut C, packet: &mut Packet)
             return action;
         }
         // Others go the longer way, by which the record is written anew: not to the daemon, which later ones would overtake.
-        if C::MOVES_BEGINNING
-            && is_by_tunnel(Connection::status(&connection))
-            && connection.counts_on()
-            && timeouts_number().is_some_and(|number| connection.has_timeout_of(number))
-        {
+        if C::MOVES_BEGINNING && goes_by_tunnel(&connection) {
             packet.headers = headers;
             packet.born = 0;
             packet.found = cache::to_words(number, &connection);
             return BY_TUNNEL;
         }
+    }
+    if !V6
+        && let Some(Asked { bucket, number, side }) = asked
+        && side != Side::Neither
+        && bucket.is_full()
+    {
+        packet.headers = headers;
+        packet.born = 0;
+        packet.found = [other_bucket(number), u32::from(side == Side::Server)];
+        return ELSEWHERE;
     }
     let seen = match by_client::<LINES>(&table, &headers) {
         Glimpse::Found(index, entry) => {
@@ -95,4 +103,40 @@ pub fn forward<C: Context, const V6: bool>(context: *mut C, packet: &mut Packet)
     packet.headers = headers;
     packet.born = 0;
     seen
+}
+
+/// Forwards a packet of IPv4 by its record in the other bucket of its line, if that has one and that is all. An action, or
+/// [`BY_TUNNEL`], or [`UNSURE`].
+#[inline(always)]
+pub fn elsewhere<C: Context>(context: *mut C, packet: &mut Packet) -> u32 {
+    try_elsewhere(context, packet).unwrap_or(UNSURE)
+}
+
+#[inline(always)]
+fn try_elsewhere<C: Context>(context: *mut C, packet: &mut Packet) -> Option<u32> {
+    let table = table();
+    let [number, back] = packet.found;
+    let bucket = table.bucket_at(number)?;
+    if back != 0 {
+        let connection = cache::in_bucket_of_server(bucket, &packet.headers, &packet.cell)?;
+        return to_client::<C, false, true>(context, packet, &packet.headers, NO_ENTRY, &connection);
+    }
+    let connection = cache::in_bucket_of_client(bucket, &packet.headers, &packet.cell)?;
+    if let Some(action) = to_server::<C, false, true>(context, packet, &packet.headers, NO_ENTRY, &connection)
+    {
+        return Some(action);
+    }
+    if !C::MOVES_BEGINNING || !goes_by_tunnel(&connection) {
+        return None;
+    }
+    packet.found = cache::to_words(number, &connection);
+    Some(BY_TUNNEL)
+}
+
+/// Whether a packet to this connection's server leaves by a tunnel and changes nothing.
+#[inline(always)]
+fn goes_by_tunnel(connection: &Recalled<'_>) -> bool {
+    is_by_tunnel(Connection::status(connection))
+        && connection.counts_on()
+        && timeouts_number().is_some_and(|number| connection.has_timeout_of(number))
 }

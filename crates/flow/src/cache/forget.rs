@@ -45,9 +45,9 @@ impl<M: Memory> Table<M> {
         // The other fence is in `remember`. In the XDP program a change is a locked instruction, which is a fence.
         fence(Ordering::SeqCst);
         if entry.status().is_cached()
-            && let Some(bucket) = self.bucket(self.hash(&entry.key()))
+            && let Some(buckets) = self.buckets(self.hash(&entry.key()))
         {
-            self.clear(bucket, index, entry);
+            self.clear(buckets, index, entry);
         }
     }
 
@@ -87,25 +87,29 @@ impl<M: Memory> Table<M> {
         if !entry.status().is_cached() {
             return;
         }
-        let Some(bucket) = self.bucket(self.hash(&entry.key())) else { return };
-        for place in 0..RECORDS {
-            let info = bucket.info(place).load(Ordering::Acquire);
-            if info & PHASE == VALID && bucket.index(place).load(Ordering::Relaxed) == index.0 {
-                each(bucket, place);
+        let Some(buckets) = self.buckets(self.hash(&entry.key())) else { return };
+        for bucket in buckets {
+            for place in 0..RECORDS {
+                let info = bucket.info(place).load(Ordering::Acquire);
+                if info & PHASE == VALID && bucket.index(place).load(Ordering::Relaxed) == index.0 {
+                    each(bucket, place);
+                }
             }
         }
     }
 
-    /// Takes a connection's records out of a bucket, and notes in the entry what they had noted. What else they said of it:
+    /// Takes a connection's records out of its buckets, and notes in the entry what they had noted. What else they said of it:
     /// [`BACK`], or 0.
     #[inline(always)]
-    pub(super) fn clear(&self, bucket: Bucket<'_>, index: EntryIndex, entry: &EntryRef<'_>) -> u32 {
+    pub(super) fn clear(&self, buckets: [Bucket<'_>; 2], index: EntryIndex, entry: &EntryRef<'_>) -> u32 {
         let mut facts = 0;
-        for place in 0..RECORDS {
-            let Some(info) = valid(bucket, place) else { continue };
-            if load_traced(bucket.index(place), Ordering::Relaxed) == index.0 {
-                facts |= info & BACK;
-                take_out(bucket, place, info, Some(entry));
+        for bucket in buckets {
+            for place in 0..RECORDS {
+                let Some(info) = valid(bucket, place) else { continue };
+                if load_traced(bucket.index(place), Ordering::Relaxed) == index.0 {
+                    facts |= info & BACK;
+                    take_out(bucket, place, info, Some(entry));
+                }
             }
         }
         facts

@@ -2,7 +2,8 @@
 //! packet waits for memory twice, for the hash line and then for the entry that this names; with it once.
 //!
 //! To each hash line belong two buckets of four records, each bucket two cache lines that lie together: keys in the first, the rest in
-//! the second. A record is a copy; the entry remains the connection. Only the time of the latest packet and a count of packets are
+//! the second. A connection's record is in the bucket that its hash tells, or, if that is full, in the other one of the line; who changes
+//! the connection looks in both. A record is a copy; the entry remains the connection. Only the time of the latest packet and a count of packets are
 //! noted in the record first, and reach the entry when somebody asks ([`Table::last_seen`]) or the record goes. Of connections
 //! of IPv4 over TCP and UDP, not of templates, nor of full NAT; where the memory ends before, there is no cache.
 //!
@@ -27,7 +28,7 @@ mod recall;
 mod remember;
 
 pub use forget::Change;
-pub use recall::{Ipv4End, Recalled};
+pub use recall::{Ipv4End, Recalled, other_bucket};
 pub use remember::Known;
 
 use crate::{
@@ -128,10 +129,16 @@ impl<M: Memory> Table<M> {
         self.bucket_of(0, 0).is_some()
     }
 
-    /// The bucket of a hash; `None` if there is no cache.
+    /// The buckets that may have a hash's connections: its own, and the other one of its line. `None` if there is no cache.
     #[inline(always)]
-    fn bucket(&self, hash: u64) -> Option<Bucket<'_>> {
-        self.bucket_of(self.directory()?.line_of(hash as u32), half(hash))
+    fn buckets(&self, hash: u64) -> Option<[Bucket<'_>; 2]> {
+        self.buckets_of(self.directory()?.line_of(hash as u32), half(hash))
+    }
+
+    /// The same, of a hash whose line is known.
+    #[inline(always)]
+    fn buckets_of(&self, line: u32, half: u32) -> Option<[Bucket<'_>; 2]> {
+        Some([self.bucket_of(line, half)?, self.bucket_of(line, half ^ 1)?])
     }
 
     /// The number of the bucket of a hash.

@@ -1,6 +1,6 @@
 //! Reading records: what the XDP program does for each packet.
 
-use super::{BACK, Bucket, DATAGRAMS, FLAGS, FLAGS_SHIFT, MOST, PHASE, RECORDS, STATE_SHIFT, VALID};
+use super::{BACK, Bucket, DATAGRAMS, EMPTY, FLAGS, FLAGS_SHIFT, MOST, PHASE, RECORDS, STATE_SHIFT, VALID};
 use crate::{
     Address, Memory, Status, Table, Tick,
     branchless::is_zero,
@@ -18,6 +18,12 @@ pub struct Recalled<'t> {
     info: u32,
 }
 
+/// The number of the other bucket of the same line.
+#[inline(always)]
+pub const fn other_bucket(number: u32) -> u32 {
+    number ^ 1
+}
+
 /// One end of a flow of IPv4: the last word of its [`Address`], and the port.
 pub type Ipv4End = (u32, u16);
 
@@ -27,6 +33,17 @@ impl<M: Memory> Table<M> {
     pub fn bucket_of_client(&self, protocol: u8, client: Ipv4End) -> Option<u32> {
         let address = Address::of_ipv4_word(client.0);
         self.bucket_number(client_hash(self.table_hash(), false, protocol, address, client.1))
+    }
+
+    /// The buckets that may have a client's connections, its own first.
+    pub fn buckets_of_client(&self, protocol: u8, client: Ipv4End) -> Option<[Bucket<'_>; 2]> {
+        self.buckets(client_hash(
+            self.table_hash(),
+            false,
+            protocol,
+            Address::of_ipv4_word(client.0),
+            client.1,
+        ))
     }
 
     /// The bucket of that number. The loads have begun then, which may take long: so the sooner it is asked for the better.
@@ -48,6 +65,13 @@ impl<M: Memory> Table<M> {
 }
 
 impl<'t> Bucket<'t> {
+    /// Whether connections for which it had no place are to be looked for in the [`other_bucket`]. (Those that are there though it is no
+    /// longer full come back with their next packet, which goes the long way.)
+    #[inline(always)]
+    pub fn is_full(self) -> bool {
+        (0..RECORDS).all(|place| self.info(place).load(Ordering::Relaxed) & PHASE != EMPTY)
+    }
+
     /// The connection that a packet from the bucket's client belongs to, if it is there: protocol, source and destination. `None` says
     /// nothing. `through` gives back the number that it is given: in the XDP program by way of memory, for the verifier then follows one
     /// way and not one for each number.

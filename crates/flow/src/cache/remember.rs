@@ -51,13 +51,13 @@ impl<M: Memory> Table<M> {
         let key = entry.key();
         let hash = self.hash(&key);
         let line = self.directory()?.line_of(hash as u32);
-        let bucket = self.bucket_of(line, half(hash))?;
+        let buckets = self.buckets_of(line, half(hash))?;
         let mut back = if known.back { BACK } else { 0 };
         // A record that it has says too little, or is of other timeouts, or can count no more packets.
         if status.is_cached() {
-            back |= self.clear(bucket, index, entry);
+            back |= self.clear(buckets, index, entry);
         }
-        let place = (0..RECORDS).find(|place| load_contended(bucket.info(*place)) & PHASE == EMPTY)?;
+        let (bucket, place) = buckets.into_iter().find_map(|bucket| Some((bucket, bucket.empty_place()?)))?;
         // From here on who changes the connection looks for its record.
         let status = entry.set_cached(status)?;
         let writing = begin(bucket, place)?;
@@ -93,6 +93,14 @@ impl<M: Memory> Table<M> {
         // Spoilt or not, it is ours.
         store_contended(info, writing & !PHASE | EMPTY, Ordering::Release);
         None
+    }
+}
+
+impl Bucket<'_> {
+    /// Where it has an empty record.
+    #[inline(always)]
+    fn empty_place(self) -> Option<usize> {
+        (0..RECORDS).find(|place| load_contended(self.info(*place)) & PHASE == EMPTY)
     }
 }
 

@@ -65,7 +65,8 @@ fn remember(table: &HeapTable, it: Entered) -> bool {
 fn recall(table: &HeapTable, key: Key) -> Option<Recalled<'_>> {
     let client = (key.client.words()[3], key.client_port);
     let to = (key.virtual_address.words()[3], key.virtual_port);
-    table.bucket_at(table.bucket_of_client(TCP, client)?)?.recall_in(TCP, client, to, |it| it)
+    let buckets = table.buckets_of_client(TCP, client)?;
+    buckets.into_iter().find_map(|bucket| bucket.recall_in(TCP, client, to, |it| it))
 }
 
 /// What the flow cache has of a connection is what the entry says. Whether it has it.
@@ -155,6 +156,21 @@ const CHANGES: [Work; 3] = [
 fn a_connection_is_remembered_while_it_changes() {
     for change in CHANGES {
         beside(1, 2, one, [remember_it, change], check_it);
+    }
+}
+
+/// A connection for which its own bucket has no place, in both places.
+fn beyond_two(table: &HeapTable) -> [Entered; 2] {
+    for it in both(table) {
+        assert!(remember(table, it));
+    }
+    [enter(table, numbered(3)); 2]
+}
+
+#[test]
+fn a_connection_is_remembered_in_the_other_bucket_while_it_changes() {
+    for change in CHANGES {
+        beside(3, 2, beyond_two, [remember_it, change], check_it);
     }
 }
 

@@ -48,6 +48,54 @@ fn steady_packets_go_by_records() {
     });
 }
 
+/// The flows of one client's port to so many services.
+fn of_one_port(protocol: u8, many: u16) -> impl Iterator<Item = Flow> {
+    let flow = Flow::new(protocol, 4000);
+    (0..many).map(move |n| Flow { at: end(VIP, 100 + n), server: end(SERVER, 8100 + n), ..flow })
+}
+
+#[test]
+fn a_client_may_have_more_flows_than_its_bucket_has_records() {
+    at_both(|pair| {
+        for protocol in [TCP, UDP] {
+            let flows: Vec<_> = of_one_port(protocol, 7).collect();
+            for flow in &flows {
+                flow.serve(pair);
+                flow.begin(pair);
+            }
+            flows.iter().for_each(|flow| flow.goes_on(pair));
+            let direct = Flow { at: end(VIP, 90), server: end(SERVER, 90), ..flows[0] };
+            pair.serve(protocol, direct.at, direct.server, ForwardingMethod::DIRECT);
+            assert!([SYN, ACK, ACK].into_iter().all(|flags| pair.send(&direct.out(flags))));
+            assert!(pair.goes_by_record(&direct.out(ACK), &direct.key()));
+            if protocol == TCP {
+                // What changes them finds their records.
+                for flow in &flows {
+                    assert!(pair.send(&flow.out(FIN | ACK)) && !flow.is_recorded(pair));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_client_may_have_more_flows_through_tunnels_than_its_bucket_has_records() {
+    inside(|pair| {
+        for protocol in [TCP, UDP] {
+            for flow in of_one_port(protocol, 4) {
+                flow.serve(pair);
+                flow.begin(pair);
+            }
+            for (port, kind) in (80..).zip(KINDS).take(4) {
+                let flow = Flow { at: end(VIP, port), ..Flow::new(protocol, 4000) };
+                serve_by_tunnel(pair, protocol, flow.at, end(SERVER, 80), kind);
+                assert!([SYN, ACK, ACK].into_iter().all(|flags| pair.send(&flow.out(flags))), "{kind:?}");
+                assert!(pair.goes_by_record(&flow.out(ACK), &flow.key()), "{kind:?} {protocol}");
+            }
+        }
+    });
+}
+
 #[test]
 fn steady_packets_go_by_records_through_tunnels() {
     inside(|pair| {

@@ -75,7 +75,9 @@ impl Flow {
         let Key { client, client_port, virtual_address, virtual_port, .. } = self.key();
         let [client, to] = [(client, client_port), (virtual_address, virtual_port)]
             .map(|(address, port)| (address.words()[3], port));
-        let bucket = table.bucket_at(table.bucket_of_client(self.protocol, client)?)?;
-        bucket.recall_in(self.protocol, client, to, |it| it).as_ref().map(look)
+        let buckets = table.buckets_of_client(self.protocol, client)?;
+        let record =
+            buckets.into_iter().find_map(|bucket| bucket.recall_in(self.protocol, client, to, |it| it));
+        record.as_ref().map(look)
     }
 }
