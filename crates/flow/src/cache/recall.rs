@@ -31,19 +31,17 @@ impl<M: Memory> Table<M> {
     /// Where the flow cache has the connections of a client: what a packet of IPv4 comes from or goes to. A number below 2^27.
     #[inline(always)]
     pub fn bucket_of_client(&self, protocol: u8, client: Ipv4End) -> Option<u32> {
-        let address = Address::of_ipv4_word(client.0);
-        self.bucket_number(client_hash(self.table_hash(), false, protocol, address, client.1))
+        self.bucket_number(self.hash_of_client(protocol, client))
     }
 
     /// The buckets that may have a client's connections, its own first.
     pub fn buckets_of_client(&self, protocol: u8, client: Ipv4End) -> Option<[Bucket<'_>; 2]> {
-        self.buckets(client_hash(
-            self.table_hash(),
-            false,
-            protocol,
-            Address::of_ipv4_word(client.0),
-            client.1,
-        ))
+        self.buckets(self.hash_of_client(protocol, client))
+    }
+
+    #[inline(always)]
+    fn hash_of_client(&self, protocol: u8, (address, port): Ipv4End) -> u64 {
+        client_hash(self.table_hash(), false, protocol, Address::of_ipv4_word(address), port)
     }
 
     /// The bucket of that number. The loads have begun then, which may take long: so the sooner it is asked for the better.
