@@ -2,7 +2,8 @@
 //!
 //! The namespace is held by a file descriptor only; `/run/netns/NAME` is a symbolic link to that descriptor in /proc.
 //! So `ip netns exec NAME` and `ipvsd run --netns NAME` find it, and however this process ends, the kernel removes the
-//! namespace with everything in it: at worst a dangling link stays, which `ipvsd lab --clean` takes away.
+//! namespace with everything in it: at worst a dangling link stays, which `ipvsd lab --clean` takes away
+//! if a lab left it.
 
 #![allow(unsafe_code)]
 

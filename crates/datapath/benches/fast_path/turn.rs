@@ -240,7 +240,8 @@ impl Turns for Own<'_> {
 /// Another executable and its object, kept in a folder.
 pub(crate) struct Kept {
     child: Child,
-    to: ChildStdin,
+    /// Until it is to end.
+    to: Option<ChildStdin>,
     from: BufReader<ChildStdout>,
 }
 
@@ -265,14 +266,14 @@ impl Kept {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}: make it by --keep", executable.display()));
-        let (to, from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         Self { child, to, from }
     }
 }
 
 impl Turns for Kept {
     fn turn(&mut self, kind: Kind, flows: u32) -> Vec<f64> {
-        writeln!(self.to, "{flows} {}", kind.name()).unwrap();
+        writeln!(self.to.as_ref().unwrap(), "{flows} {}", kind.name()).unwrap();
         let mut line = String::new();
         self.from.read_line(&mut line).unwrap();
         let times: Vec<f64> = line.split_whitespace().map(|word| word.parse().unwrap()).collect();
@@ -283,8 +284,8 @@ impl Turns for Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        // It ends with its input.
-        let _ = self.child.kill();
+        // It ends with its input, and takes its namespaces' names away.
+        drop(self.to.take());
         let _ = self.child.wait();
     }
 }
