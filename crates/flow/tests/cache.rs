@@ -225,13 +225,14 @@ enum Step {
     Ebb,
 }
 
-/// Five connections or so to a bucket.
+/// Of one client's port: more than its buckets have places for.
 fn crowded(number: u16) -> Key {
-    Key { client_port: number % 4, virtual_port: 1000 + number, ..key(number) }
+    Key { client_port: 0, virtual_port: 1000 + number, ..key(number) }
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let number = || 0..40u16;
+/// With so many connections.
+fn steps(connections: u16) -> impl Strategy<Value = Vec<Step>> {
+    let number = move || 0..connections;
     let step = prop_oneof![
         4 => number().prop_map(Step::Insert),
         1 => number().prop_map(Step::Remove),
@@ -253,107 +254,121 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn records_are_never_stale(steps in steps()) {
-        let table = table(4000);
-        // By number: entry, key, what should be known of it.
-        let mut all: HashMap<u16, (EntryIndex, Key, Tick, u32)> = HashMap::new();
-        let mut others = Vec::new();
-        for step in steps {
-            match step {
-                Step::Insert(n) => {
-                    if let Ok(index) = table.insert(&new(crowded(n)), Tick(0)) {
-                        all.insert(n, (index, crowded(n), Tick(0), 0));
-                    }
+    fn records_are_never_stale(steps in steps(40)) {
+        do_all(steps, key)?;
+    }
+
+    #[test]
+    fn records_in_full_buckets_are_never_stale(steps in steps(16)) {
+        // All of them come first.
+        let begin = (0..16).flat_map(|n| [Step::Insert(n), Step::Remember(n, true)]);
+        do_all(begin.chain(steps).collect(), crowded)?;
+    }
+}
+
+/// Takes the steps with connections of these keys, by number, and looks after each of them what the records say.
+fn do_all(steps: Vec<Step>, key_of: fn(u16) -> Key) -> Result<(), TestCaseError> {
+    let table = table(4000);
+    // By number: entry, key, what should be known of it.
+    let mut all: HashMap<u16, (EntryIndex, Key, Tick, u32)> = HashMap::new();
+    let mut others = Vec::new();
+    for step in steps {
+        match step {
+            Step::Insert(n) => {
+                if let Ok(index) = table.insert(&new(key_of(n)), Tick(0)) {
+                    all.insert(n, (index, key_of(n), Tick(0), 0));
                 }
-                Step::Remove(n) => {
-                    if let Some((index, ..)) = all.remove(&n) {
-                        prop_assert!(table.remove(index));
-                    }
-                }
-                Step::Remember(n, back) => {
-                    if let Some((index, ..)) = all.get(&n) {
-                        remember(&table, *index, Known { back, ..KNOWN });
-                    }
-                }
-                Step::Packet(n, time) => {
-                    let Some((index, key, seen, packets)) = all.get_mut(&n) else { continue };
-                    match recall(&table, *key) {
-                        Some(it) => {
-                            it.touch(Tick(time));
-                            it.note_packet_in();
-                        }
-                        None => {
-                            let entry = table.entry(*index).unwrap();
-                            entry.touch_late(Tick(time));
-                            entry.note_packet_in();
-                        }
-                    }
-                    (*seen, *packets) = (Tick(seen.0.max(time)), *packets + 1);
-                }
-                Step::State(n, state) => {
-                    if let Some((index, ..)) = all.get(&n) {
-                        table.change(*index).unwrap().advance(|_| (state, true));
-                    }
-                }
-                Step::Flags(n, set) => {
-                    if let Some((index, ..)) = all.get(&n) {
-                        table.change(*index).unwrap().set_flags(if set { NO_OUTPUT | INACTIVE } else { 3 });
-                    }
-                }
-                Step::Timeout(n, timeout) => {
-                    if let Some((index, ..)) = all.get(&n) {
-                        table.change(*index).unwrap().set_timeout(timeout);
-                    }
-                }
-                Step::Destination(n, to) => {
-                    if let Some((index, ..)) = all.get(&n) {
-                        table.change(*index).unwrap().set_destination(to);
-                    }
-                }
-                Step::ClientPort(n, port) => {
-                    if let Some((index, key, ..)) = all.get_mut(&n)
-                        && table.set_client_port(*index, 0x8000 | port).is_ok()
-                    {
-                        key.client_port = 0x8000 | port;
-                    }
-                }
-                Step::Unhook(n) => {
-                    if let Some((index, key, ..)) = all.remove(&n) {
-                        table.unhook(index);
-                        prop_assert!(recall(&table, key).is_none());
-                        prop_assert!(table.remove(index));
-                    }
-                }
-                Step::Flood(many) => {
-                    let other = |n| new(Key { virtual_port: 1, ..key(n) });
-                    others.extend((0..many).filter_map(|n| table.insert(&other(n), Tick(0)).ok()));
-                }
-                Step::Ebb => others.drain(..).for_each(|index| assert!(table.remove(index))),
             }
-            for n in 0..40 {
-                let Some((index, key, seen, packets)) = all.get(&n) else {
-                    prop_assert!(recall(&table, crowded(n)).is_none_or(|_| all.values().any(|it| it.1 == crowded(n))));
+            Step::Remove(n) => {
+                if let Some((index, ..)) = all.remove(&n) {
+                    prop_assert!(table.remove(index));
+                }
+            }
+            Step::Remember(n, back) => {
+                if let Some((index, ..)) = all.get(&n) {
+                    remember(&table, *index, Known { back, ..KNOWN });
+                }
+            }
+            Step::Packet(n, time) => {
+                let Some((index, key, seen, packets)) = all.get_mut(&n) else { continue };
+                match recall(&table, *key) {
+                    Some(it) => {
+                        it.touch(Tick(time));
+                        it.note_packet_in();
+                    }
+                    None => {
+                        let entry = table.entry(*index).unwrap();
+                        entry.touch_late(Tick(time));
+                        entry.note_packet_in();
+                    }
+                }
+                (*seen, *packets) = (Tick(seen.0.max(time)), *packets + 1);
+            }
+            Step::State(n, state) => {
+                if let Some((index, ..)) = all.get(&n) {
+                    table.change(*index).unwrap().advance(|_| (state, true));
+                }
+            }
+            Step::Flags(n, set) => {
+                if let Some((index, ..)) = all.get(&n) {
+                    table.change(*index).unwrap().set_flags(if set { NO_OUTPUT | INACTIVE } else { 3 });
+                }
+            }
+            Step::Timeout(n, timeout) => {
+                if let Some((index, ..)) = all.get(&n) {
+                    table.change(*index).unwrap().set_timeout(timeout);
+                }
+            }
+            Step::Destination(n, to) => {
+                if let Some((index, ..)) = all.get(&n) {
+                    table.change(*index).unwrap().set_destination(to);
+                }
+            }
+            Step::ClientPort(n, port) => {
+                if let Some((index, key, ..)) = all.get_mut(&n)
+                    && table.set_client_port(*index, 0x8000 | port).is_ok()
+                {
+                    key.client_port = 0x8000 | port;
+                }
+            }
+            Step::Unhook(n) => {
+                if let Some((index, key, ..)) = all.remove(&n) {
+                    table.unhook(index);
+                    prop_assert!(recall(&table, key).is_none());
+                    prop_assert!(table.remove(index));
+                }
+            }
+            Step::Flood(many) => {
+                let other = |n| new(Key { virtual_port: 1, ..key(n) });
+                others.extend((0..many).filter_map(|n| table.insert(&other(n), Tick(0)).ok()));
+            }
+            Step::Ebb => others.drain(..).for_each(|index| assert!(table.remove(index))),
+        }
+        for n in 0..40 {
+            let Some((index, key, seen, packets)) = all.get(&n) else {
+                prop_assert!(
+                    recall(&table, key_of(n)).is_none_or(|_| all.values().any(|it| it.1 == key_of(n)))
+                );
+                continue;
+            };
+            let entry = table.entry(*index).unwrap();
+            for (it, out) in
+                [(recall(&table, *key), false), (recall_out(&table, *key, entry.destination_port()), true)]
+            {
+                let Some(it) = it else { continue };
+                // Of several that a client has at one port the other may be meant.
+                if out && it.virtual_end() != entry.virtual_end() {
                     continue;
-                };
-                let entry = table.entry(*index).unwrap();
-                for (it, out) in [
-                    (recall(&table, *key), false),
-                    (recall_out(&table, *key, entry.destination_port()), true),
-                ] {
-                    let Some(it) = it else { continue };
-                    // Of several that a client has at one port the other may be meant.
-                    if out && it.virtual_end() != entry.virtual_end() {
-                        continue;
-                    }
-                    prop_assert_eq!(it.destination(), entry.destination());
-                    prop_assert_eq!(it.destination_port(), entry.destination_port());
-                    prop_assert_eq!(it.status().flags(), entry.flags() & !INACTIVE);
-                    prop_assert_eq!(it.status().state(), entry.state());
-                    prop_assert_eq!(entry.timeout(), TIMEOUT);
                 }
-                let it = table.snapshot(*index).unwrap();
-                prop_assert_eq!((it.last_seen, it.packets_in), (*seen, *packets));
+                prop_assert_eq!(it.destination(), entry.destination());
+                prop_assert_eq!(it.destination_port(), entry.destination_port());
+                prop_assert_eq!(it.status().flags(), entry.flags() & !INACTIVE);
+                prop_assert_eq!(it.status().state(), entry.state());
+                prop_assert_eq!(entry.timeout(), TIMEOUT);
             }
+            let it = table.snapshot(*index).unwrap();
+            prop_assert_eq!((it.last_seen, it.packets_in), (*seen, *packets));
         }
     }
+    Ok(())
 }
