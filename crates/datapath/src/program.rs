@@ -56,6 +56,7 @@ pub(crate) struct Program {
     counters: PerCpuArray<MapData, u64>,
     ports: Array<MapData, PortValue>,
     exits: DevMap<MapData>,
+    exits_frags: DevMap<MapData>,
     timeouts: Array<MapData, [u32; TIMEOUTS]>,
     /// Next free position in `sockets`.
     next_socket: u32,
@@ -113,6 +114,7 @@ impl Program {
             counters: map(&mut ebpf, "counters")?,
             ports: map(&mut ebpf, "ports")?,
             exits: map(&mut ebpf, "exits")?,
+            exits_frags: map(&mut ebpf, "exits_frags")?,
             timeouts: map(&mut ebpf, "timeouts")?,
             next_socket: 0,
             ebpf,

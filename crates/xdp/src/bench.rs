@@ -89,7 +89,8 @@ pub fn make_and_forward(context: XdpContext) -> u32 {
     if !make_frame(&context) {
         return xdp_action::XDP_ABORTED;
     }
-    forward::forward(context.ctx).unwrap_or(xdp_action::XDP_ABORTED)
+    let fate = forward::forward(context.ctx);
+    fate.map_or(xdp_action::XDP_ABORTED, |fate| fate.action(&exit::EXITS))
 }
 
 /// Programs that make the frame and hand it to a plain balancer.

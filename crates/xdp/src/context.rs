@@ -24,8 +24,9 @@ pub trait Context: Sized {
     const ADJUSTS_CHECKSUMS: bool;
     /// Whether its beginning can be moved: for tags inside, and for tunnels.
     const MOVES_BEGINNING: bool;
-    /// Whether it can be sent by a map of interfaces.
-    const HAS_EXITS: bool;
+    /// Whether a function that forwards it on the short way sends it, too: that is some nanoseconds less. By [`EXITS`](crate::exit::EXITS),
+    /// which not all programs may use.
+    const SENDS: bool = false;
     /// The action that drops the frame.
     const DROP: u32;
 
@@ -48,7 +49,7 @@ impl Context for xdp_md {
     const GUESSES_CHECKSUMS: bool = true;
     const ADJUSTS_CHECKSUMS: bool = false;
     const MOVES_BEGINNING: bool = true;
-    const HAS_EXITS: bool = true;
+    const SENDS: bool = true;
     const DROP: u32 = xdp_action::XDP_DROP;
 
     #[inline(always)]
@@ -93,7 +94,6 @@ impl Context for __sk_buff {
     const GUESSES_CHECKSUMS: bool = false;
     const ADJUSTS_CHECKSUMS: bool = true;
     const MOVES_BEGINNING: bool = false;
-    const HAS_EXITS: bool = false;
     const DROP: u32 = TC_ACT_SHOT as u32;
 
     #[inline(always)]

@@ -1,22 +1,52 @@
-//! Sending a frame by an interface.
+//! Sending a frame by an interface. The functions that forward say by which one; each kind of program sends it in its way.
 
 use aya_ebpf::{helpers::generated::bpf_redirect, macros::map, maps::DevMap};
 
-use crate::context::Context;
-
 /// Interfaces, by their index: the kernel finds one faster here than in its namespace. It takes out those that go.
 #[map(name = "exits")]
-static EXITS: DevMap = DevMap::with_max_entries(EXITS_LEN, 0);
+pub static EXITS: DevMap = DevMap::with_max_entries(EXITS_LEN, 0);
+/// The same for frames in several buffers: the kernel has a map for one of both, since entries may have programs.
+#[map(name = "exits_frags")]
+pub static EXITS_FRAGS: DevMap = DevMap::with_max_entries(EXITS_LEN, 0);
 const EXITS_LEN: u32 = 4096;
+
+/// In the place of an action, above the index of an interface: the frame is to leave by that.
+pub const LEAVES: u32 = 1 << 31;
+
+/// What becomes of a frame that needs nobody else.
+pub enum Fate {
+    /// It leaves by an interface.
+    Leaves(u32),
+    /// An action of the program.
+    Done(u32),
+}
+
+impl Fate {
+    /// What an action says.
+    #[inline(always)]
+    pub fn of(action: u32) -> Self {
+        if action & LEAVES != 0 { Fate::Leaves(action & !LEAVES) } else { Fate::Done(action) }
+    }
+
+    /// The action of a program that sends by a map.
+    #[inline(always)]
+    pub fn action(self, exits: &DevMap) -> u32 {
+        match self {
+            Fate::Leaves(interface) => send(exits, interface),
+            Fate::Done(action) => action,
+        }
+    }
+}
 
 /// Sends the frame: the action.
 #[inline(always)]
-pub fn leave<C: Context>(interface: u32) -> u32 {
-    if C::HAS_EXITS
-        && let Ok(action) = EXITS.redirect(interface, 0)
-    {
-        return action;
-    }
+pub fn send(exits: &DevMap, interface: u32) -> u32 {
+    exits.redirect(interface, 0).unwrap_or_else(|_| redirect(interface))
+}
+
+/// Sends the frame without a map: the action.
+#[inline(always)]
+pub fn redirect(interface: u32) -> u32 {
     // SAFETY: a plain helper call.
     unsafe { bpf_redirect(interface, 0) as u32 }
 }

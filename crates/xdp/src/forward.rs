@@ -14,7 +14,7 @@ use crate::clock::now;
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::encapsulate::{self, TUNNEL};
-use crate::exit;
+use crate::exit::{self, EXITS, Fate};
 use crate::full_nat;
 use crate::lookup::{self, Found};
 use crate::maps::Address;
@@ -40,7 +40,7 @@ const LINK_LOCAL: [u8; 2] = [0xfe, 0x80];
 
 /// Forwards the frame if it can be forwarded here; `None`, and nothing was changed, if not.
 #[inline(always)]
-pub fn forward<C: Stages>(context: *mut C) -> Option<u32> {
+pub fn forward<C: Stages>(context: *mut C) -> Option<Fate> {
     if !forwarding() || C::is_tagged(context) {
         return None;
     }
@@ -53,9 +53,9 @@ pub fn forward<C: Stages>(context: *mut C) -> Option<u32> {
         && packet.tag != 0
         && put_tag_on(context.cast(), packet.tag) == 0
     {
-        return Some(C::DROP);
+        return Some(Fate::Done(C::DROP));
     }
-    action
+    action.map(|action| Fate::of(action))
 }
 
 /// As [`forward`], but a tag may have been taken off.
@@ -86,7 +86,7 @@ fn forward_untagged<C: Stages>(context: *mut C, packet: &mut Packet) -> Option<u
     if seen == steady::ELSEWHERE {
         seen = C::elsewhere(context, packet);
     }
-    if seen < steady::UNREAD {
+    if !steady::is_told(seen) {
         return Some(seen);
     }
     if seen == steady::UNREAD {
@@ -253,7 +253,7 @@ pub fn to_server<C: Context, const V6: bool, const STEADY: bool>(
         Some(place)
     };
     let Some(place) = place else { return Some(C::DROP) };
-    Some(leave_tagged(context, &place, way.interface, way.hardware, if STEADY { 0 } else { way.tag }))
+    Some(leave::<C, STEADY>(context, &place, way.interface, way.hardware, way.tag))
 }
 
 /// A packet from the destination of a masqueraded connection. `STEADY`: only if nothing about the connection changes, and with IPv6 the
@@ -294,7 +294,7 @@ pub fn to_client<C: Context, const V6: bool, const STEADY: bool>(
     let address = address.words();
     let place = set_end::<C, V6, true>(context, headers, place, End::Source, &address, port);
     let Some(place) = place else { return Some(C::DROP) };
-    Some(leave_tagged(context, &place, hop.interface, hop.hardware, if STEADY { 0 } else { hop.tag }))
+    Some(leave::<C, STEADY>(context, &place, hop.interface, hop.hardware, hop.tag))
 }
 
 /// The status, if the packet may go by it. On the short way nothing is noted: there an unsettled connection does not stay as it
@@ -311,7 +311,20 @@ pub fn is_link_local(address: &Address) -> bool {
         == u32::from_ne_bytes([LINK_LOCAL[0], LINK_LOCAL[1], 0, 0])
 }
 
-/// Addresses the frame, puts the way's tag on, if it has one, and sends it.
+/// Addresses the frame and has it leave; on the short way, on which no frame gets a tag, it may be sent at once.
+#[inline(always)]
+fn leave<C: Context, const STEADY: bool>(
+    context: *mut C,
+    place: &Place,
+    interface: u32,
+    hardware: [u32; 3],
+    tag: u32,
+) -> u32 {
+    let fate = leave_tagged(context, place, interface, hardware, if STEADY { 0 } else { tag });
+    if STEADY && C::SENDS { exit::send(&EXITS, interface) } else { fate }
+}
+
+/// Addresses the frame, puts the way's tag on, if it has one, and has it leave.
 #[inline(always)]
 pub fn leave_tagged<C: Context>(
     context: *mut C,
@@ -320,19 +333,12 @@ pub fn leave_tagged<C: Context>(
     hardware: [u32; 3],
     tag: u32,
 ) -> u32 {
-    let action = leave::<C>(place, interface, hardware);
-    if C::MOVES_BEGINNING && tag != 0 && put_tag_on(context.cast(), tag) == 0 {
-        return C::DROP;
-    }
-    action
-}
-
-/// Addresses the frame and sends it.
-#[inline(always)]
-fn leave<C: Context>(place: &Place, interface: u32, hardware: [u32; 3]) -> u32 {
     // SAFETY: the Ethernet header is there.
     unsafe { write(place.frame, hardware) };
     // By the interface that it came by, too, and not by XDP_TX: a virtual cable whose other end has GRO but no program
     // loses those.
-    exit::leave::<C>(interface)
+    if C::MOVES_BEGINNING && tag != 0 && put_tag_on(context.cast(), tag) == 0 {
+        return C::DROP;
+    }
+    exit::LEAVES | interface
 }

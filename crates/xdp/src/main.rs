@@ -20,6 +20,7 @@ mod encapsulate;
 mod exit;
 mod filter;
 mod forward;
+mod frags;
 mod full_nat;
 mod icmp;
 mod ipv4;
@@ -41,22 +42,25 @@ mod vlan;
 use aya_ebpf::{
     bindings::{xdp_action, xdp_md},
     macros::{classifier, xdp},
+    maps::DevMap,
     programs::{TcContext, XdpContext},
 };
 
 use crate::classify::{Concern, HOST, JUDGED, concern_of_frame};
+use crate::exit::{EXITS, EXITS_FRAGS, Fate};
+use crate::frags::Frags;
 use crate::maps::{AWAITED_SHIFT, Counter, INTERFACES, SOCKETS, count};
 
 /// For drivers and modes that deliver each frame in one buffer (native mode).
 #[xdp]
 pub fn ipvsd(context: XdpContext) -> u32 {
-    run(&context)
+    run(&context, forward::forward(context.ctx), &EXITS)
 }
 
 /// The same for frames in several buffers (generic mode, large MTUs).
 #[xdp(frags)]
 pub fn ipvsd_frags(context: XdpContext) -> u32 {
-    run(&context)
+    run(&context, forward::forward(context.ctx.cast::<Frags>()), &EXITS_FRAGS)
 }
 
 /// As a classifier (tc) at an interface.
@@ -79,9 +83,9 @@ extern "C" fn classify(context: *mut xdp_md) -> Concern {
 }
 
 #[inline(always)]
-fn run(context: &XdpContext) -> u32 {
-    if let Some(action) = forward::forward(context.ctx) {
-        return action;
+fn run(context: &XdpContext, fate: Option<Fate>, exits: &DevMap) -> u32 {
+    if let Some(fate) = fate {
+        return fate.action(exits);
     }
     match classify(context.ctx) {
         HOST => {

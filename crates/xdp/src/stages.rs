@@ -35,20 +35,21 @@ pub trait Stages: Context {
     fn translate_out_ipv6(this: *mut Self, packet: &mut Packet, index: u32, version: u32) -> u32;
 }
 
+/// Those of a kind of program, which the kernel knows by the name of its context's type.
 macro_rules! stages {
-    ($context:ident: $($steady:ident ($steadies:ident) = $reads:expr,)+; $($stage:ident ($does:ident) $packet:ty = $module:ident::$way:ident, $of:literal;)+) => {
+    ($context:ident by $raw:ident: $($steady:ident ($steadies:ident) = $reads:expr,)+; $($stage:ident ($does:ident) $packet:ty = $module:ident::$way:ident, $of:literal;)+) => {
         $(
             #[unsafe(no_mangle)]
             #[inline(never)]
-            extern "C" fn $steadies(context: *mut $context, packet: &mut Packet) -> u32 {
-                $reads(context, packet)
+            extern "C" fn $steadies(context: *mut $raw, packet: &mut Packet) -> u32 {
+                $reads(context.cast::<$context>(), packet)
             }
         )+
         $(
             #[unsafe(no_mangle)]
             #[inline(never)]
-            extern "C" fn $does(context: *mut $context, packet: $packet, index: u32, version: u32) -> u32 {
-                $module::$way::<$context, $of>(context, packet, EntryIndex(index), version)
+            extern "C" fn $does(context: *mut $raw, packet: $packet, index: u32, version: u32) -> u32 {
+                $module::$way::<$context, $of>(context.cast(), packet, EntryIndex(index), version)
                     .unwrap_or(xdp_action::XDP_ABORTED)
             }
         )+
@@ -57,20 +58,23 @@ macro_rules! stages {
             $(
                 #[inline(always)]
                 fn $steady(this: *mut Self, packet: &mut Packet) -> u32 {
-                    $steadies(this, packet)
+                    $steadies(this.cast(), packet)
                 }
             )+
             $(
                 #[inline(always)]
                 fn $stage(this: *mut Self, packet: $packet, index: u32, version: u32) -> u32 {
-                    $does(this, packet, index, version)
+                    $does(this.cast(), packet, index, version)
                 }
             )+
         }
     };
 }
 
-stages! { xdp_md:
+#[allow(unused_imports, reason = "the bench's object has one kind of program")]
+pub(crate) use stages;
+
+stages! { xdp_md by xdp_md:
     steady_ipv4 (steady_ipv4) = steady::forward::<xdp_md, false>, steady_ipv6 (steady_ipv6) = steady::forward::<xdp_md, true>,
     elsewhere (elsewhere) = steady::elsewhere::<xdp_md>,;
     inbound_ipv4 (inbound_ipv4) &Packet = forward::inbound, false;
@@ -83,7 +87,7 @@ stages! { xdp_md:
     translate_out_ipv6 (translate_out_ipv6) &mut Packet = full_nat::outbound, true;
 }
 
-stages! { __sk_buff:
+stages! { __sk_buff by __sk_buff:
     steady_ipv4 (steady_ipv4_tc) = steady::forward::<__sk_buff, false>,
     steady_ipv6 (steady_ipv6_tc) = steady::forward::<__sk_buff, true>,
     elsewhere (elsewhere_tc) = steady::elsewhere::<__sk_buff>,;

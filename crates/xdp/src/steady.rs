@@ -20,7 +20,7 @@ const NO_ENTRY: EntryIndex = EntryIndex(0);
 /// Lines of a chain that are looked at.
 const LINES: u32 = 1;
 
-/// What [`forward`] gives back where it does not give an action, all of which are less.
+/// What [`forward`] gives back where the frame's fate is not decided: the first of a row of numbers.
 pub const UNREAD: u32 = 0x100;
 /// The packet was read; whether there is a connection is not sure.
 pub const UNSURE: u32 = 0x101;
@@ -35,6 +35,12 @@ pub const FROM_SERVER: u32 = 0x104;
 pub const BY_TUNNEL: u32 = 0x105;
 /// If the flow cache has its connection, then in the other bucket of its line, since its own is full: see [`elsewhere`].
 pub const ELSEWHERE: u32 = 0x106;
+
+/// Whether a number is one of these, and not of a decided frame.
+#[inline(always)]
+pub const fn is_told(number: u32) -> bool {
+    number.wrapping_sub(UNREAD) <= ELSEWHERE - UNREAD
+}
 
 /// Reads a packet and forwards it if that is all. An action, or what is known. What was read goes to `packet` only then: on
 /// the short way it stays in registers.

@@ -11,6 +11,7 @@ use aya_ebpf::{
 
 use crate::classify::{Concern, HOST, JUDGED, concern_of_frame};
 use crate::context::{Context, gather};
+use crate::exit::{self, Fate};
 use crate::maps::{Counter, TAPS, count};
 use crate::{filter, forward};
 
@@ -23,8 +24,10 @@ const CLASSIFIED: usize = 256;
 #[inline(always)]
 pub fn receive(packet: *mut __sk_buff) -> i32 {
     gather(packet, FORWARDED);
-    if let Some(action) = forward::forward(packet) {
-        return action as i32;
+    match forward::forward(packet) {
+        Some(Fate::Leaves(interface)) => return exit::redirect(interface) as i32,
+        Some(Fate::Done(action)) => return action as i32,
+        None => {}
     }
     gather(packet, CLASSIFIED);
     match classify_tc(packet) {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
 use aya::maps::lpm_trie::Key;
+use aya::maps::xdp::XdpMapError;
 use aya::maps::{HashMap, MapData, MapError};
 use ipvs_flow::pick::Virtual;
 use ipvs_flow::steady::TIMEOUTS;
@@ -135,12 +136,18 @@ impl Program {
     pub(crate) fn set_port(&mut self, place: u32, port: Option<&Port>) -> Result<(), MapError> {
         if let Some(port) = port
             && port.leave
-            && let Err(error) = self.exits.set(port.carrier, port.carrier, None, 0)
+            && let Err(error) = self.set_exit(port.carrier)
         {
             // The kernel takes out those that go; without, the program finds the interface by its index.
             tracing::debug!(interface = port.carrier, %error, "no exit of its own in the XDP program");
         }
         self.ports.set(place, port.map_or([0; 20], Port::value), 0)
+    }
+
+    /// Tells the program that frames may leave by an interface.
+    fn set_exit(&mut self, interface: u32) -> Result<(), XdpMapError> {
+        self.exits_frags.set(interface, interface, None, 0)?;
+        self.exits.set(interface, interface, None, 0)
     }
 
     /// Tells the program the timeouts of states.

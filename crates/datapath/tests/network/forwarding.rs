@@ -35,7 +35,10 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 fn udp_and_tcp(mode: Mode, virtual_address: &str, server: &str) {
-    let topology = Topology::new();
+    udp_and_tcp_through(Topology::new(), mode, virtual_address, server);
+}
+
+fn udp_and_tcp_through(topology: Topology, mode: Mode, virtual_address: &str, server: &str) {
     let director = Director::open(&topology.director, &options(mode));
     director.with(move |datapath, _| {
         assert!(datapath.attached().iter().all(|attached| attached.mode == mode));
@@ -78,6 +81,21 @@ fn native_ipv4() {
 #[test]
 fn native_ipv6() {
     udp_and_tcp(Mode::Native, VIP6, SERVER6);
+}
+
+/// Frames in several buffers: drivers take the program for those where frames are too long for the other.
+#[test]
+fn native_with_large_frames() {
+    let topology = Topology::new();
+    for (namespace, link) in [
+        (&topology.client, "c0"),
+        (&topology.director, "d0"),
+        (&topology.director, "d1"),
+        (&topology.server, "s0"),
+    ] {
+        namespace.ip(&format!("link set {link} mtu 9000"));
+    }
+    udp_and_tcp_through(topology, Mode::Native, VIP, SERVER);
 }
 
 #[test]
