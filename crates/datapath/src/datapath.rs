@@ -149,6 +149,7 @@ impl Datapath {
             .chain(taps)
             .map(|descriptor| (descriptor, Source::Interfaces))
             .chain([
+                (self.program.misfits(), Source::Interfaces),
                 (self.output.host.as_fd(), Source::Host),
                 (self.network.monitor().as_fd(), Source::Network),
             ])
@@ -178,6 +179,14 @@ impl Datapath {
     /// What the kernel says.
     pub fn try_program(&self, interface: u32, frame: &[u8], repeat: u32) -> io::Result<Trial> {
         trial::run(&self.program, interface, frame, repeat)
+    }
+
+    /// Has a frame come by `interface`, so many times in a row: for tests.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn receive_frame(&self, interface: u32, frame: &[u8], times: u32) -> io::Result<()> {
+        trial::receive(&self.program, interface, frame, times)
     }
 
     /// Takes an interface for a VLAN device on the interface `under` that puts on `tag` (EtherType and control information, as in a

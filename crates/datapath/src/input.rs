@@ -12,6 +12,7 @@ use crate::interests::Interests;
 use crate::netlink::HardwareAddress;
 use crate::network::Network;
 use crate::output::{FRAME_ROOM, Output, anew};
+use crate::program::Misfit;
 use crate::reassembly::{Outcome, Reassembly};
 use crate::segment::Segments;
 use crate::tap::LONGEST_FRAME;
@@ -329,6 +330,22 @@ impl Input<'_> {
             }
         }
         true
+    }
+
+    /// Takes a frame that the program put off in vain.
+    pub(crate) fn take_misfit(&mut self, engine: &mut (impl Engine + ?Sized), misfit: &Misfit<'_>) {
+        let len = misfit.frame.len();
+        let Some(mut frame) = self.output.umem.take() else {
+            return self.output.counters.count(Counter::NoFrame);
+        };
+        if let Some(room) = self.output.umem.bytes_mut(&mut frame).get_mut(HEADROOM..HEADROOM + len) {
+            room.copy_from_slice(misfit.frame);
+        }
+        if misfit.ready {
+            return self.output.transmit_frame(self.port, frame, HEADROOM, len);
+        }
+        self.output.counters.count(Counter::Received);
+        self.frame(engine, Buffer { frame, start: HEADROOM, len, more: false });
     }
 
     /// Takes a packet that leaves the host by the host port; returns whether there was one.

@@ -58,7 +58,7 @@ pub use counter::Counter;
 pub use datapath::{Attached, Datapath, Readable, Source, Turn};
 pub use engine::Engine;
 pub use error::OpenError;
-pub use fast_path::{FastPathOptions, Previous, Shared};
+pub use fast_path::{BulkLookup, FastPathOptions, Previous, Shared};
 pub use leftovers::remove_leftovers;
 pub use namespace::cookie as namespace_cookie;
 pub use options::{Options, XdpMode};

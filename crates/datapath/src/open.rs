@@ -18,13 +18,13 @@ use crate::netlink::Links;
 use crate::network::Network;
 use crate::output::{FRAME_ROOM, Output, Port};
 use crate::pins::PinnedLink;
-use crate::program::{LinkId, Program};
+use crate::program::{LinkId, Program, reason};
 use crate::reassembly::Reassembly;
 use crate::syn_filter::Switch;
 use crate::tap::Tap;
 use crate::waiting::Queue;
 use crate::xsk::{FRAME_SIZE, Flags, Sizes, Socket, Umem};
-use crate::{AttachRule, Mode, OpenError, Options, Pins, SynFilter, XdpMode};
+use crate::{AttachRule, BulkLookup, Mode, OpenError, Options, Pins, SynFilter, XdpMode};
 use ipvs_flow::Layout;
 use ipvs_flow::steady::TIMEOUTS;
 
@@ -69,6 +69,11 @@ pub(crate) fn prepare(options: &Options) -> Result<Datapath, OpenError> {
         .set_filter_key([unpredictable(), unpredictable()])
         .and_then(|()| program.set_filter(syn_filter.stage()))
         .map_err(|error| OpenError::Load { reason: error.to_string() })?;
+    if layout.is_some_and(|(options, _)| options.forward && options.bulk_lookup != BulkLookup::Off)
+        && let Err(error) = program.load_leaving()
+    {
+        tracing::warn!(error = reason(&error), "packets will not be looked up in bulk");
+    }
     let fast_path = match layout {
         Some((options, layout)) => {
             let maps = program.take_shared_maps()?;

@@ -1,10 +1,12 @@
 //! The XDP program in the kernel: loading it, its maps and counters.
 
 mod attach;
+mod bulk;
 mod server_ports;
 mod tell;
 
 pub(crate) use attach::{Link, LinkId};
+pub(crate) use bulk::{BulkService, Misfit};
 pub(crate) use tell::{Endpoint, Port};
 
 use aya::maps::{Array, DevMap, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, XskMap};
@@ -13,6 +15,7 @@ use aya::{Ebpf, EbpfError, EbpfLoader};
 use ipvs_flow::Layout;
 use ipvs_flow::steady::TIMEOUTS;
 
+use self::bulk::Bulk;
 use self::server_ports::ServerPorts;
 use self::tell::{AddressKey, EndpointKey, NetworkKey, PortValue};
 use crate::fast_path::{PickOf, SharedMaps, picks, ring_lines, traffic_entries};
@@ -38,6 +41,10 @@ pub struct ProgramCounters {
     pub dropped_syns: u64,
     /// Others among them that the filter dropped.
     pub dropped_strays: u64,
+    /// Packets that were put off to be looked up in bulk, were the daemon's, and were dropped since it had not taken others.
+    pub lost_misfits: u64,
+    /// Packets that were put off to be looked up in bulk.
+    pub looked_up_in_bulk: u64,
 }
 
 /// The loaded program. Dropping it detaches it everywhere but where it is [kept](Program::keep).
@@ -57,6 +64,7 @@ pub(crate) struct Program {
     ports: Array<MapData, PortValue>,
     exits: DevMap<MapData>,
     exits_frags: DevMap<MapData>,
+    bulk: Bulk,
     timeouts: Array<MapData, [u32; TIMEOUTS]>,
     /// Next free position in `sockets`.
     next_socket: u32,
@@ -115,6 +123,7 @@ impl Program {
             ports: map(&mut ebpf, "ports")?,
             exits: map(&mut ebpf, "exits")?,
             exits_frags: map(&mut ebpf, "exits_frags")?,
+            bulk: Bulk::new(map(&mut ebpf, "bulk_services")?, map(&mut ebpf, "bulk_misfits")?),
             timeouts: map(&mut ebpf, "timeouts")?,
             next_socket: 0,
             ebpf,
@@ -155,6 +164,8 @@ impl Program {
             first_segments: total(3),
             dropped_syns: total(4),
             dropped_strays: total(5),
+            lost_misfits: total(6),
+            looked_up_in_bulk: total(7),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use aya::programs::{TestRun, TestRunOptions, TestRunResult};
+use aya::programs::{TestRun, TestRunAttrs, TestRunOptions, TestRunResult};
 
 use crate::program::Program;
 
@@ -21,9 +21,26 @@ pub struct Trial {
 
 /// Runs the program on `frame` as if it came by `interface`, `repeat` times over.
 pub(crate) fn run(program: &Program, interface: u32, frame: &[u8], repeat: u32) -> io::Result<Trial> {
-    // struct xdp_md: data, data_end, data_meta, ingress interface and queue, egress interface.
-    let words = [0, frame.len() as u32, 0, interface, 0, 0];
-    try_on(program.plain().map_err(io::Error::other)?, &words, frame, repeat)
+    try_on(program.plain().map_err(io::Error::other)?, &received(frame, interface), frame, repeat)
+}
+
+/// Has `frame` come by `interface` so many times, one after the other: what becomes of it does (Linux 5.18).
+pub(crate) fn receive(program: &Program, interface: u32, frame: &[u8], times: u32) -> io::Result<()> {
+    let context: Vec<u8> = received(frame, interface).into_iter().flat_map(u32::to_ne_bytes).collect();
+    let options = TestRunOptions {
+        data_in: Some(frame),
+        ctx_in: Some(&context),
+        repeat: times,
+        attrs: TestRunAttrs::new().xdp_live_frames(times),
+        ..TestRunOptions::new()
+    };
+    let program = program.plain().map_err(io::Error::other)?;
+    program.test_run(options).map(drop).map_err(io::Error::other)
+}
+
+/// struct xdp_md: data, data_end, data_meta, ingress interface and queue, egress interface.
+fn received(frame: &[u8], interface: u32) -> [u32; 6] {
+    [0, frame.len() as u32, 0, interface, 0, 0]
 }
 
 /// Runs the classifier on `frame` as if it came by `interface`, to be cut into segments with `segment` bytes of payload (0: it is not).

@@ -4,7 +4,10 @@
 //! each other wait together, so a burst of packets costs little more than one of them. It is but reading: a lookup that
 //! was not expected finds the same.
 
-use crate::{Address, Ipv4End, Table, chain::Chain, key::client_hash, line::Memory};
+use crate::{
+    Address, Ipv4End, Table, chain::Chain, key::client_hash, layout::HEADER_LINES, line::Memory,
+    sync::Ordering,
+};
 
 /// Where the connections of a client's port are found in one table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +34,16 @@ impl<M: Memory> Table<M> {
         let place = self.place(false, protocol, Address::of_ipv4_word(client.0), client.1);
         if let Some(chain) = Chain::of(self.memory(), self.layout(), place.0) {
             chain.begin_to_read();
+        }
+    }
+
+    /// Begins to read the hash line of a bucket of the flow cache: what [`Table::begin_lookup`] begins to read for the clients whose
+    /// bucket it [is](Table::bucket_of_client).
+    #[inline(always)]
+    pub fn begin_lookup_by_bucket(&self, bucket: u32) {
+        if let Some(line) = self.memory().line(HEADER_LINES + (bucket >> 1)) {
+            // No compiler leaves an Acquire load out.
+            let _ = line.first::<1>()[0].load(Ordering::Acquire);
         }
     }
 

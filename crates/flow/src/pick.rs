@@ -203,6 +203,21 @@ impl<'l> Pick<'l> {
         Slot::read(memory.line(number / SLOTS_PER_LINE)?, number)
     }
 
+    /// The service that chooses by it.
+    pub fn service(&self) -> Virtual {
+        let words = self.line.first::<10>();
+        core::array::from_fn(|word| words[5 + word].load(Ordering::Relaxed))
+    }
+
+    /// All that may be chosen, each as often as it stands there: for the thread that writes.
+    pub fn choices<M: Memory>(&self, memory: &M) -> impl Iterator<Item = Slot> {
+        let each = if matches!(self.rule & 0xff, OVERHEAD | DELAY | QUEUE) { SLOTS_PER_CANDIDATE } else { 1 };
+        (0..self.slots).filter_map(move |place| {
+            let number = self.first + place * each;
+            Slot::read(memory.line(number / SLOTS_PER_LINE)?, number)
+        })
+    }
+
     /// Makes the choice of [`Pick::next`]: `false`, and nothing happened, if it was made or withdrawn meanwhile.
     #[inline(always)]
     pub fn make(&self, next: u32) -> bool {

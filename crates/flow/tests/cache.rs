@@ -372,3 +372,30 @@ fn do_all(steps: Vec<Step>, key_of: fn(u16) -> Key) -> Result<(), TestCaseError>
     }
     Ok(())
 }
+
+#[test]
+fn flows_in_use_are_those_that_had_a_packet_lately() {
+    const CONNECTIONS: u32 = 60_000;
+    let table = table(CONNECTIONS);
+    let start = Tick(u32::MAX - 50);
+    let key = |number| Key { client_port: number, ..key(number) };
+    let connections: Vec<_> =
+        (0..CONNECTIONS as u16).map(|number| table.insert(&new(key(number)), start).unwrap()).collect();
+    // Afterwards: records go when their line is split.
+    for index in connections {
+        table.remember(index, &table.entry(index).unwrap(), &KNOWN);
+    }
+    let estimate = |now: Tick, seed| table.flows_in_use(now, 30, 2048, seed);
+    let near = |estimate: u32, true_number: u32| {
+        let difference = estimate.abs_diff(true_number);
+        assert!(difference < CONNECTIONS / 10, "{estimate} for {true_number}");
+    };
+    // All began just now; then they have been idle.
+    (0..4).for_each(|seed| near(estimate(start.after(30), seed * 9999), CONNECTIONS));
+    let later = start.after(100);
+    (0..4).for_each(|seed| assert_eq!(estimate(later, seed * 9999), 0));
+    for number in (0..CONNECTIONS as u16).step_by(4) {
+        recall(&table, key(number)).iter().for_each(|it| it.touch(later));
+    }
+    (0..4).for_each(|seed| near(estimate(later, seed * 9999), CONNECTIONS / 4));
+}

@@ -5,12 +5,14 @@
 #![allow(dead_code, reason = "the program's modules, of which this needs some")]
 
 mod birth;
+mod bulk;
 mod cache;
 mod clock;
 mod connection;
 mod context;
 mod encapsulate;
 mod exit;
+mod expected;
 mod forward;
 mod full_nat;
 mod lookup;
@@ -90,7 +92,7 @@ pub fn make_and_forward(context: XdpContext) -> u32 {
         return xdp_action::XDP_ABORTED;
     }
     let fate = forward::forward(context.ctx);
-    fate.map_or(xdp_action::XDP_ABORTED, |fate| fate.action(&exit::EXITS))
+    fate.map_or(xdp_action::XDP_ABORTED, |fate| fate.action(&exit::EXITS, xdp_action::XDP_DROP))
 }
 
 /// Programs that make the frame and hand it to a plain balancer.

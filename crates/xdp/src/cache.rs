@@ -18,7 +18,7 @@ const ACK: u8 = 0x10;
 
 /// Whether a segment with these flags may be one that changes nothing: others are not looked for in the cache.
 #[inline(always)]
-const fn is_plain(flags: u8) -> bool {
+pub const fn is_plain(flags: u8) -> bool {
     flags & (FIN | SYN | RST | ACK) == ACK
 }
 

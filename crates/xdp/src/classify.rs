@@ -1,5 +1,6 @@
 //! Ethernet, VLAN tags and ARP; then by network protocol.
 
+use aya_ebpf::bindings::xdp_md;
 use ipvs_wire::protocol;
 
 use crate::context::Context;
@@ -26,6 +27,13 @@ pub const JUDGED: Concern = 2;
 #[inline(always)]
 pub fn concern(daemon: bool) -> Concern {
     if daemon { DAEMON } else { HOST }
+}
+
+/// Whose the frame is. A function of its own, as those of `stages.rs`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn classify(context: *mut xdp_md) -> Concern {
+    concern_of_frame(context)
 }
 
 /// Whose the frame is.

@@ -1,5 +1,6 @@
 //! What a program sees of a frame: as an XDP program before the host's stack has it ([`xdp_md`]), as a classifier (tc) when it
-//! is the stack's packet ([`__sk_buff`]), which may be one that is yet to be cut into segments.
+//! is the stack's packet ([`__sk_buff`]), which may be one that is yet to be cut into segments, and as the program that a frame meets
+//! on its way out by an interface (`leaving.rs`).
 
 use core::ptr::read_volatile;
 
@@ -27,11 +28,21 @@ pub trait Context: Sized {
     /// Whether a function that forwards it on the short way sends it, too: that is some nanoseconds less. By [`EXITS`](crate::exit::EXITS),
     /// which not all programs may use.
     const SENDS: bool = false;
+    /// Whether it can be looked up on its way out instead (`bulk.rs`).
+    const PUTS_OFF: bool = false;
+    /// Whether it is on its way out: what concerns more than this frame and that interface is not done, and the kernel is not asked for
+    /// routes (some do not know there by which interface a frame came).
+    const LEAVES: bool = false;
     /// The action that drops the frame.
     const DROP: u32;
 
     /// Start and end of the bytes that can be read.
     fn bytes(this: *mut Self) -> (usize, usize);
+    /// The hardware address that it was sent to, as it stands at its beginning.
+    #[inline(always)]
+    fn receiver(written: (u32, u16)) -> (u32, u16) {
+        written
+    }
     /// Length of the frame, of which there may be more than can be read.
     fn length(this: *mut Self) -> usize;
     /// The interface that it came by.
@@ -50,6 +61,7 @@ impl Context for xdp_md {
     const ADJUSTS_CHECKSUMS: bool = false;
     const MOVES_BEGINNING: bool = true;
     const SENDS: bool = true;
+    const PUTS_OFF: bool = true;
     const DROP: u32 = xdp_action::XDP_DROP;
 
     #[inline(always)]
@@ -155,3 +167,37 @@ pub fn gather(packet: *mut __sk_buff, length: usize) {
         let _ = unsafe { bpf_skb_pull_data(packet, length as u32) };
     }
 }
+
+/// The methods of a [`Context`] that is the XDP program's in another role.
+#[allow(unused_macros, reason = "the bench's object has but one role")]
+macro_rules! as_xdp_program {
+    () => {
+        #[inline(always)]
+        fn bytes(this: *mut Self) -> (usize, usize) {
+            xdp_md::bytes(this.cast())
+        }
+
+        #[inline(always)]
+        fn length(this: *mut Self) -> usize {
+            xdp_md::length(this.cast())
+        }
+
+        #[inline(always)]
+        fn is_tagged(this: *mut Self) -> bool {
+            xdp_md::is_tagged(this.cast())
+        }
+
+        #[inline(always)]
+        fn segment(this: *mut Self) -> u32 {
+            xdp_md::segment(this.cast())
+        }
+
+        #[inline(always)]
+        fn adjust_checksum(this: *mut Self, offset: u32, difference: &Difference, zero: bool) -> bool {
+            xdp_md::adjust_checksum(this.cast(), offset, difference, zero)
+        }
+    };
+}
+
+#[allow(unused_imports, reason = "the bench's object has but one role")]
+pub(crate) use as_xdp_program;

@@ -9,6 +9,7 @@ use ipvs_flow::{
 };
 
 use crate::birth;
+use crate::bulk;
 use crate::cache;
 use crate::clock::now;
 use crate::connection::Connection;
@@ -55,7 +56,7 @@ pub fn forward<C: Stages>(context: *mut C) -> Option<Fate> {
     {
         return Some(Fate::Done(C::DROP));
     }
-    action.map(|action| Fate::of(action))
+    action.map(|action| Fate::of(action, packet))
 }
 
 /// As [`forward`], but a tag may have been taken off.
@@ -72,15 +73,23 @@ fn forward_untagged<C: Stages>(context: *mut C, packet: &mut Packet) -> Option<u
     packet.wakes = 0;
     packet.standing = Standing::Unseen as u8;
     // What a switch floods is not for us.
-    if !port(packet.ingress)?.has_hardware(to) {
+    let port = port(packet.ingress)?;
+    if !port.has_hardware(C::receiver(to)) {
         return None;
+    }
+    if C::PUTS_OFF
+        && port.puts_off()
+        && ethertype == ETHERTYPE_IPV4
+        && bulk::put_off(context.cast(), packet) != 0
+    {
+        return Some(exit::PUT_OFF);
     }
     if C::MOVES_BEGINNING && ethertype == ETHERTYPE_VLAN {
         ethertype = take_tag_off(context.cast(), packet) as u16;
     }
     let mut seen = match ethertype {
         ETHERTYPE_IPV4 => C::steady_ipv4(context, packet),
-        ETHERTYPE_IPV6 => C::steady_ipv6(context, packet),
+        ETHERTYPE_IPV6 if !C::LEAVES => C::steady_ipv6(context, packet),
         _ => return None,
     };
     if seen == steady::ELSEWHERE {
@@ -101,6 +110,9 @@ fn forward_untagged<C: Stages>(context: *mut C, packet: &mut Packet) -> Option<u
     // What the functions below decide by, they look at again.
     let flags = table().visit(index, version)?.flags();
     if flags & TRANSLATED != 0 {
+        if C::LEAVES {
+            return None;
+        }
         let action = full_nat::forward(context, packet, index.0, version, back);
         return (action != xdp_action::XDP_ABORTED).then_some(action);
     }
@@ -111,7 +123,7 @@ fn forward_untagged<C: Stages>(context: *mut C, packet: &mut Packet) -> Option<u
         }
         return action;
     }
-    let action = match (back, packet.ipv6 != 0) {
+    let action = match (back, packet.ipv6 != 0 && !C::LEAVES) {
         (false, false) => C::inbound_ipv4(context, packet, index.0, version),
         (false, true) => C::inbound_ipv6(context, packet, index.0, version),
         (true, false) => C::outbound_ipv4(context, packet, index.0, version),
@@ -279,7 +291,7 @@ pub fn to_client<C: Context, const V6: bool, const STEADY: bool>(
         return None;
     }
     let now = now();
-    let hop = if V6 && STEADY {
+    let hop = if V6 && STEADY || C::LEAVES {
         known_hop(headers, packet.ingress, now)?
     } else {
         hop::<C, V6>(context, headers, packet.ingress, now)?

@@ -3,7 +3,7 @@
 use aya_ebpf::bindings::{xdp_action, xdp_md};
 use ipvs_flow::EntryIndex;
 
-use crate::context::{Context, Difference};
+use crate::context::{Context, Difference, as_xdp_program};
 use crate::stages::{Stages, stages};
 use crate::transport::Packet;
 use crate::{forward, full_nat, steady};
@@ -18,30 +18,7 @@ impl Context for Frags {
     const MOVES_BEGINNING: bool = true;
     const DROP: u32 = xdp_action::XDP_DROP;
 
-    #[inline(always)]
-    fn bytes(this: *mut Self) -> (usize, usize) {
-        xdp_md::bytes(this.cast())
-    }
-
-    #[inline(always)]
-    fn length(this: *mut Self) -> usize {
-        xdp_md::length(this.cast())
-    }
-
-    #[inline(always)]
-    fn is_tagged(this: *mut Self) -> bool {
-        xdp_md::is_tagged(this.cast())
-    }
-
-    #[inline(always)]
-    fn segment(this: *mut Self) -> u32 {
-        xdp_md::segment(this.cast())
-    }
-
-    #[inline(always)]
-    fn adjust_checksum(this: *mut Self, offset: u32, difference: &Difference, zero: bool) -> bool {
-        xdp_md::adjust_checksum(this.cast(), offset, difference, zero)
-    }
+    as_xdp_program!();
 
     #[inline(always)]
     fn interface(this: *mut Self) -> u32 {

@@ -11,6 +11,7 @@
 #![no_main]
 
 mod birth;
+mod bulk;
 mod cache;
 mod classify;
 mod clock;
@@ -18,6 +19,7 @@ mod connection;
 mod context;
 mod encapsulate;
 mod exit;
+mod expected;
 mod filter;
 mod forward;
 mod frags;
@@ -25,6 +27,7 @@ mod full_nat;
 mod icmp;
 mod ipv4;
 mod ipv6;
+mod leaving;
 mod lookup;
 mod maps;
 mod packet;
@@ -40,13 +43,13 @@ mod transport;
 mod vlan;
 
 use aya_ebpf::{
-    bindings::{xdp_action, xdp_md},
+    bindings::xdp_action,
     macros::{classifier, xdp},
     maps::DevMap,
     programs::{TcContext, XdpContext},
 };
 
-use crate::classify::{Concern, HOST, JUDGED, concern_of_frame};
+use crate::classify::{HOST, JUDGED, classify};
 use crate::exit::{EXITS, EXITS_FRAGS, Fate};
 use crate::frags::Frags;
 use crate::maps::{AWAITED_SHIFT, Counter, INTERFACES, SOCKETS, count};
@@ -63,6 +66,12 @@ pub fn ipvsd_frags(context: XdpContext) -> u32 {
     run(&context, forward::forward(context.ctx.cast::<Frags>()), &EXITS_FRAGS)
 }
 
+/// At the end of the way: for each of the frames that the kernel has collected for an interface.
+#[xdp(map = "devmap")]
+pub fn ipvsd_leaving(context: XdpContext) -> u32 {
+    leaving::leave(context.ctx)
+}
+
 /// As a classifier (tc) at an interface.
 #[classifier]
 pub fn ipvsd_tc(context: TcContext) -> i32 {
@@ -75,17 +84,10 @@ pub fn ipvsd_tap(context: TcContext) -> i32 {
     tc::send(context.skb.skb)
 }
 
-/// A function of its own, as those of `stages.rs`.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn classify(context: *mut xdp_md) -> Concern {
-    concern_of_frame(context)
-}
-
 #[inline(always)]
 fn run(context: &XdpContext, fate: Option<Fate>, exits: &DevMap) -> u32 {
     if let Some(fate) = fate {
-        return fate.action(exits);
+        return fate.action(exits, xdp_action::XDP_DROP);
     }
     match classify(context.ctx) {
         HOST => {

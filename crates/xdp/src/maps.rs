@@ -93,7 +93,7 @@ pub static TAPS: HashMap<u32, u32> = HashMap::with_max_entries(512, BPF_F_NO_PRE
 
 /// Packets by what became of them, see [`Counter`].
 #[map(name = "counters")]
-pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(6, 0);
+pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(8, 0);
 
 /// Positions in `COUNTERS`.
 #[derive(Clone, Copy)]
@@ -111,13 +111,23 @@ pub enum Counter {
     DroppedSyns = 4,
     /// Those of them that were dropped: others.
     DroppedStrays = 5,
+    /// Dropped on their way out, because the ring to the daemon was full.
+    MisfitsLost = 6,
+    /// Looked up in bulk.
+    PutOff = 7,
 }
 
 #[inline(always)]
 pub fn count(counter: Counter) {
+    add(counter, 1);
+}
+
+/// Counts so many.
+#[inline(always)]
+pub fn add(counter: Counter, many: u32) {
     if let Some(value) = COUNTERS.get_ptr_mut(counter as u32) {
         // SAFETY: a per-CPU value, and an XDP program is not interrupted by itself.
-        unsafe { *value += 1 }
+        unsafe { *value += u64::from(many) }
     }
 }
 

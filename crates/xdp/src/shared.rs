@@ -102,8 +102,8 @@ pub struct Port {
     /// Its hardware address, as it stands in a frame.
     hardware_start: u32,
     hardware_end: u16,
-    /// 1: frames may leave by it from here.
-    leave: u16,
+    /// 1: frames may leave by it from here. 2: those that come by it may be put off (`bulk.rs`).
+    flags: u16,
     /// The interface that carries its frames: itself, or that under the VLAN device.
     carrier: u32,
     /// The VLAN tag that they get, as it stands there; 0: none.
@@ -293,6 +293,12 @@ impl Port {
     /// By which interface, and with which tag, frames leave by it from here, if they may.
     #[inline(always)]
     pub fn exit(&self) -> Option<(u32, u32)> {
-        (self.leave != 0).then_some((self.carrier, self.tag))
+        (self.flags & 1 != 0).then_some((self.carrier, self.tag))
+    }
+
+    /// Whether frames that come by it may be looked up on their way out.
+    #[inline(always)]
+    pub fn puts_off(&self) -> bool {
+        self.flags & 2 != 0
     }
 }

@@ -9,30 +9,52 @@ use crate::context::Context;
 use crate::transport::Packet;
 use crate::{forward, full_nat, steady};
 
-/// What forwards returns one of these actions; XDP_ABORTED, which the program never means, says that nothing was done.
+/// What forwards returns one of these actions; XDP_ABORTED, which the program never means, says that nothing was done: what a kind of
+/// program lacks never does anything.
 pub trait Stages: Context {
     /// Reads an IPv4 packet, and forwards it if that is all: see [`steady::forward`].
     fn steady_ipv4(this: *mut Self, packet: &mut Packet) -> u32;
     /// The same for IPv6.
-    fn steady_ipv6(this: *mut Self, packet: &mut Packet) -> u32;
+    #[inline(always)]
+    fn steady_ipv6(_: *mut Self, _: &mut Packet) -> u32 {
+        steady::UNREAD
+    }
     /// What [`steady::ELSEWHERE`] asks for: see [`steady::elsewhere`].
     fn elsewhere(this: *mut Self, packet: &mut Packet) -> u32;
     /// Forwards an IPv4 packet from the client of the connection in an entry.
     fn inbound_ipv4(this: *mut Self, packet: &Packet, index: u32, version: u32) -> u32;
     /// The same for IPv6.
-    fn inbound_ipv6(this: *mut Self, packet: &Packet, index: u32, version: u32) -> u32;
+    #[inline(always)]
+    fn inbound_ipv6(_: *mut Self, _: &Packet, _: u32, _: u32) -> u32 {
+        xdp_action::XDP_ABORTED
+    }
     /// Forwards an IPv4 packet from the server of the connection in an entry.
     fn outbound_ipv4(this: *mut Self, packet: &Packet, index: u32, version: u32) -> u32;
     /// The same for IPv6.
-    fn outbound_ipv6(this: *mut Self, packet: &Packet, index: u32, version: u32) -> u32;
+    #[inline(always)]
+    fn outbound_ipv6(_: *mut Self, _: &Packet, _: u32, _: u32) -> u32 {
+        xdp_action::XDP_ABORTED
+    }
     /// By full NAT: from the client.
-    fn translate_in_ipv4(this: *mut Self, packet: &Packet, index: u32, version: u32) -> u32;
+    #[inline(always)]
+    fn translate_in_ipv4(_: *mut Self, _: &Packet, _: u32, _: u32) -> u32 {
+        xdp_action::XDP_ABORTED
+    }
     /// The same for IPv6.
-    fn translate_in_ipv6(this: *mut Self, packet: &Packet, index: u32, version: u32) -> u32;
+    #[inline(always)]
+    fn translate_in_ipv6(_: *mut Self, _: &Packet, _: u32, _: u32) -> u32 {
+        xdp_action::XDP_ABORTED
+    }
     /// By full NAT: from the server of a reply entry.
-    fn translate_out_ipv4(this: *mut Self, packet: &mut Packet, index: u32, version: u32) -> u32;
+    #[inline(always)]
+    fn translate_out_ipv4(_: *mut Self, _: &mut Packet, _: u32, _: u32) -> u32 {
+        xdp_action::XDP_ABORTED
+    }
     /// The same for IPv6.
-    fn translate_out_ipv6(this: *mut Self, packet: &mut Packet, index: u32, version: u32) -> u32;
+    #[inline(always)]
+    fn translate_out_ipv6(_: *mut Self, _: &mut Packet, _: u32, _: u32) -> u32 {
+        xdp_action::XDP_ABORTED
+    }
 }
 
 /// Those of a kind of program, which the kernel knows by the name of its context's type.
@@ -71,7 +93,7 @@ macro_rules! stages {
     };
 }
 
-#[allow(unused_imports, reason = "the bench's object has one kind of program")]
+#[allow(unused_imports, reason = "the bench's object has no program for frames on their way out")]
 pub(crate) use stages;
 
 stages! { xdp_md by xdp_md:

@@ -25,7 +25,7 @@ const CLASSIFIED: usize = 256;
 pub fn receive(packet: *mut __sk_buff) -> i32 {
     gather(packet, FORWARDED);
     match forward::forward(packet) {
-        Some(Fate::Leaves(interface)) => return exit::redirect(interface) as i32,
+        Some(Fate::Leaves(interface) | Fate::PutOff(interface)) => return exit::redirect(interface) as i32,
         Some(Fate::Done(action)) => return action as i32,
         None => {}
     }

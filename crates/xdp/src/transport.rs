@@ -8,6 +8,7 @@ use ipvs_flow::pick::{Search, Slot};
 use ipvs_wire::protocol;
 
 use crate::context::Context;
+use crate::expected::Expected;
 use crate::maps::Address;
 use crate::packet::{Bytes, ipv4_address, ipv6_address, read};
 use crate::sums;
@@ -70,8 +71,12 @@ pub struct Packet {
     pub chosen: Slot,
     /// The search for it, when it is made by load.
     pub search: Search,
+    /// What packets will ask for that were put off.
+    pub expected: Expected,
     /// For numbers that the verifier shall not follow.
     pub cell: Cell,
+    /// The interface that it leaves by as it is, if it is put off.
+    pub exit: u32,
 }
 
 /// A word of this processor's memory.

@@ -107,7 +107,9 @@ fn figures(times: &mut [f64]) -> String {
 fn measure(own: &mut Own<'_>, options: &Options) {
     let whole = options.program.as_ref().map(|file| std::fs::read(file).unwrap());
     if let Some(whole) = whole {
-        println!("whole program: {}", setup::whole_program(&whole));
+        for name in ["ipvsd", "ipvsd_leaving"] {
+            println!("{name}: {}", setup::whole_program(&whole, name));
+        }
     }
     println!("forwarding: {}", own.size());
     let mut kept = options.against.as_deref().map(Kept::start);

@@ -3,7 +3,7 @@
 use aya::maps::{Array, DevMap, HashMap};
 use aya::programs::{TestRun, TestRunOptions, TestRunResult, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use ipvs_datapath::FastPathOptions;
+use ipvs_datapath::{BulkLookup, FastPathOptions};
 use ipvs_flow::least::Measure;
 use ipvs_flow::pick::{self, Candidate, Rule, SLOTS_PER_CANDIDATE, SLOTS_PER_LINE, Slot};
 use ipvs_flow::steady::{BIRTHS, SECURE_TCP};
@@ -349,8 +349,8 @@ impl Setup {
     }
 }
 
-/// What the verifier says to the whole program `object`, forwarding on.
-pub(crate) fn whole_program(object: &[u8]) -> String {
+/// What the verifier says to a program of `object`, forwarding on.
+pub(crate) fn whole_program(object: &[u8], name: &str) -> String {
     let layout = Layout::for_capacity(1 << 20).unwrap();
     let constants = constants(layout);
     let mut loader = EbpfLoader::new();
@@ -358,7 +358,7 @@ pub(crate) fn whole_program(object: &[u8]) -> String {
         .override_global("CONSTANTS", &constants, true)
         .map_max_entries("connections", layout.lines_with_cache());
     let mut ebpf = loader.load(object).unwrap();
-    let program: &mut Xdp = ebpf.program_mut("ipvsd").unwrap().try_into().unwrap();
+    let program: &mut Xdp = ebpf.program_mut(name).unwrap().try_into().unwrap();
     let before = std::time::Instant::now();
     program.load().unwrap();
     let (seconds, info) = (before.elapsed().as_secs_f32(), program.info().unwrap());
@@ -376,6 +376,7 @@ fn constants(layout: Layout) -> [u8; 88] {
         hash_key: HASH_KEY,
         forward: true,
         destinations: DESTINATIONS,
+        bulk_lookup: BulkLookup::Off,
     };
     options.constants(layout)
 }

@@ -6,6 +6,7 @@ use ipvs_core::{DestinationChange, Instant, Interest, InterestChange};
 use ipvs_flow::steady::{TIMEOUTS, TIMEOUTS_NUMBER};
 
 use super::Datapath;
+use crate::Mode;
 use crate::fast_path::{exits, ports};
 use crate::network::Event;
 use crate::program::Endpoint;
@@ -30,8 +31,8 @@ impl Datapath {
         let Some(fast_path) = &mut self.fast_path else { return };
         let (ways, program) = (&fast_path.ways, &mut self.program);
         let is_exit = |interface| ways.is_exit(interface);
-        let ports =
-            ports::of(&self.attached, self.network.links(), is_exit, |index| program.port_place(index));
+        let (links, puts_off) = (self.network.links(), fast_path.puts_off());
+        let ports = ports::of(&self.attached, links, is_exit, puts_off, |index| program.port_place(index));
         let told = std::mem::take(&mut fast_path.ports);
         let gone = told.keys().filter(|place| !ports.contains_key(place)).map(|place| (*place, None));
         let new = ports.iter().filter(|(place, port)| told.get(place) != Some(port));
@@ -80,6 +81,20 @@ impl Datapath {
         }
         if renewals.all || due {
             self.renew_exits();
+        }
+        again
+    }
+
+    /// Has the program look packets up in bulk when that is worth it; returns when to look again.
+    pub(super) fn follow_bulk(&mut self, now: Instant) -> Option<Instant> {
+        let fast_path = self.fast_path.as_mut()?;
+        // In generic mode frames leave one by one.
+        let possible =
+            self.program.can_put_off() && self.attached.iter().all(|attached| attached.mode != Mode::Generic);
+        let before = fast_path.puts_off();
+        let again = fast_path.follow_bulk(now, possible, &mut self.program);
+        if fast_path.puts_off() != before {
+            self.tell_ports();
         }
         again
     }

@@ -46,6 +46,7 @@ impl Datapath {
     ) -> Turn {
         let mut turn = Turn { more: self.follow_network(now, readable.network), ..Turn::default() };
         let ways_due = self.follow_ways(now);
+        let bulk_due = self.follow_bulk(now);
         for port in 0..self.output.ports.len() {
             for queue in 0..self.output.ports.get(port).map_or(0, |port| port.sockets.len()) {
                 let received = self.receive(now, engine, port, queue);
@@ -56,6 +57,9 @@ impl Datapath {
             turn.received += received as u64;
             turn.more |= received >= BURST;
         }
+        let received = self.receive_misfits(now, engine);
+        turn.received += received as u64;
+        turn.more |= received >= BURST;
         if readable.host {
             let received = self.receive_from_host(now, engine);
             turn.received += received as u64;
@@ -71,10 +75,11 @@ impl Datapath {
         let retry = self.flush();
         self.follow_flood(now, turn.received);
         let filter_due = self.syn_filter.deadline();
-        turn.deadline = [self.output.waiting.deadline(), self.reassembly.deadline(), ways_due, filter_due]
-            .into_iter()
-            .flatten()
-            .min();
+        turn.deadline =
+            [self.output.waiting.deadline(), self.reassembly.deadline(), ways_due, bulk_due, filter_due]
+                .into_iter()
+                .flatten()
+                .min();
         if retry {
             let soon = now + RETRY;
             turn.deadline = Some(turn.deadline.map_or(soon, |deadline| deadline.min(soon)));
@@ -128,6 +133,29 @@ impl Datapath {
         let mut input = Input { output, network, interests, reassembly, now, port, own, mtu };
         let mut packets = 0;
         while packets < BURST && input.take_from_tap(engine, large) {
+            packets += 1;
+        }
+        packets
+    }
+
+    /// Takes the frames that the program put off in vain.
+    fn receive_misfits(&mut self, now: Instant, engine: &mut (impl Engine + ?Sized)) -> usize {
+        let Self { program, output, network, interests, reassembly, .. } = self;
+        for port in &mut output.ports {
+            port.transmit = 0;
+        }
+        let mut packets = 0;
+        while packets < BURST
+            && program.take_misfit(|misfit| {
+                let ports = &mut output.ports.iter();
+                let Some(port) = ports.position(|port| port.interface == misfit.interface) else { return };
+                let link = network.links().get(misfit.interface);
+                let own = link.and_then(|link| link.address).unwrap_or_default();
+                let mtu = link.map_or(0, |link| link.mtu as usize);
+                let mut input = Input { output, network, interests, reassembly, now, port, own, mtu };
+                input.take_misfit(engine, &misfit);
+            })
+        {
             packets += 1;
         }
         packets

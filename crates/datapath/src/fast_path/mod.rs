@@ -5,6 +5,7 @@
 //! notes when a connection's latest packet came; by rings it tells of connections whose end came nearer.
 
 mod beside;
+mod bulk;
 mod events;
 pub(crate) mod exits;
 mod grants;
@@ -19,12 +20,15 @@ use std::sync::Arc;
 
 use aya::maps::MapData;
 use ipvs_core::{DestinationChange, FastPath as ForDirector, Instant, TableMemory};
-use ipvs_flow::{LOADS, Layout, Line, RING_LINES, TableHash};
+use ipvs_flow::{LOADS, Layout, Line, RING_LINES, Table, TableHash};
 
 use crate::netlink::XdpFeatures;
 use crate::network::Network;
+use crate::program::Program;
 use crate::shared_memory::SharedMemory;
 use beside::Beside;
+use bulk::Bulk;
+pub use bulk::BulkLookup;
 use events::Events;
 use grants::Grants;
 pub(crate) use picks::PickOf;
@@ -46,6 +50,8 @@ pub struct FastPathOptions {
     pub forward: bool,
     /// Destinations to which it can forward, at most [`LOADS`]; those with a greater index are the daemon's.
     pub destinations: u32,
+    /// When it looks packets up in bulk, on their way out.
+    pub bulk_lookup: BulkLookup,
 }
 
 impl FastPathOptions {
@@ -96,6 +102,7 @@ pub(crate) struct FastPath {
     pub(crate) ways: Ways,
     /// What the program knows of interfaces.
     pub(crate) ports: Ports,
+    bulk: Bulk,
     pub(crate) traffic: Arc<SharedMemory<Counters>>,
     /// Changes with the network, so that the program forgets hops.
     pub(crate) generation: u32,
@@ -119,23 +126,25 @@ impl FastPath {
         let ways = Arc::new(SharedMemory::<Line>::map(&maps.ways, options.destinations)?);
         let counters = traffic_entries(options);
         let traffic = Arc::new(SharedMemory::<Counters>::map(&maps.traffic, counters)?);
+        let picks = Arc::new(SharedMemory::<Line>::map(&maps.picks, picks::SERVICES)?);
+        let slots = Arc::new(SharedMemory::<Line>::map(&maps.pick_slots, picks::SLOT_LINES)?);
         let beside = Beside {
             traffic: Traffic::new(traffic.clone(), options.destinations),
             ways: ways.clone(),
             loads: Arc::new(SharedMemory::<Line>::map(&maps.loads, options.destinations)?),
             events: Events::new(SharedMemory::<Line>::map(&maps.events, ring_lines())?),
-            picks: Picks::new(
-                pick_of,
-                SharedMemory::<Line>::map(&maps.picks, picks::SERVICES)?,
-                SharedMemory::<Line>::map(&maps.pick_slots, picks::SLOT_LINES)?,
-            ),
+            picks: Picks::new(pick_of, picks.clone(), slots.clone()),
             grants: Grants::new(SharedMemory::<Line>::map(&maps.grants, ring_lines())?, options.capacity),
         };
-        let shared = Shared { memory: TableMemory::Mapped(connections.leak()), fast_path: Box::new(beside) };
+        let connections = connections.leak();
+        let shared = Shared { memory: TableMemory::Mapped(connections), fast_path: Box::new(beside) };
+        let connections = Table::known(connections, layout, TableHash::of(options.hash_key));
+        let bulk = Bulk::new(options.bulk_lookup, connections, picks, slots);
         let ways = Ways::new(ways);
         Ok(Self {
             ways,
             ports: Ports::new(),
+            bulk,
             traffic,
             generation: 0,
             features: XdpFeatures::open().ok(),
@@ -159,6 +168,21 @@ impl FastPath {
     /// Packets that the program forwarded.
     pub(crate) fn forwarded(&self) -> u64 {
         self.traffic.as_ref().as_ref().iter().map(packets).fold(0, u64::wrapping_add)
+    }
+
+    /// Whether frames may be put off where they come, to be looked up in bulk.
+    pub(crate) fn puts_off(&self) -> bool {
+        self.bulk.is_on()
+    }
+
+    /// Has the program look packets up in bulk, if it is time: `possible` if it can. Returns when to come again.
+    pub(crate) fn follow_bulk(
+        &mut self,
+        now: Instant,
+        possible: bool,
+        program: &mut Program,
+    ) -> Option<Instant> {
+        self.bulk.follow(now, possible, &self.ways, program)
     }
 
     /// Keeps the neighbours of ways in use known to the kernel, which does not see what is sent; returns when to do that

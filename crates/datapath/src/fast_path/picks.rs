@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use aya::maps::MapData;
 use ipvs_core::Choices;
@@ -25,14 +26,14 @@ pub(crate) type PickOf = aya::maps::HashMap<MapData, [u8; 20], u32>;
 #[derive(Debug)]
 pub(super) struct Picks {
     of: PickOf,
-    lines: SharedMemory<Line>,
-    slots: SharedMemory<Line>,
+    lines: Arc<SharedMemory<Line>>,
+    slots: Arc<SharedMemory<Line>>,
     blocks: Blocks,
     published: HashMap<u32, (Endpoint, Block)>,
 }
 
 impl Picks {
-    pub(super) fn new(of: PickOf, lines: SharedMemory<Line>, slots: SharedMemory<Line>) -> Self {
+    pub(super) fn new(of: PickOf, lines: Arc<SharedMemory<Line>>, slots: Arc<SharedMemory<Line>>) -> Self {
         Self { of, lines, slots, blocks: Blocks::default(), published: HashMap::new() }
     }
 
@@ -42,7 +43,7 @@ impl Picks {
         let (protocol, address, port): (u8, IpAddr, u16) = choices.endpoint;
         let endpoint = Endpoint { protocol: protocol.into(), address, port };
         let slots = u32::try_from(choices.slots.len()).unwrap_or(u32::MAX);
-        let Some(line) = self.lines.as_ref().get(service as usize) else { return false };
+        let Some(line) = (*self.lines).as_ref().get(service as usize) else { return false };
         let (each, most) = match choices.rule {
             Rule::Least(_) => (SLOTS_PER_CANDIDATE, MOST_CANDIDATES),
             _ => (1, MOST_SLOTS),
@@ -66,7 +67,7 @@ impl Picks {
 
     /// Writes what a service chooses from, from slot `first` on.
     fn write(&self, first: u32, choices: &Choices) {
-        let memory = self.slots.as_ref();
+        let memory = (*self.slots).as_ref();
         if let Rule::Least(_) = choices.rule {
             let all = choices.slots.iter().zip(&choices.weights);
             pick::write_candidates(&memory, first, all.map(|(&slot, &weight)| Candidate { slot, weight }));
@@ -80,7 +81,7 @@ impl Picks {
     /// Takes that back. Returns how many choices of a sequence were made, less whole rounds.
     pub(super) fn withdraw(&mut self, service: u32) -> u32 {
         let Some((endpoint, block)) = self.published.remove(&service) else { return 0 };
-        let made = self.lines.as_ref().get(service as usize).map_or(0, pick::withdraw);
+        let made = (*self.lines).as_ref().get(service as usize).map_or(0, pick::withdraw);
         if let Err(error) = self.of.remove(&endpoint.key()) {
             tracing::warn!(%error, "could not change the XDP program's map");
         }
@@ -90,7 +91,7 @@ impl Picks {
 
     /// Makes the next choice of a sequence; its place.
     pub(super) fn make_choice(&self, service: u32) -> Option<u32> {
-        let line = self.lines.as_ref().get(service as usize)?;
+        let line = (*self.lines).as_ref().get(service as usize)?;
         loop {
             let pick = Pick::read(line)?;
             let next = pick.next();
@@ -102,7 +103,7 @@ impl Picks {
 
     /// The place of a sequence's next choice, which is not made.
     pub(super) fn next_choice(&self, service: u32) -> Option<u32> {
-        let line = self.lines.as_ref().get(service as usize)?;
+        let line = (*self.lines).as_ref().get(service as usize)?;
         Some(Pick::sequence_place(Pick::read(line)?.next()))
     }
 }

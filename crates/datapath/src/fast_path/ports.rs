@@ -11,16 +11,18 @@ use crate::program::Port;
 pub(crate) type Ports = BTreeMap<u32, Port>;
 
 /// Those of the attached interfaces and of VLAN devices on them. Where two have one place an attached interface has it, or else the
-/// VLAN device of the least index: what is for others the daemon sends.
+/// VLAN device of the least index: what is for others the daemon sends. `puts_off`: frames that come may be put off.
 pub(crate) fn of(
     attached: &[Attached],
     links: &Links,
     is_exit: impl Fn(u32) -> bool,
+    puts_off: bool,
     place: impl Fn(u32) -> u32,
 ) -> Ports {
     let port = |interface, link: &Link| {
         let (carrier, tag) = link.vlan.map_or((interface, None), |(under, tag)| (under, Some(tag)));
-        Some(Port { interface, hardware: link.address?, leave: link.up && is_exit(carrier), carrier, tag })
+        let (hardware, leave) = (link.address?, link.up && is_exit(carrier));
+        Some(Port { interface, hardware, leave, carrier, tag, puts_off })
     };
     let is_attached = |index| attached.iter().any(|attached| attached.index == index);
     let mut devices: Vec<_> =

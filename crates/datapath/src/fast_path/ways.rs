@@ -68,6 +68,13 @@ impl Ways {
         self.exits.contains(&interface)
     }
 
+    /// The interface by which packets to a destination leave, and the way's MTU, if the program can forward them as they are, without
+    /// a tag.
+    pub(super) fn untagged_exit(&self, destination: u32) -> Option<(u32, u32)> {
+        let (way, _) = self.offered.get(&destination)?.way.as_ref()?;
+        (way.tag == 0).then_some((way.interface, way.mtu))
+    }
+
     /// Takes a change of a destination.
     pub(super) fn change(&mut self, change: &DestinationChange, network: &Network) {
         if change.index as usize >= self.capacity() {

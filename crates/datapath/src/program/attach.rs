@@ -161,6 +161,12 @@ impl Program {
         pins.keep_link(link.map_err(std::io::Error::other)?, interface, mode)
     }
 
+    /// Whether some frames come in several buffers.
+    pub(super) fn has_frags(&self) -> bool {
+        let program = self.ebpf.program(FRAGS).and_then(|program| <&Xdp>::try_from(program).ok());
+        program.is_some_and(|program| program.fd().is_ok())
+    }
+
     /// The program for frames in one buffer.
     pub(crate) fn plain(&self) -> Result<&Xdp, ProgramError> {
         self.ebpf.program(PLAIN).ok_or(ProgramError::NotLoaded)?.try_into()

@@ -59,6 +59,8 @@ pub(crate) struct Port {
     pub(crate) carrier: u32,
     /// The VLAN tag that they get.
     pub(crate) tag: Option<Tag>,
+    /// Frames that come by it may be put off, to be looked up in bulk.
+    pub(crate) puts_off: bool,
 }
 
 impl Port {
@@ -66,7 +68,8 @@ impl Port {
         let mut value = [0; 20];
         value[..4].copy_from_slice(&self.interface.to_ne_bytes());
         value[4..10].copy_from_slice(&self.hardware);
-        value[10..12].copy_from_slice(&u16::from(self.leave).to_ne_bytes());
+        let flags = u16::from(self.leave) | u16::from(self.puts_off) << 1;
+        value[10..12].copy_from_slice(&flags.to_ne_bytes());
         value[12..16].copy_from_slice(&self.carrier.to_ne_bytes());
         value[16..].copy_from_slice(&self.tag.unwrap_or_default());
         value
@@ -145,9 +148,9 @@ impl Program {
     }
 
     /// Tells the program that frames may leave by an interface.
-    fn set_exit(&mut self, interface: u32) -> Result<(), XdpMapError> {
+    pub(super) fn set_exit(&mut self, interface: u32) -> Result<(), XdpMapError> {
         self.exits_frags.set(interface, interface, None, 0)?;
-        self.exits.set(interface, interface, None, 0)
+        self.exits.set(interface, interface, self.bulk.leaving_at(interface), 0)
     }
 
     /// Tells the program the timeouts of states.

@@ -23,6 +23,7 @@
 //! the line that loses connections are emptied after the directory's word; who writes a record looks at that word, too, and before it
 //! looks at the connection. What a record noted of the time is in the entry before the record goes. `tests/loom/cache.rs` has models.
 
+mod activity;
 mod forget;
 mod recall;
 mod remember;

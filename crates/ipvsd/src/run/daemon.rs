@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ipvs_core::{Config, Director, MaglevSize};
-use ipvs_datapath::{Datapath, FastPathOptions, Pins, Shared};
+use ipvs_datapath::{BulkLookup, Datapath, FastPathOptions, Pins, Shared};
 use rustix::rand::{GetRandomFlags, getrandom};
 use tracing::{info, warn};
 
@@ -32,6 +32,8 @@ pub struct Options {
     pub shown_table_size: u32,
     /// Whether packets of established connections are forwarded in the XDP program.
     pub fast_path: bool,
+    /// When the program looks packets up in bulk.
+    pub bulk_lookup: BulkLookup,
     /// Whether connections, and the XDP program that forwards their packets, outlive the daemon.
     pub pinning: Pinning,
     /// What a former run left is of no interest.
@@ -186,6 +188,7 @@ fn open_datapath(
         capacity: config.capacity,
         hash_key: config.hash_key(),
         destinations: FastPathOptions::DESTINATIONS,
+        bulk_lookup: options.bulk_lookup,
     });
     let options = ipvs_datapath::Options { fast_path, pins, keep, ..options.datapath.clone() };
     let mut datapath = Datapath::prepare(&options)?;

@@ -8,6 +8,8 @@ use ipvs_datapath::{Counter, Datapath, OpenError};
 use super::Failure;
 use super::front::{Dropped, Due, Front, Readable, Source};
 
+/// Packets that the program looked up in bulk in vain, which the daemon did not take in time.
+const LOST_MISFITS: &str = "lost-in-bulk-lookup";
 /// First SYNs of connections that the XDP program dropped.
 const SYN_FILTER: &str = "syn-filter";
 /// Other first TCP segments of no known connection that it dropped.
@@ -46,6 +48,7 @@ impl Front for Datapath {
         drops
             .chain([
                 ("lost-in-kernel", self.lost_in_kernel(), false),
+                (LOST_MISFITS, program.lost_misfits, false),
                 (SYN_FILTER, program.dropped_syns, active),
                 (SYN_FILTER_STRAYS, program.dropped_strays, active && self.has_fast_path()),
             ])
@@ -58,9 +61,11 @@ impl Front for Datapath {
         let program = self.program_counters();
         own.chain([
             ("lost-in-kernel", self.lost_in_kernel()),
+            (LOST_MISFITS, program.lost_misfits),
             (SYN_FILTER, program.dropped_syns),
             (SYN_FILTER_STRAYS, program.dropped_strays),
             ("forwarded-by-xdp", program.forwarded),
+            ("looked-up-in-bulk", program.looked_up_in_bulk),
         ])
         .collect()
     }

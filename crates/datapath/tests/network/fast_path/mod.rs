@@ -2,6 +2,7 @@
 //! the same counters.
 
 mod births;
+mod bulk;
 mod cached;
 mod cached_changes;
 mod filter;

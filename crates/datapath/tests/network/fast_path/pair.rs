@@ -1,19 +1,24 @@
 //! The XDP program with its director, and a director alone, side by side.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use ipvs_core::{
     Command, Config, DestinationConfig, DestinationId, Director, ForwardingMethod, Instant, MarkTarget,
     Packet, Reply, ServiceConfig, ServiceId, TableMemory, Verdict,
 };
-use ipvs_datapath::{Attach, Datapath, FastPathOptions, Options, Shared, SynFilter, Trial, XdpMode};
+use ipvs_datapath::{
+    Attach, BulkLookup, Datapath, FastPathOptions, Options, Shared, SynFilter, Trial, XdpMode,
+};
 use ipvs_flow::{EntryIndex, Key, Table};
 use ipvs_wire::{Headers, checksum};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::bulk::{self, Arrivals};
 use super::sent::{CLIENT, CLIENT6, Sent};
 use super::tunnels;
 use super::watched::{CAPACITY, Watched, watched};
+use crate::namespace::Namespace;
 use crate::topology::{SERVER, SERVER6, Topology};
 
 /// Verdicts of XDP and of a classifier.
@@ -46,6 +51,10 @@ pub(super) struct Pair {
     classifier: bool,
     /// What makes the other ends ready.
     pub(super) ends: Vec<Datapath>,
+    /// Where packets arrive that come for good.
+    pub(super) arrivals: Option<Arrivals>,
+    /// How much later it is for what is looked at once in a while.
+    pub(super) passed: Duration,
 }
 
 impl Pair {
@@ -56,7 +65,7 @@ impl Pair {
 
     /// As [`Pair::open`], with the filter of first segments.
     pub(super) fn open_filtering(topology: &Topology, syn_filter: SynFilter) -> Self {
-        let ready = |namespace: &crate::namespace::Namespace| {
+        let ready = |namespace: &Namespace| {
             let options = Options { xdp_mode: XdpMode::Native, frames_per_queue: 64, ..Options::default() };
             namespace.run(|| Datapath::open(&options).unwrap())
         };
@@ -79,14 +88,25 @@ impl Pair {
         Self::open_attached(topology, syn_filter, Attach::Xdp)
     }
 
+    /// As [`Pair::open`], looking packets up in bulk: those come for good, and what leaves is looked at where it arrives.
+    pub(super) fn open_bulk(topology: &Topology) -> Self {
+        let arrivals = Arrivals::open(topology);
+        let pair = Self::open_looking_up(topology, SynFilter::Off, Attach::Xdp, BulkLookup::On);
+        Self { arrivals: Some(arrivals), ..pair }
+    }
+
     fn open_attached(topology: &Topology, syn_filter: SynFilter, attach: Attach) -> Self {
-        let mac = |namespace: &crate::namespace::Namespace, link: &str| {
-            let text = namespace.ip(&format!("-o link show {link}"));
-            let words: Vec<&str> = text.split_whitespace().collect();
-            let place = words.iter().position(|word| *word == "link/ether").unwrap();
-            words[place + 1].to_owned()
-        };
-        let (client, server) = (mac(&topology.client, "c0"), mac(&topology.server, "s0"));
+        Self::open_looking_up(topology, syn_filter, attach, BulkLookup::Off)
+    }
+
+    fn open_looking_up(
+        topology: &Topology,
+        syn_filter: SynFilter,
+        attach: Attach,
+        bulk_lookup: BulkLookup,
+    ) -> Self {
+        let (client, server) =
+            (hardware_address(&topology.client, "c0"), hardware_address(&topology.server, "s0"));
         for (address, mac, link) in [
             (CLIENT, &client, "d0"),
             (CLIENT6, &client, "d0"),
@@ -101,7 +121,7 @@ impl Pair {
         let interface = |link: &str| {
             let text = topology.director.ip(&format!("-o link show {link}"));
             let index = text.split(':').next().unwrap().trim().parse().unwrap();
-            let octets: Vec<u8> = mac(&topology.director, link)
+            let octets: Vec<u8> = hardware_address(&topology.director, link)
                 .split(':')
                 .map(|byte| u8::from_str_radix(byte, 16).unwrap())
                 .collect();
@@ -110,7 +130,8 @@ impl Pair {
         let config = Config { capacity: CAPACITY, seed: 99, ..Config::default() };
         let options = Options {
             attach: attach.into(),
-            interfaces: ["d0", "d1"].map(String::from).to_vec(),
+            // All that it has.
+            interfaces: Vec::new(),
             xdp_mode: XdpMode::Native,
             frames_per_queue: 256,
             syn_filter,
@@ -119,6 +140,7 @@ impl Pair {
                 capacity: CAPACITY,
                 hash_key: config.hash_key(),
                 destinations: 256,
+                bulk_lookup,
             }),
             ..Options::default()
         };
@@ -145,6 +167,8 @@ impl Pair {
             tags: [None; 2],
             classifier,
             ends,
+            arrivals: None,
+            passed: Duration::ZERO,
         }
     }
 
@@ -210,6 +234,9 @@ impl Pair {
             DestinationId { address: server.ip(), port: server.port() },
             destination(forwarding, 1),
         ));
+        if self.arrivals.is_some() {
+            self.pass_time();
+        }
     }
 
     /// The frame in which a packet comes.
@@ -222,14 +249,14 @@ impl Pair {
         frame
     }
 
-    fn ingress(&self, sent: &Sent) -> (u32, [u8; 6]) {
+    pub(super) fn ingress(&self, sent: &Sent) -> (u32, [u8; 6]) {
         if is_client(sent.from.ip()) { self.front } else { self.back }
     }
 
     /// Ends the connections of both that end within so many seconds if nothing comes. Those that begin later and end
     /// earlier do so at the next call: it must not be for less than the one before.
     pub(super) fn end_after(&mut self, seconds: u64) {
-        let later = now() + std::time::Duration::from_secs(seconds);
+        let later = now() + Duration::from_secs(seconds);
         self.one.settle();
         self.one.poll(later);
         self.other.poll(later);
@@ -245,6 +272,10 @@ impl Pair {
 
     /// Gives a packet to both; whether the program forwarded it.
     pub(super) fn send(&mut self, sent: &Sent) -> bool {
+        if self.arrivals.is_some() && bulk::may_be_put_off(sent) {
+            // The daemon cuts what is longer than its link's packets.
+            return self.send_in_bulk(&Sent { payload: sent.payload.min(bulk::FITS), ..sent.clone() });
+        }
         let trial = self.program(sent);
         self.compare(sent, &trial)
     }
@@ -308,7 +339,12 @@ impl Pair {
             let one = judge(&mut self.one, &self.datapath, now, &packet);
             assert_eq!(one, (verdict, bytes), "{sent:?}");
         }
-        // Sent, and nothing more came.
+        self.compare_tables(sent, fast);
+        fast
+    }
+
+    /// Sent, and nothing more came: the tables are the same.
+    pub(super) fn compare_tables(&mut self, sent: &Sent, fast: bool) {
         self.one.settle();
         self.one.settle();
         assert!(!self.one.is_unsettled());
@@ -316,7 +352,6 @@ impl Pair {
         let differing = one.iter().zip(&other).find(|(one, other)| one != other);
         assert_eq!(differing, None, "{sent:?}: the tables differ; forwarded by the program: {fast}");
         assert_eq!(one.len(), other.len(), "{sent:?}");
-        fast
     }
 
     pub(super) fn listings(&mut self, services: &[ServiceId]) {
@@ -353,6 +388,14 @@ fn judge_as_it_is(
     let mut packet = Packet::new(&mut buffer, 256, packet.len());
     let verdict = director.receive(now, datapath.host(), &mut packet);
     (verdict, packet.as_slice().to_vec())
+}
+
+/// The hardware address of a link in a namespace.
+pub(super) fn hardware_address(namespace: &Namespace, link: &str) -> String {
+    let text = namespace.ip(&format!("-o link show {link}"));
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let place = words.iter().position(|word| *word == "link/ether").unwrap();
+    words[place + 1].to_owned()
 }
 
 fn is_client(address: IpAddr) -> bool {
