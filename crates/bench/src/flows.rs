@@ -17,6 +17,8 @@ const AT_ONCE_IN_QUEUES: u64 = 1 << 12;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A frame that starts a run finds caches cold and threads asleep.
 const WARM_UP: Duration = Duration::from_millis(30);
+/// The same where a daemon has the program do something else with many flows than with few.
+const ADAPTATION: Duration = Duration::from_millis(400);
 
 /// Makes flows known by a packet each, until each packet arrives, and where ipvsd forwards in a program, by that. What was missing in
 /// the end, if anything was.
@@ -67,6 +69,7 @@ pub(crate) fn packets(
     site: &Site<'_>,
 ) -> Result<Offered, Error> {
     let kind = Kind::Flows(flows);
-    peer.offer(Load { kind, time: WARM_UP, most: u64::MAX, rate: None }, site)?;
+    let warm_up = if peer.path.is_fast() { ADAPTATION } else { WARM_UP };
+    peer.offer(Load { kind, time: warm_up, most: u64::MAX, rate: None }, site)?;
     peer.offer(Load { kind, time, most: u64::MAX, rate: None }, site)
 }
