@@ -88,7 +88,7 @@ impl Exchange {
                 return Ok(Some(head));
             }
             let mut block = [0; 4096];
-            match self.stream.read(&mut block)? {
+            match uninterrupted(|| self.stream.read(&mut block))? {
                 0 if self.ahead.is_empty() => return Ok(None),
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 size => self.ahead.extend(&block[..size]),
@@ -106,7 +106,7 @@ impl Exchange {
         let mut block = vec![0; BLOCK];
         while left > 0 {
             let wanted = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
-            match self.stream.read(&mut block[..wanted])? {
+            match uninterrupted(|| self.stream.read(&mut block[..wanted]))? {
                 0 => {
                     return Err(io::Error::new(
                         io::ErrorKind::UnexpectedEof,
@@ -125,6 +125,17 @@ impl Exchange {
     /// Writes bytes of a head or body.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
+    }
+}
+
+/// Waits again where a wait was interrupted: a process that was stopped, or frozen with its machine, comes back with EINTR from one with
+/// a limit (signal(7)).
+pub(crate) fn uninterrupted<T>(mut wait: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match wait() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }
 
@@ -174,6 +185,15 @@ fn invalid(reason: impl std::fmt::Display) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_goes_on_after_the_process_was_stopped() {
+        let mut stopped = true;
+        let wait =
+            || if std::mem::take(&mut stopped) { Err(io::ErrorKind::Interrupted.into()) } else { Ok(3) };
+        assert_eq!(uninterrupted(wait).unwrap(), 3);
+        assert!(uninterrupted::<()>(|| Err(io::ErrorKind::TimedOut.into())).is_err());
+    }
 
     #[test]
     fn a_head_is_complete_or_waited_for() {

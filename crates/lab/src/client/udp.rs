@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
 use super::{Answer, LIMIT};
+use crate::message::uninterrupted;
 
 /// Links of different MTUs on one path, at most: the client learns of one with each refusal.
 const REFUSALS: usize = 4;
@@ -21,7 +22,8 @@ pub(super) fn echo(from: SocketAddr, to: SocketAddr, index: usize, size: usize) 
         question.push_str(&format!(" {}", question.len()));
     }
     let mut answer = vec![0; 65536];
-    let mut ask = || socket.send(question.as_bytes()).and_then(|_| socket.recv(&mut answer));
+    let mut ask =
+        || socket.send(question.as_bytes()).and_then(|_| uninterrupted(|| socket.recv(&mut answer)));
     let mut asked = ask();
     for _ in 0..REFUSALS {
         if asked.as_ref().is_err_and(is_too_large) {
