@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A frame that starts a run finds caches cold and threads asleep.
 const WARM_UP: Duration = Duration::from_millis(30);
 /// The same where a daemon has the program do something else with many flows than with few.
-const ADAPTATION: Duration = Duration::from_millis(400);
+const ADAPTATION: Duration = Duration::from_millis(600);
 
 /// Makes flows known by a packet each, until each packet arrives, and where ipvsd forwards in a program, by that. What was missing in
 /// the end, if anything was.
