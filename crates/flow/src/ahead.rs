@@ -5,7 +5,11 @@
 //! was not expected finds the same.
 
 use crate::{
-    Address, Ipv4End, Table, chain::Chain, key::client_hash, layout::HEADER_LINES, line::Memory,
+    Address, Ipv4End, Table,
+    chain::Chain,
+    key::{client_hash, client_hash_of_ipv4},
+    layout::HEADER_LINES,
+    line::Memory,
     sync::Ordering,
 };
 
@@ -31,8 +35,8 @@ impl<M: Memory> Table<M> {
     /// Begins to read what the lookup of a packet of IPv4 as one from this client will read first.
     #[inline(always)]
     pub fn begin_lookup(&self, protocol: u8, client: Ipv4End) {
-        let place = self.place(false, protocol, Address::of_ipv4_word(client.0), client.1);
-        if let Some(chain) = Chain::of(self.memory(), self.layout(), place.0) {
+        let hash = client_hash_of_ipv4(self.table_hash(), protocol, client);
+        if let Some(chain) = Chain::of(self.memory(), self.layout(), hash) {
             chain.begin_to_read();
         }
     }

@@ -6,7 +6,7 @@
 //! hardly more than that of chance, whoever chose them; the hash itself is never shown. A plain multilinear hash would give away
 //! more to those who measure how long lookups take: clients of one difference meet, wherever they begin. Hence the mixing.
 
-use crate::siphash;
+use crate::{Address, siphash};
 
 /// Words that are hashed.
 const WORDS: usize = 5;
@@ -14,35 +14,37 @@ const WORDS: usize = 5;
 /// An odd number, of 2^64 by the golden ratio: its product spreads each bit to those above.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The hash of a table: numbers drawn by its key.
+/// The hash of a table: numbers drawn by its key, and behind them what those of IPv4 clients add up to that is the same for all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TableHash([u64; WORDS + 1]);
+pub struct TableHash([u64; WORDS + 2]);
 
 impl TableHash {
     /// The hash of a table with this key.
     pub fn of(key: [u64; 2]) -> Self {
         let mut number = 0;
-        Self([(); WORDS + 1].map(|()| {
+        let [first, a, b, c, d, e] = [(); WORDS + 1].map(|()| {
             number += 1;
             siphash::hash(key, [number, 0, 0, 0, 0])
-        }))
+        });
+        let [_, _, mapped, _] = Address::of_ipv4_word(0).words();
+        Self([first, a, b, c, d, e, first.wrapping_add(c.wrapping_mul(mapped.into()))])
     }
 
     /// Its numbers: how the XDP program is told of it.
-    pub const fn to_words(self) -> [u64; WORDS + 1] {
+    pub const fn to_words(self) -> [u64; WORDS + 2] {
         self.0
     }
 
     /// The hash of [`TableHash::to_words`].
     #[inline(always)]
-    pub const fn from_words(words: [u64; WORDS + 1]) -> Self {
+    pub const fn from_words(words: [u64; WORDS + 2]) -> Self {
         Self(words)
     }
 
     /// Hashes `words`. The low 32 bits are the best.
     #[inline(always)]
     pub(crate) fn hash(self, words: [u32; WORDS]) -> u64 {
-        let [first, a, b, c, d, e] = self.0;
+        let [first, a, b, c, d, e, _] = self.0;
         let [v, w, x, y, z] = words.map(u64::from);
         let term = |number: u64, word: u64| number.wrapping_mul(word);
         let sum = first
@@ -51,7 +53,19 @@ impl TableHash {
             .wrapping_add(term(c, x))
             .wrapping_add(term(d, y))
             .wrapping_add(term(e, z));
-        // The upper half of the sum is strongly universal; the upper half of the product depends on all of it.
+        Self::mix(sum)
+    }
+
+    /// Hashes the same words of a client of IPv4, whose address and what follows it are the last two.
+    #[inline(always)]
+    pub(crate) fn hash_ipv4(self, [y, z]: [u32; 2]) -> u64 {
+        let [.., d, e, ipv4] = self.0;
+        Self::mix(ipv4.wrapping_add(d.wrapping_mul(y.into())).wrapping_add(e.wrapping_mul(z.into())))
+    }
+
+    /// The upper half of the sum is strongly universal; the upper half of the product depends on all of it.
+    #[inline(always)]
+    const fn mix(sum: u64) -> u64 {
         (sum ^ sum >> 32).wrapping_mul(SPREAD).rotate_left(32)
     }
 }
@@ -93,6 +107,13 @@ mod tests {
             for crowding in [crowding::<10>(clients(), 0), crowding::<10>(clients(), 22), crowding::<10>(clients(), 54)] {
                 prop_assert!(crowding < 1.25, "{crowding}");
             }
+        }
+
+        #[test]
+        fn clients_of_ipv4_have_the_hash_of_their_words(key: [u64; 2], address: u32, rest: u32) {
+            let hash = TableHash::of(key);
+            let [a, b, c, d] = Address::of_ipv4_word(address).words();
+            prop_assert_eq!(hash.hash_ipv4([address, rest]), hash.hash([a, b, c, d, rest]));
         }
 
         /// All five words count.

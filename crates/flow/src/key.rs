@@ -1,6 +1,6 @@
 //! What identifies a connection, and what it is created with.
 
-use crate::{Address, TableHash};
+use crate::{Address, Ipv4End, TableHash};
 
 /// Bit of the kind byte: the addresses are IPv6.
 const IPV6: u32 = 1;
@@ -112,6 +112,12 @@ pub(crate) fn client_hash(
     let [a, b, c, d] = client.words();
     let rest = u32::from(client_port) | kind_and_protocol(ipv6, false, protocol);
     hash.hash([a, b, c, d, rest])
+}
+
+/// The same of a client of IPv4, the last word of whose address is given.
+#[inline(always)]
+pub(crate) fn client_hash_of_ipv4(hash: TableHash, protocol: u8, (address, port): Ipv4End) -> u64 {
+    hash.hash_ipv4([address, u32::from(port) | kind_and_protocol(false, false, protocol)])
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub struct Layout {
     pub(crate) overflow_lines: u32,
     /// Low bits of a slot that hold the entry's index plus one.
     pub(crate) index_bits: u32,
+    /// First line of the flow cache: worked out beforehand, since packets ask for it.
+    pub(crate) cache_start: u32,
 }
 
 impl Layout {
@@ -57,25 +59,31 @@ impl Layout {
         if capacity == 0 || capacity > MAX_CAPACITY {
             return Err(CapacityError(capacity));
         }
-        Ok(Layout {
+        let mut layout = Layout {
             capacity,
             hash_mask: capacity.div_ceil(load).next_power_of_two() - 1,
             // A chain of n connections needs (n - 1) / SLOTS overflow lines, rounded down, and chains have no holes:
             // all chains together never need more than this.
             overflow_lines: capacity / SLOTS as u32 + 1,
             index_bits: u32::BITS - capacity.leading_zeros(),
-        })
+            cache_start: 0,
+        };
+        // A record's two lines lie in one block of 128 bytes.
+        layout.cache_start = layout.lines_with_words_beside().next_multiple_of(LINES_PER_HASH_LINE);
+        Ok(layout)
     }
 
-    /// The layout as four words: how the XDP program is told of it.
-    pub const fn to_words(self) -> [u32; 4] {
-        [self.capacity, self.hash_mask, self.overflow_lines, self.index_bits]
+    /// The layout as words: how the XDP program is told of it.
+    pub const fn to_words(self) -> [u32; 5] {
+        [self.capacity, self.hash_mask, self.overflow_lines, self.index_bits, self.cache_start]
     }
 
     /// The layout of [`Layout::to_words`].
     #[inline(always)]
-    pub const fn from_words([capacity, hash_mask, overflow_lines, index_bits]: [u32; 4]) -> Self {
-        Layout { capacity, hash_mask, overflow_lines, index_bits }
+    pub const fn from_words(
+        [capacity, hash_mask, overflow_lines, index_bits, cache_start]: [u32; 5],
+    ) -> Self {
+        Layout { capacity, hash_mask, overflow_lines, index_bits, cache_start }
     }
 
     /// Connections that the table holds.
@@ -95,12 +103,7 @@ impl Layout {
 
     /// Lines of memory with those words and the flow cache behind them: for a table whose connections the XDP program forwards.
     pub const fn lines_with_cache(self) -> u32 {
-        self.cache_start() + (self.hash_mask + 1) * LINES_PER_HASH_LINE
-    }
-
-    /// First line of the flow cache: a record's two lines lie in one block of 128 bytes.
-    pub(crate) const fn cache_start(self) -> u32 {
-        self.lines_with_words_beside().next_multiple_of(LINES_PER_HASH_LINE)
+        self.cache_start + (self.hash_mask + 1) * LINES_PER_HASH_LINE
     }
 
     /// 32-bit words of memory that the table needs.

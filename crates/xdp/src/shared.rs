@@ -19,8 +19,8 @@ pub const MMAPABLE: u32 = 1 << 10;
 pub struct Constants {
     hash_key: [u64; 2],
     /// An [`ipvs_flow::TableHash`].
-    hash: [u64; 6],
-    layout: [u32; 4],
+    hash: [u64; 7],
+    layout: [u32; 5],
     /// 1: forward packets of established connections.
     forwarding: u32,
     /// Destinations that have a way and counters.
@@ -30,7 +30,7 @@ pub struct Constants {
 /// Set by the loader.
 #[unsafe(no_mangle)]
 static CONSTANTS: Constants =
-    Constants { hash_key: [0; 2], hash: [0; 6], layout: [0; 4], forwarding: 0, destinations: 0 };
+    Constants { hash_key: [0; 2], hash: [0; 7], layout: [0; 5], forwarding: 0, destinations: 0 };
 
 /// One of the constants, or some.
 macro_rules! constant {

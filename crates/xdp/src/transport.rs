@@ -79,7 +79,7 @@ pub struct Packet {
     pub exit: u32,
 }
 
-/// A word of this processor's memory.
+/// A word of this processor's memory that stays 0, of which nobody knows: what makes a number any number to the verifier.
 #[repr(transparent)]
 pub struct Cell(UnsafeCell<u32>);
 
@@ -90,11 +90,9 @@ impl Cell {
     /// The same number, which is any number to the verifier then.
     #[inline(always)]
     pub fn through(&self, number: u32) -> u32 {
-        // SAFETY: the cell's own pointer, of this processor alone, and a program is not interrupted by itself.
-        unsafe {
-            self.0.get().write_volatile(number);
-            self.0.get().read_volatile()
-        }
+        // Read beside what the number waits for; to write the number and read it again would be some nanoseconds on its way.
+        // SAFETY: the cell's own pointer, and nobody writes there.
+        number ^ unsafe { self.0.get().read_volatile() }
     }
 }
 

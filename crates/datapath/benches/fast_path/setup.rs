@@ -370,7 +370,7 @@ pub(crate) fn whole_program(object: &[u8], name: &str) -> String {
 }
 
 /// As `Constants` in the program.
-fn constants(layout: Layout) -> [u8; 88] {
+fn constants(layout: Layout) -> [u8; 104] {
     let options = FastPathOptions {
         capacity: layout.capacity(),
         hash_key: HASH_KEY,

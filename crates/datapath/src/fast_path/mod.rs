@@ -59,15 +59,14 @@ impl FastPathOptions {
     pub const DESTINATIONS: u32 = LOADS as u32;
 
     /// What the program is told before it is loaded, as its `Constants`.
-    pub fn constants(&self, layout: Layout) -> [u8; 88] {
-        let mut bytes = [0; 88];
+    pub fn constants(&self, layout: Layout) -> [u8; 104] {
+        let mut bytes = [0; 104];
         let numbers = self.hash_key.into_iter().chain(TableHash::of(self.hash_key).to_words());
         for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
             place.copy_from_slice(&number.to_ne_bytes());
         }
-        let [c, d, e, f] = layout.to_words();
-        let words = [c, d, e, f, u32::from(self.forward), self.destinations];
-        for (place, word) in bytes[64..].chunks_exact_mut(4).zip(words) {
+        let words = layout.to_words().into_iter().chain([u32::from(self.forward), self.destinations]);
+        for (place, word) in bytes[72..].chunks_exact_mut(4).zip(words) {
             place.copy_from_slice(&word.to_ne_bytes());
         }
         bytes

@@ -150,7 +150,7 @@ impl<M: Memory> Table<M> {
 
     #[inline(always)]
     fn bucket_of(&self, line: u32, half: u32) -> Option<Bucket<'_>> {
-        let first = self.layout().cache_start() + line * LINES_PER_HASH_LINE + half * 2;
+        let first = self.layout().cache_start + line * LINES_PER_HASH_LINE + half * 2;
         Some(Bucket { keys: self.memory().line(first)?, rest: self.memory().line(first + 1)? })
     }
 

@@ -4,7 +4,7 @@ use super::{BACK, Bucket, DATAGRAMS, EMPTY, FLAGS, FLAGS_SHIFT, MOST, PHASE, REC
 use crate::{
     Address, Memory, Status, Table, Tick,
     branchless::is_zero,
-    key::client_hash,
+    key::client_hash_of_ipv4,
     sync::{Ordering, fence},
 };
 use ipvs_wire::protocol::UDP;
@@ -40,8 +40,8 @@ impl<M: Memory> Table<M> {
     }
 
     #[inline(always)]
-    fn hash_of_client(&self, protocol: u8, (address, port): Ipv4End) -> u64 {
-        client_hash(self.table_hash(), false, protocol, Address::of_ipv4_word(address), port)
+    fn hash_of_client(&self, protocol: u8, client: Ipv4End) -> u64 {
+        client_hash_of_ipv4(self.table_hash(), protocol, client)
     }
 
     /// The bucket of that number. The loads have begun then, which may take long: so the sooner it is asked for the better.
