@@ -33,7 +33,8 @@ impl Datapath {
         }
         let counters = self.program.counters();
         let sample = Sample {
-            lost: self.lost_in_kernel(),
+            // Frames that were looked up in bulk in vain come by another queue, which a flood fills as well.
+            lost: self.lost_in_kernel() + counters.lost_misfits,
             handed: counters.redirected,
             first: counters.first_segments,
         };
