@@ -123,7 +123,7 @@ pub(crate) struct Run {
     /// With many connections a packet's time is mostly one wait for memory. The kernel collects up to 16 frames for an interface before
     /// it sends them: with this the program only notes where their connections are when they come, reads all those places at
     /// once when they leave, and forwards them then. For services of IPv4 by masquerading and direct routing, all of whose destinations leave by one
-    /// interface without a VLAN tag. `auto`: from 65536 flows in use on. With few connections it costs more than it saves.
+    /// interface without a VLAN tag. `auto`: from 49152 flows in use on. With few connections it costs more than it saves.
     #[arg(long, value_name = "WHEN", value_enum, env = "IPVSD_BULK_LOOKUP", default_value_t = BulkLookup::Auto)]
     bulk_lookup: BulkLookup,
 

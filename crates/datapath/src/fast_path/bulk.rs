@@ -31,7 +31,7 @@ pub enum BulkLookup {
 }
 
 /// From so many connections in use on it is worth it (docs/performance.md), and as long as there are more than half of them.
-const MANY: u32 = 1 << 16;
+const MANY: u32 = 3 << 14;
 /// In use are those that have had a packet within so many ticks: 126 ms.
 const LATELY: u32 = 30;
 /// Buckets of the flow cache by which they are estimated.
@@ -40,6 +40,9 @@ const SAMPLES: u32 = 1024;
 /// How often the services are looked at. Much longer than a processor takes for the frames that it has collected: what was told one time
 /// holds for all frames the next time.
 const INTERVAL: Duration = Duration::from_millis(100);
+
+/// So often in a row a service may not be seen before it is taken for gone.
+const PATIENCE: u8 = 10;
 
 /// Forwarding methods whose packets leave as long as they came.
 const MASQUERADE: u16 = 0;
@@ -57,8 +60,8 @@ pub(crate) struct Bulk {
     on: bool,
     /// Interfaces whose frames meet the program on their way out.
     met_at: BTreeSet<u32>,
-    /// The services that the program has, by place.
-    told: BTreeMap<u8, BulkService>,
+    /// The services that the program has, by place, and how often in a row they were not seen.
+    told: BTreeMap<u8, (BulkService, u8)>,
     due: Option<Instant>,
 }
 
@@ -138,17 +141,27 @@ impl Bulk {
             );
         }
         let services = if wanted { self.services(ways) } else { BTreeMap::new() };
-        self.tell(services, program);
+        self.tell(services, wanted, program);
         self.due = Some(now + INTERVAL);
         self.due
     }
 
     /// Has frames meet the program where services need it, and then, the next time, those services put off.
-    fn tell(&mut self, mut services: BTreeMap<u8, BulkService>, program: &mut Program) {
-        let needed: BTreeSet<u32> = services.values().map(|service| service.interface).collect();
+    fn tell(&mut self, seen: BTreeMap<u8, Option<BulkService>>, wanted: bool, program: &mut Program) {
+        let mut services: BTreeMap<u8, (BulkService, u8)> = seen
+            .iter()
+            .filter_map(|(place, service)| Some((*place, (service.as_ref().copied()?, 0))))
+            .collect();
+        // While its choices are being changed a service is not to be seen. That it is put off in vain does no harm.
+        for (place, (service, missed)) in &self.told {
+            if wanted && *missed < PATIENCE && !seen.contains_key(place) {
+                services.insert(*place, (*service, missed + 1));
+            }
+        }
+        let needed: BTreeSet<u32> = services.values().map(|(service, _)| service.interface).collect();
         // Frames that have it and are not put off may meet it or not; those that are must. So it comes first and goes last.
-        services.retain(|_, service| self.met_at.contains(&service.interface));
-        let used: BTreeSet<u32> = self.told.values().map(|service| service.interface).collect();
+        services.retain(|_, (service, _)| self.met_at.contains(&service.interface));
+        let used: BTreeSet<u32> = self.told.values().map(|(service, _)| service.interface).collect();
         let gone: Vec<u32> =
             self.met_at.difference(&needed).copied().filter(|gone| !used.contains(gone)).collect();
         for interface in gone {
@@ -168,8 +181,9 @@ impl Bulk {
             }
         }
         let gone = self.told.keys().filter(|place| !services.contains_key(place)).map(|place| (*place, None));
-        let new = services.iter().filter(|(place, service)| self.told.get(place) != Some(service));
-        for (place, service) in gone.chain(new.map(|(place, service)| (*place, Some(service)))) {
+        let is_new = |place: &u8, service| self.told.get(place).is_none_or(|(told, _)| told != service);
+        let new = services.iter().filter(|(place, (service, _))| is_new(place, service));
+        for (place, service) in gone.chain(new.map(|(place, (service, _))| (*place, Some(service)))) {
             if let Err(error) = program.set_bulk_service(place, service) {
                 tracing::warn!(?service, %error, "could not change the XDP program's map");
             }
@@ -177,9 +191,9 @@ impl Bulk {
         self.told = services;
     }
 
-    /// The services of IPv4 that the program chooses for and all of whose destinations leave by one interface, by place; where two have
-    /// one, the first.
-    fn services(&self, ways: &Ways) -> BTreeMap<u8, BulkService> {
+    /// The services of IPv4 that the program chooses for, by place: with what is to be told of them if all of their destinations leave by one
+    /// interface. Where two have one place it is the first of these, if there is one.
+    fn services(&self, ways: &Ways) -> BTreeMap<u8, Option<BulkService>> {
         let (lines, slots) = ((*self.picks).as_ref(), (*self.slots).as_ref());
         let mut services = BTreeMap::new();
         for pick in lines.iter().filter_map(Pick::read) {
@@ -190,10 +204,12 @@ impl Bulk {
                 let ((interface, mtu), (other, other_mtu)) = (one?, other?);
                 (interface == other).then_some((interface, mtu.min(other_mtu)))
             });
-            if let Some(Some((interface, mtu))) = one {
-                let port = u16::from_be((end >> 16) as u16);
-                let service = BulkService { protocol: end as u8, address, port, interface, mtu };
-                services.entry(service.place()).or_insert(service);
+            let (protocol, port) = (end as u8, u16::from_be((end >> 16) as u16));
+            let (interface, mtu) = one.flatten().unwrap_or_default();
+            let service = BulkService { protocol, address, port, interface, mtu };
+            let place = services.entry(service.place()).or_insert(None);
+            if place.is_none() && one.flatten().is_some() {
+                *place = Some(service);
             }
         }
         services
