@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::Error;
+use crate::choice::MANY;
 use crate::path::Path;
 use crate::peer::{Peer, Site};
 use crate::traffic::{Kind, Load, Offered};
@@ -17,8 +18,8 @@ const AT_ONCE_IN_QUEUES: u64 = 1 << 12;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A frame that starts a run finds caches cold and threads asleep.
 const WARM_UP: Duration = Duration::from_millis(30);
-/// The same where a daemon has the program do something else with many flows than with few.
-const ADAPTATION: Duration = Duration::from_millis(600);
+/// The same for many flows, with which a daemon has the program do something else than with few: it sees them within a third of a second.
+const ADAPTATION: Duration = Duration::from_millis(500);
 
 /// Makes flows known by a packet each, until each packet arrives, and where ipvsd forwards in a program, by that. What was missing in
 /// the end, if anything was.
@@ -69,7 +70,7 @@ pub(crate) fn packets(
     site: &Site<'_>,
 ) -> Result<Offered, Error> {
     let kind = Kind::Flows(flows);
-    let warm_up = if peer.path.is_fast() { ADAPTATION } else { WARM_UP };
+    let warm_up = if peer.path.is_fast() && flows >= MANY { ADAPTATION } else { WARM_UP };
     peer.offer(Load { kind, time: warm_up, most: u64::MAX, rate: None }, site)?;
     peer.offer(Load { kind, time, most: u64::MAX, rate: None }, site)
 }

@@ -239,6 +239,7 @@ pub(crate) fn attach(datapath: &mut Datapath) -> Result<(), OpenError> {
     filters.into_iter().for_each(Filter::remove);
     datapath.tell_ports();
     datapath.renew_exits();
+    datapath.tell_of_bulk_lookup();
     if let Some(fast_path) = &datapath.fast_path {
         for attached in datapath.attached.iter().filter(|attached| !fast_path.ways.is_exit(attached.index)) {
             tracing::info!(

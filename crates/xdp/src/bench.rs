@@ -92,7 +92,7 @@ pub fn make_and_forward(context: XdpContext) -> u32 {
         return xdp_action::XDP_ABORTED;
     }
     let fate = forward::forward(context.ctx);
-    fate.map_or(xdp_action::XDP_ABORTED, |fate| fate.action(&exit::EXITS, xdp_action::XDP_DROP))
+    fate.map_or(xdp_action::XDP_ABORTED, |fate| fate.action(&exit::EXITS))
 }
 
 /// Programs that make the frame and hand it to a plain balancer.

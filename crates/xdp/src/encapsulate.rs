@@ -17,7 +17,7 @@ use ipvs_wire::tunnel::{Encapsulation, Ends, Inner, sum_of_whole, write_headers}
 use crate::cache;
 use crate::clock::now;
 use crate::connection::Connection;
-use crate::forward::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, leave_tagged};
+use crate::forward::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, leave};
 use crate::packet::{Bytes, read, write};
 use crate::rewrite::decrement_hop_limit;
 use crate::shared::{load, secret, table, timeout, traffic, tunnel};
@@ -190,5 +190,5 @@ fn forward<const V6: bool>(
     let ethertype = if tunnel.ipv6 { ETHERTYPE_IPV6 } else { ETHERTYPE_IPV4 };
     // SAFETY: the Ethernet header is there.
     unsafe { write(frame + 12, ethertype) };
-    Some(leave_tagged(context, &place, way.interface, way.hardware, way.tag))
+    Some(leave::<xdp_md, false>(context, &place, way.interface, way.hardware, way.tag))
 }

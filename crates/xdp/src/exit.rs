@@ -1,6 +1,6 @@
 //! Sending a frame by an interface. The functions that forward say by which one; each kind of program sends it in its way.
 
-use aya_ebpf::{helpers::generated::bpf_redirect, macros::map, maps::DevMap};
+use aya_ebpf::{bindings::xdp_action, helpers::generated::bpf_redirect, macros::map, maps::DevMap};
 
 use crate::transport::Packet;
 
@@ -40,11 +40,11 @@ impl Fate {
 
     /// The action of a program that sends by a map.
     #[inline(always)]
-    pub fn action(self, exits: &DevMap, drop: u32) -> u32 {
+    pub fn action(self, exits: &DevMap) -> u32 {
         match self {
             Fate::Leaves(interface) => send(exits, interface),
             // Without an entry it would leave unseen: then the interface is gone.
-            Fate::PutOff(interface) => exits.redirect(interface, 0).unwrap_or(drop),
+            Fate::PutOff(interface) => exits.redirect(interface, 0).unwrap_or(xdp_action::XDP_DROP),
             Fate::Done(action) => action,
         }
     }

@@ -323,22 +323,10 @@ pub fn is_link_local(address: &Address) -> bool {
         == u32::from_ne_bytes([LINK_LOCAL[0], LINK_LOCAL[1], 0, 0])
 }
 
-/// Addresses the frame and has it leave; on the short way, on which no frame gets a tag, it may be sent at once.
+/// Addresses the frame, puts the way's tag on, if it has one, and has it leave. On the short way (`STEADY`) no frame gets a tag, and it may
+/// be sent at once.
 #[inline(always)]
-fn leave<C: Context, const STEADY: bool>(
-    context: *mut C,
-    place: &Place,
-    interface: u32,
-    hardware: [u32; 3],
-    tag: u32,
-) -> u32 {
-    let fate = leave_tagged(context, place, interface, hardware, if STEADY { 0 } else { tag });
-    if STEADY && C::SENDS { exit::send(&EXITS, interface) } else { fate }
-}
-
-/// Addresses the frame, puts the way's tag on, if it has one, and has it leave.
-#[inline(always)]
-pub fn leave_tagged<C: Context>(
+pub fn leave<C: Context, const STEADY: bool>(
     context: *mut C,
     place: &Place,
     interface: u32,
@@ -349,7 +337,10 @@ pub fn leave_tagged<C: Context>(
     unsafe { write(place.frame, hardware) };
     // By the interface that it came by, too, and not by XDP_TX: a virtual cable whose other end has GRO but no program
     // loses those.
-    if C::MOVES_BEGINNING && tag != 0 && put_tag_on(context.cast(), tag) == 0 {
+    if STEADY && C::SENDS {
+        return exit::send(&EXITS, interface);
+    }
+    if !STEADY && C::MOVES_BEGINNING && tag != 0 && put_tag_on(context.cast(), tag) == 0 {
         return C::DROP;
     }
     exit::LEAVES | interface

@@ -5,7 +5,7 @@ use ipvs_flow::{EntryIndex, flag::REPLY, tcp::Direction};
 
 use crate::clock::now;
 use crate::context::Context;
-use crate::forward::{is_link_local, leave_tagged};
+use crate::forward::{is_link_local, leave};
 use crate::rewrite::{End, set_end};
 use crate::route::hop;
 use crate::shared::{table, traffic, way};
@@ -60,7 +60,7 @@ pub fn inbound<C: Context, const V6: bool>(
     let place = set_end::<C, V6, true>(context, packet, place, End::Source, &client, local.client_port)
         .and_then(|place| set_end::<C, V6, false>(context, packet, place, End::Destination, &server, port));
     let Some(place) = place else { return Some(C::DROP) };
-    Some(leave_tagged(context, &place, way.interface, way.hardware, way.tag))
+    Some(leave::<C, false>(context, &place, way.interface, way.hardware, way.tag))
 }
 
 /// A packet from the server, which has found the reply entry.
@@ -106,5 +106,5 @@ pub fn outbound<C: Context, const V6: bool>(
             set_end::<C, V6, false>(context, packet, place, End::Destination, &client, key.client_port)
         });
     let Some(place) = place else { return Some(C::DROP) };
-    Some(leave_tagged(context, &place, hop.interface, hop.hardware, hop.tag))
+    Some(leave::<C, false>(context, &place, hop.interface, hop.hardware, hop.tag))
 }

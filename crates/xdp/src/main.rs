@@ -87,7 +87,7 @@ pub fn ipvsd_tap(context: TcContext) -> i32 {
 #[inline(always)]
 fn run(context: &XdpContext, fate: Option<Fate>, exits: &DevMap) -> u32 {
     if let Some(fate) = fate {
-        return fate.action(exits, xdp_action::XDP_DROP);
+        return fate.action(exits);
     }
     match classify(context.ctx) {
         HOST => {

@@ -7,7 +7,7 @@ use ipvs_flow::steady::{TIMEOUTS, TIMEOUTS_NUMBER};
 
 use super::Datapath;
 use crate::Mode;
-use crate::fast_path::{exits, ports};
+use crate::fast_path::{FastPath, exits, ports};
 use crate::network::Event;
 use crate::program::Endpoint;
 
@@ -85,12 +85,27 @@ impl Datapath {
         again
     }
 
+    /// Whether the program can look packets up in bulk.
+    fn can_look_up_in_bulk(&self) -> bool {
+        // In generic mode frames leave one by one.
+        self.program.can_put_off() && self.attached.iter().all(|attached| attached.mode != Mode::Generic)
+    }
+
+    /// Says if packets are to be looked up in bulk always and cannot be.
+    pub(crate) fn tell_of_bulk_lookup(&self) {
+        let is_asked_for = self.fast_path.as_ref().is_some_and(FastPath::always_looks_up_in_bulk);
+        if is_asked_for && !self.can_look_up_in_bulk() {
+            tracing::warn!(
+                "packets will not be looked up in bulk: not in generic mode, nor with frames in several buffers (use \
+                 --xdp native, and MTUs for which frames have one buffer)"
+            );
+        }
+    }
+
     /// Has the program look packets up in bulk when that is worth it; returns when to look again.
     pub(super) fn follow_bulk(&mut self, now: Instant) -> Option<Instant> {
+        let possible = self.can_look_up_in_bulk();
         let fast_path = self.fast_path.as_mut()?;
-        // In generic mode frames leave one by one.
-        let possible =
-            self.program.can_put_off() && self.attached.iter().all(|attached| attached.mode != Mode::Generic);
         let before = fast_path.puts_off();
         let again = fast_path.follow_bulk(now, possible, &mut self.program);
         if fast_path.puts_off() != before {

@@ -93,6 +93,11 @@ impl Bulk {
         self.on
     }
 
+    /// Whether packets are to be looked up in bulk always.
+    pub(super) fn is_for_always(&self) -> bool {
+        self.rule == BulkLookup::On
+    }
+
     /// Whether it may be worth it: a quick look.
     fn may_be_wanted(&self) -> bool {
         match self.rule {

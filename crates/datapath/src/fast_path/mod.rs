@@ -169,6 +169,11 @@ impl FastPath {
         self.traffic.as_ref().as_ref().iter().map(packets).fold(0, u64::wrapping_add)
     }
 
+    /// Whether packets are to be looked up in bulk always.
+    pub(crate) fn always_looks_up_in_bulk(&self) -> bool {
+        self.bulk.is_for_always()
+    }
+
     /// Whether frames may be put off where they come, to be looked up in bulk.
     pub(crate) fn puts_off(&self) -> bool {
         self.bulk.is_on()
