@@ -50,6 +50,11 @@ impl Director {
         self.ahead.len += 2;
     }
 
+    /// Whether the payload of TCP packets may matter: once some connection had a helper, or its server was told the client's address.
+    pub fn reads_payload(&self) -> bool {
+        self.connections.reads_payload
+    }
+
     /// Reads what the expected packets will ask the connection table for.
     #[inline]
     pub fn read_ahead(&mut self) {

@@ -34,6 +34,8 @@ pub(crate) struct Connections {
     pub(crate) sessions: Sessions,
     pub(crate) pools: Pools,
     pub(crate) beginnings: Beginnings,
+    /// There was a connection whose payload is read or changed: by a helper, or for a PROXY header.
+    pub(crate) reads_payload: bool,
     /// When [`Connections::expire`] was last called.
     visited: Instant,
 }
@@ -59,13 +61,25 @@ impl Connections {
         let half_open = HalfOpen::new(half_open_quota, table.capacity());
         let (control, template_data) = (Control::default(), TemplateData::default());
         let (sessions, beginnings, pools) = (Sessions::default(), Beginnings::default(), Pools::new(seed));
-        Self { table, half_open, wheel, control, template_data, sessions, pools, beginnings, visited: now }
+        Self {
+            table,
+            half_open,
+            wheel,
+            control,
+            template_data,
+            sessions,
+            pools,
+            beginnings,
+            reads_payload: false,
+            visited: now,
+        }
     }
 
     /// Enters a connection and starts its timer.
     pub(crate) fn insert(&mut self, now: Tick, new: &NewConnection) -> Result<EntryIndex, InsertError> {
         let index = self.table.insert(new, now)?;
         self.sessions.waiting += u32::from(new.flags & flag::WAITS != 0);
+        self.reads_payload |= new.flags & (flag::HELPED | flag::PROXY) != 0;
         self.wheel.schedule(index, now.after(new.timeout));
         Ok(index)
     }
@@ -85,6 +99,7 @@ impl Connections {
             false => self.table.insert_unhooked(&new, old.last_seen)?,
         };
         self.sessions.waiting += u32::from(new.flags & flag::WAITS != 0);
+        self.reads_payload |= new.flags & (flag::HELPED | flag::PROXY) != 0;
         if let Some(entry) = self.table.entry(index) {
             entry.set_packets_in(old.packets_in);
         }

@@ -12,6 +12,11 @@ pub trait Engine {
 
     /// As [`Director::read_ahead`].
     fn read_ahead(&mut self) {}
+
+    /// As [`Director::reads_payload`].
+    fn reads_payload(&self) -> bool {
+        false
+    }
 }
 
 impl Engine for Director {
@@ -25,5 +30,9 @@ impl Engine for Director {
 
     fn read_ahead(&mut self) {
         Director::read_ahead(self);
+    }
+
+    fn reads_payload(&self) -> bool {
+        Director::reads_payload(self)
     }
 }

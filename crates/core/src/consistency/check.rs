@@ -42,6 +42,7 @@ pub(super) fn check(bench: &Bench) {
             *controlled.entry(control).or_default() += 1;
         }
         waiting += u32::from(entry.flags() & flag::WAITS != 0);
+        assert!(connections.reads_payload || entry.flags() & (flag::HELPED | flag::PROXY) == 0);
     }
     assert_eq!(connections.pools.in_use(), translated);
     assert_eq!(connections.sessions.waiting, waiting);

@@ -45,6 +45,7 @@ pub(super) struct Aside {
     own_error: Option<DestinationIndex>,
     tunnel_paths: TunnelPaths,
     unsettled: usize,
+    reads_payload: bool,
 }
 
 impl Director {
@@ -62,6 +63,7 @@ impl Director {
             own_error: self.own_error,
             tunnel_paths: self.tunnel_paths.clone(),
             unsettled: self.unsettled.len(),
+            reads_payload: self.connections.reads_payload,
         }
     }
 
@@ -77,6 +79,7 @@ impl Director {
         self.own_error = aside.own_error;
         self.tunnel_paths = aside.tunnel_paths;
         self.unsettled.truncate(aside.unsettled);
+        self.connections.reads_payload = aside.reads_payload;
         self.trial.take().map(|trial| trial.steps).unwrap_or_default()
     }
 

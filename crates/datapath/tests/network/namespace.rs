@@ -47,6 +47,26 @@ impl Namespace {
         ip(&format!("-n {} {arguments}", self.name()))
     }
 
+    /// The hardware address of a link.
+    pub(crate) fn hardware_address(&self, link: &str) -> String {
+        let text = self.ip(&format!("-o link show {link}"));
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let place = words.iter().position(|word| *word == "link/ether").unwrap();
+        words[place + 1].to_owned()
+    }
+
+    /// Index and hardware address of a link.
+    pub(crate) fn interface(&self, link: &str) -> (u32, [u8; 6]) {
+        let text = self.ip(&format!("-o link show {link}"));
+        let index = text.split(':').next().unwrap().trim().parse().unwrap();
+        let octets: Vec<u8> = self
+            .hardware_address(link)
+            .split(':')
+            .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+            .collect();
+        (index, octets.try_into().unwrap())
+    }
+
     /// Moves the calling thread into the namespace of that name.
     pub(crate) fn enter_named(name: &str) {
         let file = File::open(format!("/run/netns/{name}")).unwrap();

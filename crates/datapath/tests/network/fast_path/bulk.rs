@@ -9,7 +9,7 @@ use ipvs_core::{
 use ipvs_datapath::{Counter, Datapath, Engine, Options, XdpMode};
 
 use super::any_packets;
-use super::pair::{Pair, destination, hardware_address, judge, now};
+use super::pair::{Pair, destination, judge, now};
 use super::sent::{ACK, CLIENT, SYN, Sent, TCP, Twist, UDP, plain};
 use crate::director::end;
 use crate::namespace::{Namespace, join};
@@ -153,7 +153,7 @@ fn what_leaves_by_another_interface_is_sent_by_the_daemon() {
         let mut arrivals = [Arrivals::at(&other)];
         topology.director.ip(&format!(
             "neigh replace {OTHER_SERVER} lladdr {} nud permanent dev d2",
-            hardware_address(&other, "o0")
+            other.hardware_address("o0")
         ));
         let servers = [SERVER, OTHER_SERVER].map(|server| end(server, 8080));
         let service = pair.serve(UDP, end(VIP, 80), servers[0], ForwardingMethod::MASQUERADE);
