@@ -3,7 +3,9 @@
 
 use std::io;
 
-use aya::programs::tc::{SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions};
+use aya::programs::tc::{
+    NlOptions, SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions, qdisc_add_clsact,
+};
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType};
 
 use crate::OpenError;
@@ -16,6 +18,9 @@ use crate::tap::Tap;
 pub(crate) const RECEIVES: &str = "ipvsd_tc";
 /// The program at a TAP device.
 const SENDS: &str = "ipvsd_tap";
+/// The programs where packets leave the namespace in which they waited, and where they come back.
+const TICKET: &str = "ipvsd_ticket";
+const RELEASE: &str = "ipvsd_release";
 
 /// Whether the kernel has links for classifiers.
 pub(crate) fn has_tcx(name: &str) -> bool {
@@ -36,6 +41,26 @@ impl Program {
     /// Attaches to the TAP device of an interface, as long as that exists.
     pub(crate) fn attach_to_tap(&mut self, tap: &Tap, tcx: bool) -> Result<(), OpenError> {
         self.classify(SENDS, tap.interface, &tap.name, tcx).map(drop)
+    }
+
+    /// Attaches to what comes back by the interface of that index and name, as long as that exists.
+    pub(crate) fn attach_release(&mut self, interface: u32, name: &str, tcx: bool) -> Result<(), OpenError> {
+        self.classify(RELEASE, interface, name, tcx && has_tcx(name)).map(drop)
+    }
+
+    /// Attaches to what leaves by an interface of the calling thread's namespace, which is not the daemon's, as long as that exists.
+    pub(crate) fn attach_ticket(&mut self, name: &str, tcx: bool) -> Result<(), ProgramError> {
+        let classifier = self.classifier(TICKET)?;
+        if tcx && has_tcx(name) {
+            let last = TcAttachOptions::TcxOrder(LinkOrder::default());
+            return classifier.attach_with_options(name, TcAttachType::Egress, last).map(drop);
+        }
+        qdisc_add_clsact(name).map_err(|error| ProgramError::IOError(io::Error::other(error)))?;
+        let filter = TcAttachOptions::Netlink(NlOptions::default());
+        let id = classifier.attach_with_options(name, TcAttachType::Egress, filter)?;
+        // Dropping it would take off what has the same place at the interface of the same index in the daemon's namespace.
+        std::mem::forget(classifier.take_link(id)?);
+        Ok(())
     }
 
     fn classify(

@@ -50,6 +50,8 @@ counters! {
     Segmented = "segmented",
     /// Large packets of segmentation offload sent as they are.
     Unsegmented = "unsegmented",
+    /// Judged by their headers, while they waited in the kernel.
+    Parked = "parked",
     /// Datagrams put together from fragments.
     Reassembled = "reassembled",
     /// Packets sent in fragments.

@@ -21,6 +21,7 @@ use crate::netfilter::Netfilter;
 use crate::network::{Event, Network};
 use crate::open::Unattached;
 use crate::output::Output;
+use crate::parking::Parking;
 use crate::pins::Pins;
 use crate::program::{Program, ProgramCounters};
 use crate::reassembly::Reassembly;
@@ -50,6 +51,8 @@ pub struct Datapath {
     pub(crate) output: Output,
     pub(crate) interests: Interests,
     pub(crate) netfilter: Netfilter,
+    /// Where the program is a classifier somewhere, and the kernel can.
+    pub(crate) parking: Option<Parking>,
     pub(crate) fast_path: Option<FastPath>,
     pub(crate) syn_filter: Switch,
     /// Timeouts as the program has them.
@@ -145,6 +148,8 @@ impl Datapath {
         let sockets = self.output.ports.iter().flat_map(|port| &port.sockets).map(AsFd::as_fd);
         let taps = self.output.ports.iter().filter_map(|port| port.tap.as_ref()).map(AsFd::as_fd);
         let queue = self.netfilter.queue.iter().map(|queue| (queue.as_fd(), Source::Netfilter));
+        let parking = self.parking.iter().flat_map(Parking::descriptors);
+        let parking = parking.map(|descriptor| (descriptor, Source::Parked));
         sockets
             .chain(taps)
             .map(|descriptor| (descriptor, Source::Interfaces))
@@ -154,6 +159,7 @@ impl Datapath {
                 (self.network.monitor().as_fd(), Source::Network),
             ])
             .chain(queue)
+            .chain(parking)
             .collect()
     }
 

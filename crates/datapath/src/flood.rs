@@ -4,11 +4,13 @@ use ipvs_core::Instant;
 
 use crate::Datapath;
 use crate::netfilter::Queue;
+use crate::parking::Parking;
 use crate::syn_filter::{Change, Sample, Stage};
 
 impl Datapath {
     /// Packets that the kernel could not give to the sockets: full rings or no free frame; of the netfilter queue, one for each
-    /// time that it was full; and by TAP devices whose queue was full.
+    /// time that it was full; by TAP devices whose queue was full, and where
+    /// packets wait.
     pub fn lost_in_kernel(&self) -> u64 {
         let sockets = self.output.ports.iter().flat_map(|port| &port.sockets);
         let taps = self.output.ports.iter().filter_map(|port| port.tap.as_ref());
@@ -17,6 +19,7 @@ impl Datapath {
             .map(|statistics| statistics.rx_dropped + statistics.rx_ring_full.unwrap_or(0))
             .chain(self.netfilter.queue.as_ref().map(Queue::overflows))
             .chain(taps.map(|tap| self.network.not_sent(tap.interface)))
+            .chain(self.parking.as_ref().map(Parking::lost))
             .sum()
     }
 

@@ -65,14 +65,7 @@ impl HostPort {
         setting(&format!("ipv6/conf/{name}/accept_ra"), "0");
         let index = bring_up(&mut self.requests, name, mtu, None)?;
         self.interface = index;
-        let mut message = AddressMessage::default();
-        message.header.family = AddressFamily::Inet;
-        message.header.prefix_len = 32;
-        message.header.scope = AddressScope::Host;
-        message.header.index = index;
-        message.attributes =
-            vec![AddressAttribute::Local(ADDRESS.into()), AddressAttribute::Address(ADDRESS.into())];
-        self.requests.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)?;
+        give_address(&mut self.requests, index)?;
         remove_rules(&mut self.requests);
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut message = RouteMessage::default();
@@ -162,6 +155,18 @@ impl Drop for HostPort {
         // The routes go with the device.
         self.set_servers(&BTreeSet::new());
     }
+}
+
+/// Gives an interface an address that nobody else can have.
+pub(crate) fn give_address(requests: &mut Requests, interface: u32) -> io::Result<()> {
+    let mut message = AddressMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.prefix_len = 32;
+    message.header.scope = AddressScope::Host;
+    message.header.index = interface;
+    message.attributes =
+        vec![AddressAttribute::Local(ADDRESS.into()), AddressAttribute::Address(ADDRESS.into())];
+    requests.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
 }
 
 /// Removes the rules of a daemon that is gone from the calling thread's network namespace.

@@ -15,7 +15,6 @@ use crate::output::{FRAME_ROOM, Output, anew};
 use crate::program::Misfit;
 use crate::reassembly::{Outcome, Reassembly};
 use crate::segment::Segments;
-use crate::tap::LONGEST_FRAME;
 use crate::xsk::{Buffer, Frame, HEADROOM};
 use crate::{arp, ethernet, ndp};
 
@@ -219,25 +218,38 @@ impl Input<'_> {
         let version = version(buffer.get(start..).unwrap_or_default());
         let mut packet = Packet::reassembled(buffer, start, len, pieces.map_or(0, |pieces| pieces.largest));
         let verdict = engine.receive(self.now, &*self.network, &mut packet);
-        match (verdict, destination(packet.as_slice())) {
+        let pieces = match verdict {
+            Verdict::Forward { .. } => leaving(&packet, version, pieces),
+            _ => pieces,
+        };
+        self.settle(verdict, packet.as_slice(), pieces, origin);
+    }
+
+    /// Does with a packet that does not lie in a frame, and is to leave in `pieces`, what the engine said.
+    fn settle(&mut self, verdict: Verdict, packet: &[u8], pieces: Option<Pieces<'_>>, origin: Origin) {
+        match (verdict, destination(packet)) {
             (Verdict::Forward { next }, _) => {
-                let pieces = leaving(&packet, version, pieces);
-                self.output.send_slice(self.network, self.now, packet.as_slice(), next, pieces);
+                self.output.send_slice(self.network, self.now, packet, next, pieces);
             }
             (Verdict::Pass, Some(next)) if origin == Origin::Host => {
-                self.output.send_slice(self.network, self.now, packet.as_slice(), next, pieces);
+                self.output.send_slice(self.network, self.now, packet, next, pieces);
             }
             (Verdict::Reply(_), Some(next)) => {
-                self.output.send_slice(self.network, self.now, packet.as_slice(), next, None);
+                self.output.send_slice(self.network, self.now, packet, next, None);
             }
-            (Verdict::Deliver | Verdict::Pass, _) if is_from_us(self.network, packet.as_slice()) => {
+            (Verdict::Deliver | Verdict::Pass, _) if is_from_us(self.network, packet) => {
                 self.output.counters.count(Counter::ForgedSource);
             }
-            (Verdict::Pass, _) => self.output.give_pieces_to_host(packet.as_slice(), pieces),
-            (Verdict::Deliver, _) => self.output.give_slice_to_host(packet.as_slice()),
+            (Verdict::Pass, _) => self.output.give_pieces_to_host(packet, pieces),
+            (Verdict::Deliver, _) => self.output.give_slice_to_host(packet),
             (Verdict::Reply(_), None) => self.output.counters.count(Counter::Malformed),
             (Verdict::Drop(_), _) => self.output.counters.count(Counter::DroppedByDirector),
         }
+    }
+
+    /// The same, of one that came by an interface.
+    pub(crate) fn settle_received(&mut self, verdict: Verdict, packet: &[u8], pieces: Option<Pieces<'_>>) {
+        self.settle(verdict, packet, pieces, Origin::Link(self.own));
     }
 
     /// A packet larger than its link's MTU: the work of segmentation offload, which is done over.
@@ -297,39 +309,6 @@ impl Input<'_> {
         } else {
             self.output.discard(frame, Counter::EchoIgnored);
         }
-    }
-
-    /// Takes a frame that comes by the port's TAP device, read into `large`; returns whether there was one.
-    pub(crate) fn take_from_tap(&mut self, engine: &mut (impl Engine + ?Sized), large: &mut Vec<u8>) -> bool {
-        large.resize(HEADROOM + LONGEST_FRAME, 0);
-        let Some(tap) = self.output.ports.get_mut(self.port).and_then(|port| port.tap.as_mut()) else {
-            return false;
-        };
-        let Some(mut frame) = self.output.umem.take() else { return false };
-        // Large packets stay where they are read, and are written from there.
-        let Some((len, offload)) = tap.receive(large.get_mut(HEADROOM..).unwrap_or_default()) else {
-            self.output.umem.put(frame);
-            return false;
-        };
-        self.output.counters.count(Counter::Received);
-        let whole = large.get_mut(..HEADROOM + len).unwrap_or_default();
-        match offload.segment() {
-            None if len <= FRAME_ROOM => {
-                let room = self.output.umem.bytes_mut(&mut frame).get_mut(HEADROOM..HEADROOM + len);
-                if let (Some(room), Some(bytes)) = (room, whole.get(HEADROOM..)) {
-                    room.copy_from_slice(bytes);
-                }
-                self.frame(engine, Buffer { frame, start: HEADROOM, len, more: false });
-            }
-            segment => {
-                self.output.umem.put(frame);
-                match segment {
-                    Some(segment) => self.unsegmented(engine, whole, (offload, segment)),
-                    None => self.large(engine, whole),
-                }
-            }
-        }
-        true
     }
 
     /// Takes a frame that the program put off in vain.

@@ -6,7 +6,7 @@
 //! [descriptors](Datapath::descriptors) and calls [`Datapath::turn`].
 //!
 //! `unsafe` stands only in `xsk` (memory and rings shared with the kernel), `tun` (an ioctl) and
-//! `shared_memory` (memory of BPF maps and files) and `namespace` (a socket option).
+//! `shared_memory` (memory of BPF maps and files) and `namespace` (a socket option, a thread in a namespace of its own).
 #![deny(unsafe_code)]
 
 mod arp;
@@ -21,6 +21,7 @@ mod ethernet;
 mod fast_path;
 mod filter;
 mod flood;
+mod from_tap;
 mod host_port;
 mod input;
 mod interests;
@@ -35,6 +36,8 @@ mod network;
 mod open;
 mod options;
 mod output;
+mod parked;
+mod parking;
 mod pins;
 mod program;
 mod queued;

@@ -17,6 +17,7 @@ use crate::netfilter::Netfilter;
 use crate::netlink::Links;
 use crate::network::Network;
 use crate::output::{FRAME_ROOM, Output, Port};
+use crate::parking::{self, Parking};
 use crate::pins::PinnedLink;
 use crate::program::{LinkId, Program, reason};
 use crate::reassembly::Reassembly;
@@ -43,6 +44,10 @@ const MOST_QUEUES: u32 = 64;
 
 /// See [`Datapath::prepare`].
 pub(crate) fn prepare(options: &Options) -> Result<Datapath, OpenError> {
+    // Or they would be taken for interfaces to attach to.
+    if let Err(error) = parking::remove_leftovers(&options.host_port) {
+        tracing::debug!(%error, "cannot remove what a former run may have left");
+    }
     let network =
         Network::open().map_err(|source| OpenError::Netlink { what: "read links and addresses", source })?;
     let interfaces = choose(network.links(), &options.interfaces)?;
@@ -63,7 +68,9 @@ pub(crate) fn prepare(options: &Options) -> Result<Datapath, OpenError> {
         None => None,
     };
     let syn_filter = Switch::new(options.syn_filter);
-    let mut program = Program::load(layout, options.syn_filter != SynFilter::Off)?;
+    let (by_tc, by_xdp) = split(network.links(), &interfaces, &options.attach)?;
+    let parks = options.parking && !by_tc.is_empty();
+    let mut program = Program::load(layout, options.syn_filter != SynFilter::Off, parks)?;
     let unpredictable = || RandomState::new().build_hasher().finish();
     program
         .set_filter_key([unpredictable(), unpredictable()])
@@ -89,7 +96,6 @@ pub(crate) fn prepare(options: &Options) -> Result<Datapath, OpenError> {
         None => None,
     };
 
-    let (by_tc, by_xdp) = split(network.links(), &interfaces, &options.attach)?;
     let queues: u32 = interfaces.iter().map(|(index, name)| queue_count(network.links(), *index, name)).sum();
     let per_queue = options.frames_per_queue.clamp(64, 1 << 16).next_power_of_two();
     let frames = per_queue * queues;
@@ -114,6 +120,14 @@ pub(crate) fn prepare(options: &Options) -> Result<Datapath, OpenError> {
         program.attach_to_tap(&tap, options.tcx && classifier::has_tcx(&tap.name))?;
         ports.push(Port { interface: *interface, sockets: Vec::new(), transmit: 0, tap: Some(tap) });
     }
+    let parking = parks.then(|| Parking::open(&mut program, &options.host_port, options.tcx));
+    let parking = parking.and_then(|parking| {
+        parking
+            .inspect_err(|error| {
+                tracing::info!(%error, "bulk data that are the daemon's will be copied: packets cannot wait in the kernel");
+            })
+            .ok()
+    });
 
     // What a real server on this host sends through the port must fit every link, and a frame.
     let mtus = interfaces.iter().filter_map(|(index, _)| network.links().get(*index)).map(|link| link.mtu);
@@ -135,6 +149,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Datapath, OpenError> {
         },
         interests: Interests::new(options.answer_arp, indices),
         netfilter,
+        parking,
         fast_path,
         syn_filter,
         timeouts: [0; TIMEOUTS],
@@ -181,8 +196,9 @@ pub(crate) fn attach(datapath: &mut Datapath) -> Result<(), OpenError> {
     // Without clsact in the kernel there are none.
     let mut filters = filter::all().unwrap_or_default();
     let taps = datapath.output.ports.iter().filter_map(|port| port.tap.as_ref());
-    let taps: Vec<u32> = taps.map(|tap| tap.interface).collect();
-    filters.retain(|filter| !taps.contains(&filter.interface));
+    let parking = datapath.parking.as_ref().map(Parking::exit);
+    let own: Vec<u32> = taps.map(|tap| tap.interface).chain(parking).collect();
+    filters.retain(|filter| !own.contains(&filter.interface));
     for (index, name) in interfaces {
         let tcx = tcx && classifier::has_tcx(&name);
         let tc = datapath.output.ports.iter().any(|port| port.interface == index && port.tap.is_some());

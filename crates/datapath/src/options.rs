@@ -24,6 +24,8 @@ pub struct Options {
     pub attach: AttachRule,
     /// Attach classifiers by tcx links where the kernel has them (Linux 6.6); else, and where it has none, by filters of clsact.
     pub tcx: bool,
+    /// Where a classifier is attached, have TCP packets wait in the kernel while they are judged by their headers, if it can.
+    pub parking: bool,
     /// How to attach by XDP.
     pub xdp_mode: XdpMode,
     /// Answer ARP, neighbour solicitations and echo requests for virtual addresses that are not the host's.
@@ -52,6 +54,7 @@ impl Default for Options {
             interfaces: Vec::new(),
             attach: AttachRule::default(),
             tcx: true,
+            parking: true,
             xdp_mode: XdpMode::Auto,
             answer_arp: true,
             local_clients: true,

@@ -59,6 +59,7 @@ pub(crate) struct Program {
     filter_key: Array<MapData, [u64; 2]>,
     interfaces: HashMap<MapData, u32, u32>,
     taps: HashMap<MapData, u32, u32>,
+    parking: Array<MapData, u32>,
     sockets: XskMap<MapData>,
     counters: PerCpuArray<MapData, u64>,
     ports: Array<MapData, PortValue>,
@@ -78,15 +79,19 @@ impl std::fmt::Debug for Program {
 }
 
 impl Program {
-    /// Loads the program and its maps; without memory for the filter if that stays off.
+    /// Loads the program and its maps; without memory for the filter if that stays off, nor for parking.
     pub(crate) fn load(
         fast_path: Option<(&FastPathOptions, Layout)>,
         filter: bool,
+        parking: bool,
     ) -> Result<Self, OpenError> {
         let constants = fast_path.map(|(options, layout)| options.constants(layout));
         let mut loader = EbpfLoader::new();
         if !filter {
             loader.map_max_entries("first_segments", 1);
+        }
+        if !parking {
+            loader.map_max_entries("released", 1);
         }
         if let (Some((options, layout)), Some(constants)) = (fast_path, &constants) {
             loader
@@ -118,6 +123,7 @@ impl Program {
             filter_key: map(&mut ebpf, "filter_key")?,
             interfaces: map(&mut ebpf, "interfaces")?,
             taps: map(&mut ebpf, "taps")?,
+            parking: map(&mut ebpf, "parking")?,
             sockets: map(&mut ebpf, "sockets")?,
             counters: map(&mut ebpf, "counters")?,
             ports: map(&mut ebpf, "ports")?,
@@ -146,6 +152,14 @@ impl Program {
             pick_slots: take("pick_slots")?,
             grants: take("grants")?,
         })
+    }
+
+    /// The map of what becomes of packets that waited, to be mapped; once.
+    pub(crate) fn take_released(&mut self) -> Result<MapData, OpenError> {
+        match self.ebpf.take_map("released") {
+            Some(Map::Array(map)) => Ok(map),
+            _ => Err(OpenError::Load { reason: "the object has no array map released".into() }),
+        }
     }
 
     /// The map of services whose choices the program makes; once.

@@ -19,10 +19,11 @@ use crate::tap::Offload;
 use crate::xsk::{Frame, HEADROOM};
 
 /// How a packet is to be cut.
-struct Cut {
+#[derive(Debug)]
+pub(crate) struct Cut {
     /// Length of the longest segment, from its IP header on.
     longest: usize,
-    offload: Offload,
+    pub(crate) offload: Offload,
     /// What each segment goes inside of.
     wrapping: Option<(Outer, Encapsulation)>,
     /// It came as IPv6; `offload` is of that family.
@@ -56,29 +57,55 @@ impl Input<'_> {
         let ipv6 = is_ipv6(bytes);
         let mut packet = Packet::unsegmented(buffer, start, len, longest);
         let verdict = engine.receive(self.now, &*self.network, &mut packet);
-        let mut cut = Cut { longest, offload, wrapping: packet.wrapping(), ipv6, fragments: packet.cut() };
+        let cut = Cut::of(&packet, (longest, segment), ipv6, offload);
+        self.settle_unsegmented(verdict, packet.as_mut_slice(), &cut);
+    }
+
+    /// Does with a packet that is to be cut what the engine said.
+    pub(crate) fn settle_unsegmented(&mut self, verdict: Verdict, packet: &mut [u8], cut: &Cut) {
+        match (verdict, destination(packet)) {
+            (Verdict::Forward { next }, _) => {
+                self.output.send_unsegmented(self.network, self.now, packet, next, cut);
+            }
+            (Verdict::Reply(_), Some(next)) => {
+                self.output.send_slice(self.network, self.now, packet, next, None);
+            }
+            (Verdict::Deliver | Verdict::Pass, _) if is_from_us(self.network, packet) => {
+                self.output.counters.count(Counter::ForgedSource);
+            }
+            (Verdict::Deliver | Verdict::Pass, _) => {
+                self.output.cut(packet, cut, Output::give_to_host);
+            }
+            (Verdict::Reply(_), None) => self.output.counters.count(Counter::Malformed),
+            (Verdict::Drop(_), _) => self.output.counters.count(Counter::DroppedByDirector),
+        }
+    }
+}
+
+impl Cut {
+    /// How a packet is to be cut that was judged, and came as IPv6 or not with segments of at most `longest` bytes, of which `segment` are payload.
+    pub(crate) fn of(
+        packet: &Packet<'_>,
+        (longest, segment): (usize, usize),
+        ipv6: bool,
+        offload: Offload,
+    ) -> Self {
+        let mut cut = Self { longest, offload, wrapping: packet.wrapping(), ipv6, fragments: packet.cut() };
         if cut.wrapping.is_none() && ipv6 != is_ipv6(packet.as_slice()) {
             // Its headers have another length, each segment's payload has not.
             let headers = Headers::parse(packet.as_slice()).ok();
             let length = headers.and_then(|headers| headers_len(packet.as_slice(), &headers));
             cut.longest = length.map_or(longest, |length| length + segment);
         }
-        match (verdict, destination(packet.as_slice())) {
-            (Verdict::Forward { next }, _) => {
-                self.output.send_unsegmented(self.network, self.now, packet.as_mut_slice(), next, &cut);
-            }
-            (Verdict::Reply(_), Some(next)) => {
-                self.output.send_slice(self.network, self.now, packet.as_slice(), next, None);
-            }
-            (Verdict::Deliver | Verdict::Pass, _) if is_from_us(self.network, packet.as_slice()) => {
-                self.output.counters.count(Counter::ForgedSource);
-            }
-            (Verdict::Deliver | Verdict::Pass, _) => {
-                self.output.cut(packet.as_slice(), &cut, Output::give_to_host);
-            }
-            (Verdict::Reply(_), None) => self.output.counters.count(Counter::Malformed),
-            (Verdict::Drop(_), _) => self.output.counters.count(Counter::DroppedByDirector),
-        }
+        cut
+    }
+
+    /// Whether a packet may leave by a way as it is.
+    pub(crate) fn may_leave_whole(&self, packet: &[u8], way: &Way) -> bool {
+        self.wrapping.is_none()
+            && self.ipv6 == is_ipv6(packet)
+            && way.vlan.is_none()
+            && self.longest <= way.mtu as usize
     }
 }
 
@@ -92,9 +119,8 @@ impl Output {
         next: IpAddr,
         cut: &Cut,
     ) {
-        let can_leave = cut.wrapping.is_none() && cut.ipv6 == is_ipv6(packet);
         let whole = match network.hop(next) {
-            Hop::Link(way) if can_leave && way.vlan.is_none() && cut.longest <= way.mtu as usize => Some(way),
+            Hop::Link(way) if cut.may_leave_whole(packet, &way) => Some(way),
             _ => None,
         };
         if let Some(way) = whole
@@ -164,12 +190,12 @@ impl Output {
     }
 }
 
-fn is_ipv6(packet: &[u8]) -> bool {
+pub(crate) fn is_ipv6(packet: &[u8]) -> bool {
     packet.first().is_some_and(|byte| byte >> 4 == 6)
 }
 
 /// Length of the IP and TCP headers of a packet.
-fn headers_len(packet: &[u8], headers: &Headers) -> Option<usize> {
+pub(crate) fn headers_len(packet: &[u8], headers: &Headers) -> Option<usize> {
     let offset = packet.get(headers.transport + 12)?;
     Some(headers.transport + usize::from(offset >> 4) * 4)
 }

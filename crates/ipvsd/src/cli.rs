@@ -105,6 +105,13 @@ pub(crate) struct Run {
     #[arg(long, hide = true, env = "IPVSD_NO_TCX")]
     no_tcx: bool,
 
+    /// Whether TCP packets wait in the kernel while the daemon reads their headers, at interfaces attached by tc
+    ///
+    /// So bulk data that the program does not forward itself are not copied to the daemon and back. They wait in a netfilter queue of a
+    /// network namespace that only the daemon has; where the kernel lacks something for that they are copied, and the log says what.
+    #[arg(long, value_name = "WHETHER", value_enum, env = "IPVSD_PARKING", default_value_t = Switch::On)]
+    parking: Switch,
+
     /// How to attach the program by XDP
     #[arg(long, value_name = "MODE", value_enum, default_value_t = XdpMode::Auto)]
     xdp: XdpMode,
@@ -280,6 +287,7 @@ impl Run {
                 interfaces: self.interfaces,
                 attach: self.attach.join(",").parse()?,
                 tcx: !self.no_tcx,
+                parking: self.parking == Switch::On,
                 xdp_mode: match self.xdp {
                     XdpMode::Native => ipvs_datapath::XdpMode::Native,
                     XdpMode::Generic => ipvs_datapath::XdpMode::Generic,

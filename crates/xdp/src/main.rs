@@ -31,6 +31,7 @@ mod leaving;
 mod lookup;
 mod maps;
 mod packet;
+mod parking;
 mod rewrite;
 mod route;
 mod shared;
@@ -82,6 +83,18 @@ pub fn ipvsd_tc(context: TcContext) -> i32 {
 #[classifier]
 pub fn ipvsd_tap(context: TcContext) -> i32 {
     tc::send(context.skb.skb)
+}
+
+/// On the way out of the namespace where packets wait.
+#[classifier]
+pub fn ipvsd_ticket(context: TcContext) -> i32 {
+    parking::ticket(context.skb.skb)
+}
+
+/// Where packets come back that waited there.
+#[classifier]
+pub fn ipvsd_release(context: TcContext) -> i32 {
+    parking::release(context.skb.skb)
 }
 
 #[inline(always)]

@@ -2,7 +2,7 @@
 //! they are, which a virtual interface would have to cut before for an XDP program.
 //!
 //! The daemon gets its packets by a TAP device for each interface, with what the stack knows of their segments and checksums, and
-//! sends by the same.
+//! sends by the same; or TCP packets wait in the kernel while it reads their headers (`parking.rs`).
 
 use aya_ebpf::{
     bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC},
@@ -13,7 +13,7 @@ use crate::classify::{Concern, HOST, JUDGED, concern_of_frame};
 use crate::context::{Context, gather};
 use crate::exit::{self, Fate};
 use crate::maps::{Counter, TAPS, count};
-use crate::{filter, forward};
+use crate::{filter, forward, parking};
 
 /// Bytes that forwarding reads: Ethernet, IPv6, TCP.
 const FORWARDED: usize = 14 + 40 + 20;
@@ -37,6 +37,9 @@ pub fn receive(packet: *mut __sk_buff) -> i32 {
         }
         JUDGED if !forward::wakes() && filter::sheds() => return TC_ACT_SHOT as i32,
         _ => {}
+    }
+    if let Some(action) = parking::park(packet) {
+        return action;
     }
     // SAFETY: the value is a plain u32, written by the daemon before the program is attached.
     match unsafe { TAPS.get(Context::interface(packet)) } {

@@ -11,11 +11,13 @@ pub enum Source {
     Network,
     /// Packets that netfilter holds.
     Netfilter,
+    /// Packets that wait in the kernel for what is said of their headers, and those that come whole from there.
+    Parked,
 }
 
 impl Source {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Interfaces, Self::Host, Self::Network, Self::Netfilter];
+    pub const ALL: [Self; 5] = [Self::Interfaces, Self::Host, Self::Network, Self::Netfilter, Self::Parked];
 }
 
 /// The sources that may have something.
@@ -24,11 +26,12 @@ pub struct Readable {
     pub(super) host: bool,
     pub(super) network: bool,
     pub(super) netfilter: bool,
+    pub(super) parked: bool,
 }
 
 impl Readable {
     /// All of them.
-    pub const ALL: Self = Self { host: true, network: true, netfilter: true };
+    pub const ALL: Self = Self { host: true, network: true, netfilter: true, parked: true };
 
     /// Adds a source.
     pub fn add(&mut self, source: Source) {
@@ -37,6 +40,7 @@ impl Readable {
             Source::Host => self.host = true,
             Source::Network => self.network = true,
             Source::Netfilter => self.netfilter = true,
+            Source::Parked => self.parked = true,
         }
     }
 }

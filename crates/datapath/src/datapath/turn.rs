@@ -70,6 +70,11 @@ impl Datapath {
             turn.received += received as u64;
             turn.more |= received >= BURST;
         }
+        if readable.parked {
+            let received = self.receive_parked(now, engine);
+            turn.received += received as u64;
+            turn.more |= received >= BURST;
+        }
         self.drop_overdue_fragments(now);
         self.output.review_waiting(&mut self.network, now, false);
         let retry = self.flush();
@@ -191,6 +196,29 @@ impl Datapath {
             queue.decide(&waiting, fate);
         }
         queue.flush();
+        packets
+    }
+
+    /// Judges packets that wait in the kernel, and takes those that come whole from there.
+    fn receive_parked(&mut self, now: Instant, engine: &mut (impl Engine + ?Sized)) -> usize {
+        let Self { output, network, interests, large, reassembly, parking, .. } = self;
+        let Some(parking) = parking else { return 0 };
+        for port in &mut output.ports {
+            port.transmit = 0;
+        }
+        let mut input = Input { output, network, interests, reassembly, now, port: 0, own: [0; 6], mtu: 0 };
+        let mut packets = 0;
+        while packets < BURST {
+            let Some(parked) = parking.queue.next() else { break };
+            packets += 1;
+            let known = input.comes_by(parked.interface);
+            let number = if known { input.parked(engine, parking, large, &parked) } else { None };
+            parking.queue.decide(&parked, number);
+        }
+        parking.queue.flush();
+        while packets < 2 * BURST && parking.awaits() && input.take_whole(engine, parking, large) {
+            packets += 1;
+        }
         packets
     }
 

@@ -6,6 +6,7 @@
 //! this process, however that ends. The rules of others, by whichever program, are not touched.
 
 mod message;
+mod parked;
 mod queue;
 mod rule;
 mod socket;
@@ -18,6 +19,7 @@ use std::net::IpAddr;
 use ipvs_core::{Interest, InterestChange};
 
 use crate::program::Endpoint;
+pub(crate) use parked::{Parked, ParkedQueue};
 pub(crate) use queue::{Fate, Queue, Waiting};
 use socket::Socket;
 use table::{MOST_ELEMENTS, Set, Table, Way};

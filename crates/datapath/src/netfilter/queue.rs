@@ -27,28 +27,28 @@ const MOST_COPIED: u32 = 0xffff;
 /// Longest message.
 const MESSAGE: usize = 68 << 10;
 
-const SUBSYSTEM: u16 = 3 << 8;
-const PACKET: u16 = SUBSYSTEM;
-const CONFIG: u16 = SUBSYSTEM | 2;
+pub(super) const SUBSYSTEM: u16 = 3 << 8;
+pub(super) const PACKET: u16 = SUBSYSTEM;
+pub(super) const CONFIG: u16 = SUBSYSTEM | 2;
 const VERDICT_BATCH: u16 = SUBSYSTEM | 3;
 
 // Attributes of a packet.
-const PACKET_HEADER: u16 = 1;
-const VERDICT_HEADER: u16 = 2;
-const MARK: u16 = 3;
+pub(super) const PACKET_HEADER: u16 = 1;
+pub(super) const VERDICT_HEADER: u16 = 2;
+pub(super) const MARK: u16 = 3;
 /// Index of the interface that it came by.
 const INTERFACE: u16 = 5;
-const PAYLOAD: u16 = 10;
+pub(super) const PAYLOAD: u16 = 10;
 /// There if the packet was cut: its length.
-const CAPTURED: u16 = 13;
+pub(super) const CAPTURED: u16 = 13;
 
 // Attributes of the configuration.
-const COMMAND: u16 = 1;
-const PARAMETERS: u16 = 2;
-const QUEUE_LENGTH: u16 = 3;
+pub(super) const COMMAND: u16 = 1;
+pub(super) const PARAMETERS: u16 = 2;
+pub(super) const QUEUE_LENGTH: u16 = 3;
 
-const BIND: u8 = 1;
-const COPY_PACKET: u8 = 2;
+pub(super) const BIND: u8 = 1;
+pub(super) const COPY_PACKET: u8 = 2;
 
 /// Number of the hook before delivery to the host.
 pub(super) const LOCAL_IN: u32 = 1;
@@ -221,7 +221,7 @@ fn read(message: &Received<'_>, start: usize, host_port: u32) -> Option<Waiting>
 }
 
 /// The value of a verdict's attribute.
-fn verdict(id: u32, fate: Fate) -> [u8; 8] {
+pub(super) fn verdict(id: u32, fate: Fate) -> [u8; 8] {
     let mut value = [0; 8];
     let (number, packet) = value.split_at_mut(4);
     number.copy_from_slice(&fate.number().to_be_bytes());

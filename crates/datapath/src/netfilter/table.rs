@@ -16,7 +16,7 @@ use super::queue::{LOCAL_IN, LOCAL_OUT};
 use super::rule::{Base, Meta, QueueBy, Rule};
 use super::socket::Socket;
 
-const NAME: &str = "ipvsd";
+pub(super) const NAME: &str = "ipvsd";
 
 const INPUT: (&str, u32, i32) = ("input", LOCAL_IN, 99);
 const OUTPUT: (&str, u32, i32) = ("output", LOCAL_OUT, -98);
@@ -27,10 +27,10 @@ const LOOPBACK: u32 = 1;
 const SUBSYSTEM: u16 = 10;
 const BATCH_BEGIN: u16 = 16;
 const BATCH_END: u16 = 17;
-const NEW_TABLE: u16 = SUBSYSTEM << 8;
+pub(super) const NEW_TABLE: u16 = SUBSYSTEM << 8;
 const DELETE_TABLE: u16 = SUBSYSTEM << 8 | 2;
 const NEW_CHAIN: u16 = SUBSYSTEM << 8 | 3;
-const NEW_RULE: u16 = SUBSYSTEM << 8 | 6;
+pub(super) const NEW_RULE: u16 = SUBSYSTEM << 8 | 6;
 const NEW_SET: u16 = SUBSYSTEM << 8 | 9;
 const NEW_ELEMENT: u16 = SUBSYSTEM << 8 | 12;
 const DELETE_ELEMENT: u16 = SUBSYSTEM << 8 | 14;
@@ -118,7 +118,7 @@ impl Table {
     }
 
     /// Number of the family (AF_INET, AF_INET6).
-    fn family(&self) -> u8 {
+    pub(super) fn family(&self) -> u8 {
         if self.ipv6 { 10 } else { 2 }
     }
 
@@ -142,17 +142,8 @@ impl Table {
                     it.put_u32(10, number as u32 + 1);
                 });
             }
-            for (name, hook, priority) in [INPUT, OUTPUT] {
-                out.message((NEW_CHAIN, CREATE), family, 0, |it| {
-                    it.put_text(1, NAME);
-                    it.put_text(3, name);
-                    it.nest(4, |it| {
-                        it.put_u32(1, hook);
-                        it.put(2, &priority.to_be_bytes());
-                    });
-                    it.put_text(7, "filter");
-                });
-            }
+            chain(out, family, INPUT);
+            chain(out, family, OUTPUT);
             let mut rule = |(chain, ..): (&str, u32, i32), matches: &dyn Fn(&mut Rule<'_>)| {
                 out.message((NEW_RULE, CREATE | APPEND), family, 0, |it| {
                     it.put_text(1, NAME);
@@ -231,7 +222,11 @@ impl Table {
     }
 
     /// Does all of it or nothing.
-    fn transact(&mut self, socket: &Socket, messages: impl FnOnce(&mut Messages)) -> io::Result<()> {
+    pub(super) fn transact(
+        &mut self,
+        socket: &Socket,
+        messages: impl FnOnce(&mut Messages),
+    ) -> io::Result<()> {
         let out = &mut self.out;
         out.clear();
         out.message((BATCH_BEGIN, 0), 0, SUBSYSTEM, |_| {});
@@ -240,4 +235,17 @@ impl Table {
         out.message((BATCH_END, 0), 0, SUBSYSTEM, |_| {});
         socket.request(out)
     }
+}
+
+/// Makes a chain of the table, with this name, at a hook, with a priority.
+pub(super) fn chain(out: &mut Messages, family: u8, (name, hook, priority): (&str, u32, i32)) {
+    out.message((NEW_CHAIN, CREATE), family, 0, |it| {
+        it.put_text(1, NAME);
+        it.put_text(3, name);
+        it.nest(4, |it| {
+            it.put_u32(1, hook);
+            it.put(2, &priority.to_be_bytes());
+        });
+        it.put_text(7, "filter");
+    });
 }

@@ -1,6 +1,7 @@
 //! What the kernel knows, by rtnetlink: links, addresses, routes, neighbours, and their changes.
 
 mod address;
+pub(crate) mod cable;
 mod link;
 mod monitor;
 mod neighbour;

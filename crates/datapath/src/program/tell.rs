@@ -130,6 +130,14 @@ impl Program {
         self.taps.insert(tap, interface, 0)
     }
 
+    /// Tells the program of the interfaces by which packets of IPv4 and of IPv6 go where they wait; `None`: they do not.
+    pub(crate) fn set_parking(&mut self, entrances: [Option<u32>; 2]) -> Result<(), MapError> {
+        for (family, entrance) in (0..).zip(entrances) {
+            self.parking.set(family, entrance.unwrap_or_default(), 0)?;
+        }
+        Ok(())
+    }
+
     /// The place where the program looks for an interface. What shares one is not all known to it.
     pub(crate) fn port_place(&self, interface: u32) -> u32 {
         interface % self.ports.len()

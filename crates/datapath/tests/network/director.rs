@@ -67,7 +67,15 @@ impl Nat {
 
 /// The services of a test.
 #[derive(Debug, Default)]
-pub(crate) struct Services(pub(crate) Vec<Nat>);
+pub(crate) struct Services(pub(crate) Vec<Nat>, pub(crate) Payload);
+
+/// Whether the engine says that it reads what TCP packets carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Payload {
+    #[default]
+    Ignored,
+    Read,
+}
 
 impl Engine for Services {
     fn receive(&mut self, _: Instant, _: &dyn Host, packet: &mut Packet<'_>) -> Verdict {
@@ -75,6 +83,10 @@ impl Engine for Services {
             return Verdict::Drop(Reason::Malformed);
         }
         self.0.iter().find_map(|nat| nat.receive(packet)).unwrap_or(Verdict::Pass)
+    }
+
+    fn reads_payload(&self) -> bool {
+        self.1 == Payload::Read
     }
 }
 

@@ -6,7 +6,9 @@ use std::thread;
 use ipvs_datapath::{Attach, Counter, Mode, Options, XdpMode};
 
 use crate::director::{Director, Nat, end};
-use crate::topology::{SERVER, SERVER6, Topology, VIP, VIP6, echo_tcp, echo_udp, exchange_tcp, exchange_udp};
+use crate::topology::{
+    SERVER, SERVER6, Topology, VIP, VIP6, echo_tcp, echo_udp, exchange_tcp, exchange_udp, pattern,
+};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -30,16 +32,18 @@ fn nat(protocol: u8, virtual_address: &str, server: &str) -> Nat {
     }
 }
 
-fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|index| (index * 31 + index / 251) as u8).collect()
-}
-
 fn udp_and_tcp(mode: Mode, virtual_address: &str, server: &str) {
-    udp_and_tcp_through(Topology::new(), mode, virtual_address, server);
+    udp_and_tcp_through(Topology::new(), &options(mode), mode, virtual_address, server);
 }
 
-fn udp_and_tcp_through(topology: Topology, mode: Mode, virtual_address: &str, server: &str) {
-    let director = Director::open(&topology.director, &options(mode));
+fn udp_and_tcp_through(
+    topology: Topology,
+    options: &Options,
+    mode: Mode,
+    virtual_address: &str,
+    server: &str,
+) {
+    let director = Director::open(&topology.director, options);
     director.with(move |datapath, _| {
         assert!(datapath.attached().iter().all(|attached| attached.mode == mode));
         assert_eq!(datapath.attached().len(), 2);
@@ -71,6 +75,7 @@ fn udp_and_tcp_through(topology: Topology, mode: Mode, virtual_address: &str, se
     let is_tc = mode == Mode::Tc;
     assert_eq!(director.counter(Counter::Unsegmented) > 0, is_tc);
     assert!(!is_tc || director.counter(Counter::Segmented) == 0);
+    assert_eq!(director.counter(Counter::Parked) > 0, is_tc && options.parking);
 }
 
 #[test]
@@ -95,7 +100,7 @@ fn native_with_large_frames() {
     ] {
         namespace.ip(&format!("link set {link} mtu 9000"));
     }
-    udp_and_tcp_through(topology, Mode::Native, VIP, SERVER);
+    udp_and_tcp_through(topology, &options(Mode::Native), Mode::Native, VIP, SERVER);
 }
 
 #[test]
@@ -116,6 +121,15 @@ fn tc_ipv4() {
 #[test]
 fn tc_ipv6() {
     udp_and_tcp(Mode::Tc, VIP6, SERVER6);
+}
+
+/// Where packets cannot wait in the kernel, bulk data come by TAP devices.
+#[test]
+fn tc_without_parking() {
+    for (virtual_address, server) in [(VIP, SERVER), (VIP6, SERVER6)] {
+        let options = Options { parking: false, ..options(Mode::Tc) };
+        udp_and_tcp_through(Topology::new(), &options, Mode::Tc, virtual_address, server);
+    }
 }
 
 #[test]

@@ -10,4 +10,5 @@ mod full_nat;
 mod host;
 mod namespace;
 mod neighbours;
+mod parking;
 mod topology;

@@ -96,3 +96,8 @@ pub(crate) fn echo_udp(socket: &UdpSocket, number: usize) {
         socket.send_to(&buffer[..len], from).unwrap();
     }
 }
+
+/// So many bytes, none of which is like those near it.
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|index| (index * 31 + index / 251) as u8).collect()
+}

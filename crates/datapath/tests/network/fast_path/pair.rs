@@ -106,7 +106,7 @@ impl Pair {
         bulk_lookup: BulkLookup,
     ) -> Self {
         let (client, server) =
-            (hardware_address(&topology.client, "c0"), hardware_address(&topology.server, "s0"));
+            (topology.client.hardware_address("c0"), topology.server.hardware_address("s0"));
         for (address, mac, link) in [
             (CLIENT, &client, "d0"),
             (CLIENT6, &client, "d0"),
@@ -118,15 +118,6 @@ impl Pair {
         for family in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
             std::fs::write(format!("/proc/sys/net/{family}"), "1").unwrap();
         }
-        let interface = |link: &str| {
-            let text = topology.director.ip(&format!("-o link show {link}"));
-            let index = text.split(':').next().unwrap().trim().parse().unwrap();
-            let octets: Vec<u8> = hardware_address(&topology.director, link)
-                .split(':')
-                .map(|byte| u8::from_str_radix(byte, 16).unwrap())
-                .collect();
-            (index, octets.try_into().unwrap())
-        };
         let config = Config { capacity: CAPACITY, seed: 99, ..Config::default() };
         let options = Options {
             attach: attach.into(),
@@ -135,6 +126,8 @@ impl Pair {
             xdp_mode: XdpMode::Native,
             frames_per_queue: 256,
             syn_filter,
+            // Whether the program forwards a frame is told by whether it changes it.
+            parking: false,
             fast_path: Some(FastPathOptions {
                 forward: true,
                 capacity: CAPACITY,
@@ -152,7 +145,7 @@ impl Pair {
         let mut one = one_table.director(config, start);
         one.set_fast_path(fast_path);
         let other = other_table.director(config, start);
-        let (front, back) = (interface("d0"), interface("d1"));
+        let (front, back) = (topology.director.interface("d0"), topology.director.interface("d1"));
         let (classifier, ends) = (attach == Attach::Tc, Vec::new());
         Self {
             datapath,
@@ -388,14 +381,6 @@ fn judge_as_it_is(
     let mut packet = Packet::new(&mut buffer, 256, packet.len());
     let verdict = director.receive(now, datapath.host(), &mut packet);
     (verdict, packet.as_slice().to_vec())
-}
-
-/// The hardware address of a link in a namespace.
-pub(super) fn hardware_address(namespace: &Namespace, link: &str) -> String {
-    let text = namespace.ip(&format!("-o link show {link}"));
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let place = words.iter().position(|word| *word == "link/ether").unwrap();
-    words[place + 1].to_owned()
 }
 
 fn is_client(address: IpAddr) -> bool {
