@@ -52,6 +52,8 @@ counters! {
     Unsegmented = "unsegmented",
     /// Judged by their headers, while they waited in the kernel.
     Parked = "parked",
+    /// Brought whole after that: they could not go on by their headers alone.
+    BroughtWhole = "brought-whole",
     /// Datagrams put together from fragments.
     Reassembled = "reassembled",
     /// Packets sent in fragments.

@@ -169,6 +169,7 @@ impl Input<'_> {
         let frame = buffer.get_mut(HEADROOM..).unwrap_or_default();
         let Some((len, offload)) = parking.whole.receive(frame) else { return false };
         let Some(brought) = parking.came(frame) else { return true };
+        self.output.counters.count(Counter::BroughtWhole);
         // What it is called by the queue, and what the way through the kernel did to it, gives way to what it is.
         let end = HEADROOM + len;
         let start = (HEADROOM + ethernet::HEADER + brought.replaced).saturating_sub(brought.head.len());

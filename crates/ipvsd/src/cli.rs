@@ -108,7 +108,8 @@ pub(crate) struct Run {
     /// Whether TCP packets wait in the kernel while the daemon reads their headers, at interfaces attached by tc
     ///
     /// So bulk data that the program does not forward itself are not copied to the daemon and back. They wait in a netfilter queue of a
-    /// network namespace that only the daemon has; where the kernel lacks something for that they are copied, and the log says what.
+    /// network namespace that only the daemon has, which needs CAP_SYS_ADMIN; where the kernel lacks something for that they are copied, and
+    /// the log says what.
     #[arg(long, value_name = "WHETHER", value_enum, env = "IPVSD_PARKING", default_value_t = Switch::On)]
     parking: Switch,
 

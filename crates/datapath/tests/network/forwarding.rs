@@ -76,6 +76,7 @@ fn udp_and_tcp_through(
     assert_eq!(director.counter(Counter::Unsegmented) > 0, is_tc);
     assert!(!is_tc || director.counter(Counter::Segmented) == 0);
     assert_eq!(director.counter(Counter::Parked) > 0, is_tc && options.parking);
+    assert_eq!(director.counter(Counter::BroughtWhole), 0);
 }
 
 #[test]
