@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::message::{APPEND, CREATE, Messages, Received, messages};
-use super::queue::{self, BIND, CONFIG, COPY_PACKET, NUMBER, PACKET};
+use super::queue::{self, NUMBER, PACKET};
 use super::rule::{QueueBy, Rule};
 use super::socket::Socket;
 use super::table::{self, Table};
@@ -35,9 +35,6 @@ const OFFLOADS: u16 = 14;
 /// Bit of the latter: there is no checksum yet.
 const UNFINISHED: u32 = 1;
 
-// Attributes of the configuration.
-const FLAGS: u16 = 5;
-const MASK: u16 = 4;
 /// Packets are not cut into segments, nor get checksums (NFQA_CFG_F_GSO).
 const AS_THEY_ARE: u32 = 4;
 
@@ -75,27 +72,11 @@ impl ParkedQueue {
     /// What the kernel says that lacks something of it.
     pub(crate) fn open() -> io::Result<(Self, bool)> {
         let socket = Socket::open(ROOM)?;
-        let mut out = Messages::default();
-        let [high, low] = 0u16.to_be_bytes();
-        out.message((CONFIG, 0), 0, NUMBER, |it| it.put(queue::COMMAND, &[BIND, 0, high, low]));
-        out.ask();
-        socket.request(&out)?;
-        out.clear();
-        out.message((CONFIG, 0), 0, NUMBER, |it| {
-            let mut parameters = [0; 5];
-            parameters[..4].copy_from_slice(&(COPIED as u32).to_be_bytes());
-            parameters[4] = COPY_PACKET;
-            it.put(queue::PARAMETERS, &parameters);
-            it.put_u32(queue::QUEUE_LENGTH, LONGEST);
-            it.put_u32(FLAGS, AS_THEY_ARE);
-            it.put_u32(MASK, AS_THEY_ARE);
-        });
-        out.ask();
-        socket.request(&out)?;
+        queue::bind(&socket, COPIED as u32, LONGEST, AS_THEY_ARE)?;
         catch_all(false, &socket)?;
         let ipv6 = catch_all(true, &socket).is_ok();
         let statistics = File::open("/proc/thread-self/net/netfilter/nfnetlink_queue")?;
-        Ok((Self { socket, buffer: vec![0; MESSAGE], out, owed: 0, statistics }, ipv6))
+        Ok((Self { socket, buffer: vec![0; MESSAGE], out: Messages::default(), owed: 0, statistics }, ipv6))
     }
 
     /// The next packet, if there is one.

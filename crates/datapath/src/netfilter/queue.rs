@@ -29,7 +29,7 @@ const MESSAGE: usize = 68 << 10;
 
 pub(super) const SUBSYSTEM: u16 = 3 << 8;
 pub(super) const PACKET: u16 = SUBSYSTEM;
-pub(super) const CONFIG: u16 = SUBSYSTEM | 2;
+const CONFIG: u16 = SUBSYSTEM | 2;
 const VERDICT_BATCH: u16 = SUBSYSTEM | 3;
 
 // Attributes of a packet.
@@ -43,12 +43,14 @@ pub(super) const PAYLOAD: u16 = 10;
 pub(super) const CAPTURED: u16 = 13;
 
 // Attributes of the configuration.
-pub(super) const COMMAND: u16 = 1;
-pub(super) const PARAMETERS: u16 = 2;
-pub(super) const QUEUE_LENGTH: u16 = 3;
+const COMMAND: u16 = 1;
+const PARAMETERS: u16 = 2;
+const QUEUE_LENGTH: u16 = 3;
+const MASK: u16 = 4;
+const FLAGS: u16 = 5;
 
-pub(super) const BIND: u8 = 1;
-pub(super) const COPY_PACKET: u8 = 2;
+const BIND: u8 = 1;
+const COPY_PACKET: u8 = 2;
 
 /// Number of the hook before delivery to the host.
 pub(super) const LOCAL_IN: u32 = 1;
@@ -106,21 +108,8 @@ impl Queue {
     /// from here.
     pub(super) fn open(host_port: u32) -> io::Result<Self> {
         let socket = Socket::open(ROOM)?;
-        let mut out = Messages::default();
-        let [high, low] = 0u16.to_be_bytes();
-        out.message((CONFIG, 0), 0, NUMBER, |it| it.put(COMMAND, &[BIND, 0, high, low]));
-        out.ask();
-        socket.request(&out)?;
-        out.clear();
-        out.message((CONFIG, 0), 0, NUMBER, |it| {
-            let mut parameters = [0; 5];
-            parameters[..4].copy_from_slice(&MOST_COPIED.to_be_bytes());
-            parameters[4] = COPY_PACKET;
-            it.put(PARAMETERS, &parameters);
-            it.put_u32(QUEUE_LENGTH, LONGEST);
-        });
-        out.ask();
-        socket.request(&out)?;
+        bind(&socket, MOST_COPIED, LONGEST, 0)?;
+        let out = Messages::default();
         Ok(Self { socket, buffer: vec![0; MESSAGE], out, owed: None, overflows: 0, host_port })
     }
 
@@ -181,6 +170,30 @@ impl AsFd for Queue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// Binds the queue of the socket's network namespace: of each packet so many bytes are copied at most, and so many wait at most; with these flags
+/// (NFQA_CFG_F_…).
+pub(super) fn bind(socket: &Socket, copied: u32, longest: u32, flags: u32) -> io::Result<()> {
+    let mut out = Messages::default();
+    let [high, low] = 0u16.to_be_bytes();
+    out.message((CONFIG, 0), 0, NUMBER, |it| it.put(COMMAND, &[BIND, 0, high, low]));
+    out.ask();
+    socket.request(&out)?;
+    out.clear();
+    out.message((CONFIG, 0), 0, NUMBER, |it| {
+        let mut parameters = [0; 5];
+        parameters[..4].copy_from_slice(&copied.to_be_bytes());
+        parameters[4] = COPY_PACKET;
+        it.put(PARAMETERS, &parameters);
+        it.put_u32(QUEUE_LENGTH, longest);
+        if flags != 0 {
+            it.put_u32(FLAGS, flags);
+            it.put_u32(MASK, flags);
+        }
+    });
+    out.ask();
+    socket.request(&out)
 }
 
 /// A packet's message; `None` if it is another. `start` is the address of the buffer that it lies in.
