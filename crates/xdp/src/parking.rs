@@ -55,13 +55,11 @@ const LINK_LOCAL_BITS: u16 = 0xffc0;
 /// PACKET_HOST: the frame was sent to the interface's own hardware address.
 const FOR_HOST: u32 = 0;
 
-/// TCP's flags: the segment begins a connection, ends one direction, ends both.
+/// TCP's flag: the segment begins a connection.
 const SYN: u8 = 2;
-const FIN: u8 = 1;
-const RST: u8 = 4;
 
 /// Has the packet at hand wait; the action, `None` and nothing was changed if it does not: no TCP, a fragment, IP options or extension headers, VLANs, what
-/// no router would forward; and segments without payload but FIN and RST, which by the TAP device are there with less ado and do no harm
+/// no router would forward; and segments without payload, which by the TAP device are there with less ado and do no harm
 /// when they overtake others.
 #[inline(always)]
 pub fn park(packet: *mut __sk_buff) -> Option<i32> {
@@ -108,7 +106,7 @@ pub fn park(packet: *mut __sk_buff) -> Option<i32> {
     // SAFETY: so many bytes are there.
     let (header, flags): (u8, u8) = unsafe { (read(tcp + 12), read(tcp + 13)) };
     let is_empty = len == u16::from(header >> 4) * 4;
-    if flags & SYN != 0 || is_empty && flags & (FIN | RST) == 0 {
+    if flags & SYN != 0 || is_empty {
         return None;
     }
     // In the sender's address stands what the queue does not tell.
