@@ -1,6 +1,6 @@
 """IPVS, of the kernel or of ipvsd, in the namespace that this process is in."""
 import os, re, subprocess, tempfile, time
-from network import MARKERS, MARK_PORT
+from network import DATA_MARKER, MARKERS, MARK_PORT
 
 SERVICES = [line for service, server in MARKERS.values() for line in (f"-A -u {service}:{MARK_PORT} -s rr -o", f"-a -u {service}:{MARK_PORT} -r {server}:{MARK_PORT} -g")]
 
@@ -9,12 +9,18 @@ def run(*command, text=""):
     return subprocess.run(command, input=text, capture_output=True, text=True)
 
 
+DATA_SERVICE = [f"-A -t {DATA_MARKER[0]}:{MARK_PORT} -s rr", f"-a -t {DATA_MARKER[0]}:{MARK_PORT} -r {DATA_MARKER[1]}:{MARK_PORT} -i"]
+
+
 class Director:
     """What both have in common."""
 
+    # Whether TCP data have a way of their own through it.
+    parks = False
+
     def __init__(self):
         self.changed = {}
-        error = self.ipvsadm_lines(SERVICES)
+        error = self.ipvsadm_lines(SERVICES + (DATA_SERVICE if self.parks else []))
         if error:
             raise SystemExit("markers: " + error)
 
@@ -128,4 +134,4 @@ class Fast(Daemon):
 
 class Classifier(Fast):
     """The same as a tc classifier."""
-    options = [*Fast.options, "--attach", "tc"]
+    options, parks = [*Fast.options, "--attach", "tc"], True

@@ -3,7 +3,8 @@
     clients c0 ── eth0 [packet socket]      director      [packet socket] eth0 ── r0 servers
 
 No host has a stack: the director's neighbours are permanent. What has come out is known without waiting by two services of one datagram
-each, one forwarded to either side: datagrams to both follow each packet on its way, and what they overtake was dropped.
+each, one forwarded to either side: datagrams to both follow each packet on its way, and what they overtake was dropped. Where TCP data have a
+longer way of their own through the director (parking), TCP data into a tunnel follow them on that, all of it.
 """
 import ctypes, fcntl, os, select, socket, struct, subprocess, time
 from build import packet as build
@@ -17,7 +18,10 @@ SETTINGS = {"net/ipv4/ip_forward": 1, "net/ipv6/conf/all/forwarding": 1, "net/ip
 # Markers go to these services, then to these servers; see Network.settle.
 MARKERS = {"c": ("10.1.0.90", "10.1.0.92"), "s": ("10.1.0.91", "10.2.0.92")}
 MARK_PORT, MARK_HARDWARE = 9, "02:00:00:00:0f:00"
+# The same for TCP data, by tunneling: a connection for each marker.
+DATA_MARKER = ("10.1.0.93", "10.2.0.93")
 PATIENCE = 15
+IPIP = 4
 # ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGRO
 TRANSMIT_CHECKSUM, SEGMENTATION, GRO = 0x17, 0x1f, 0x2c
 
@@ -53,7 +57,8 @@ def ip(lines):
 
 
 class Network:
-    def __init__(self, mtu, sends_frames):
+    def __init__(self, mtu, sends_frames, parks):
+        self.parks = parks
         self.spaces = {"c": namespace(), "s": namespace(), "d": namespace()}
         for path, value in SETTINGS.items():
             write(path, value)
@@ -63,6 +68,8 @@ class Network:
         lines += ["addr add 10.1.0.1/16 dev c0", "addr add 10.2.0.1/16 dev r0", "addr add 2001:db8:1::1/48 dev c0 nodad", "addr add 2001:db8:2::1/48 dev r0 nodad"]
         lines += [f"addr add {service}/32 dev c0" for service, _ in MARKERS.values()]
         lines += [f"neigh replace {server} lladdr {MARK_HARDWARE} dev {'c0' if key == 'c' else 'r0'} nud permanent" for key, (_, server) in MARKERS.items()]
+        if parks:
+            lines += [f"addr add {DATA_MARKER[0]}/32 dev c0", f"neigh replace {DATA_MARKER[1]} lladdr {MARK_HARDWARE} dev r0 nud permanent"]
         ip(lines)
         self.sockets = {}
         for key in "cs":
@@ -115,22 +122,47 @@ class Network:
                 words = ["x:9", ">", f"y:{MARK_PORT}", "udp", "data=4", f"id={self.count & 0xffff}"]
                 packet, _ = build(words, {"x": source, "y": service})
                 self.send(key, packet)
-            missing, end = {"c", "s"}, time.monotonic() + PATIENCE
+            missing, end, again = {"c", "s"}, time.monotonic() + PATIENCE, None
+            if self.parks:
+                missing.add("data")
+                again = self.mark_data(key, source)
             while missing:
-                ready = select.select(list(self.sockets.values()), [], [], max(0, end - time.monotonic()))[0]
-                if not ready:
+                until = min(end, again or end)
+                ready = select.select(list(self.sockets.values()), [], [], max(0, until - time.monotonic()))[0]
+                if not ready and time.monotonic() >= end:
                     raise Stalled(f"no marker came out on the side of {missing}")
+                if again and "data" in missing and time.monotonic() >= again:
+                    again = self.mark_data(key, source)
                 for out, port in self.sockets.items():
                     while select.select([port], [], [], 0)[0]:
                         frame, about = port.recvfrom(65535)
                         if about[2] == socket.PACKET_OUTGOING or noise(frame):
                             continue
                         if frame[:6].hex(":") == MARK_HARDWARE:
-                            if struct.unpack("!H", frame[18:20])[0] == self.count & 0xffff:
+                            if frame[23] == IPIP:
+                                if data_marker(frame[34:]) == self.count & 0xffff:
+                                    missing.discard("data")
+                            elif struct.unpack("!H", frame[18:20])[0] == self.count & 0xffff:
                                 missing.discard(out)
                             continue
                         frames[out].append(frame)
         return frames["s"] + frames["c"]
+
+
+    def mark_data(self, key, source):
+        """Sends a connection's first segment and data, the latter as the marker; when to do so again, for data that come before their
+        connection is known are dropped."""
+        for flags, data in (("S", 0), ("A", 4)):
+            words = [f"x:{1024 + self.count % 60000}", ">", f"y:{MARK_PORT}", "tcp", flags, f"data={data}", f"id={self.count & 0xffff}"]
+            packet, _ = build(words, {"x": source, "y": DATA_MARKER[0]})
+            self.send(key, packet)
+        return time.monotonic() + 0.2
+
+
+def data_marker(inner):
+    """The number of a marker of TCP data, as it comes out of the tunnel; None for the segment that begins its connection."""
+    length, number = struct.unpack("!HH", inner[2:6])
+    return number if length > 40 else None
 
 
 def whole(device):

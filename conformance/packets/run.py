@@ -132,7 +132,7 @@ class Run:
 
 
 def run(table, side_of):
-    net = network.Network(table.mtu, side_of.sends_frames)
+    net = network.Network(table.mtu, side_of.sends_frames, side_of.parks)
     used = [(Names(slot, scenario.family), network.used(" ".join(scenario.steps))) for slot, scenario in enumerate(table.scenarios, 1)]
     net.welcome(used)
     ipvs = side_of()

@@ -55,12 +55,14 @@ const LINK_LOCAL_BITS: u16 = 0xffc0;
 /// PACKET_HOST: the frame was sent to the interface's own hardware address.
 const FOR_HOST: u32 = 0;
 
-/// TCP's flag: the segment begins a connection.
+/// TCP's flags: the segment begins a connection, ends one direction, ends both.
 const SYN: u8 = 2;
+const FIN: u8 = 1;
+const RST: u8 = 4;
 
 /// Has the packet at hand wait; the action, `None` and nothing was changed if it does not: no TCP, a fragment, IP options or extension headers, VLANs, what
-/// no router would forward; and segments without payload, which by the TAP device are there with less ado and do no harm
-/// when they overtake others.
+/// no router would forward; SYNs, which nothing is ahead of; and acknowledgements without payload, which by the TAP device are there with less
+/// ado, and do no harm when they overtake data. (FIN and RST would: who gets an RST first may never see the answer ahead of it.)
 #[inline(always)]
 pub fn park(packet: *mut __sk_buff) -> Option<i32> {
     // SAFETY: the kernel's context.
@@ -106,7 +108,7 @@ pub fn park(packet: *mut __sk_buff) -> Option<i32> {
     // SAFETY: so many bytes are there.
     let (header, flags): (u8, u8) = unsafe { (read(tcp + 12), read(tcp + 13)) };
     let is_empty = len == u16::from(header >> 4) * 4;
-    if flags & SYN != 0 || is_empty {
+    if flags & SYN != 0 || is_empty && flags & (FIN | RST) == 0 {
         return None;
     }
     // In the sender's address stands what the queue does not tell.
