@@ -158,7 +158,7 @@ impl Input<'_> {
         Some(parking.release(way.carrier, frame.get(..end)?))
     }
 
-    /// Takes a packet that comes whole; returns whether there was one.
+    /// Takes a packet that comes whole; returns whether there was one. Others, which the host itself sends by that device, end here.
     pub(crate) fn take_whole(
         &mut self,
         engine: &mut (impl Engine + ?Sized),

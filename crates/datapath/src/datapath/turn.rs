@@ -216,7 +216,7 @@ impl Datapath {
             parking.queue.decide(&parked, number);
         }
         parking.queue.flush();
-        while packets < 2 * BURST && parking.awaits() && input.take_whole(engine, parking, large) {
+        while packets < 2 * BURST && input.take_whole(engine, parking, large) {
             packets += 1;
         }
         packets

@@ -2,7 +2,8 @@
 //! daemon and back (`crates/xdp/src/parking.rs` has the way). Only where the program is a classifier: what it has there the kernel can hold.
 //!
 //! A packet that goes on as it came but for its headers leaves from there. Any other is brought to the daemon whole, by a TAP device, judged already
-//! if it was; so packets of a connection stay in order.
+//! if it was; so packets that wait stay in order. What does not wait may overtake them: SYNs, and acknowledgements
+//! without payload.
 
 mod enclosure;
 
@@ -136,11 +137,6 @@ impl Parking {
         let place = self.brought.iter().position(|brought| brought.number == number)?;
         self.brought.drain(..place);
         self.brought.pop_front()
-    }
-
-    /// Whether packets are yet to come whole.
-    pub(crate) fn awaits(&self) -> bool {
-        !self.brought.is_empty()
     }
 
     /// Index of the interface by which packets come back.

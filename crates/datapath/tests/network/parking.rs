@@ -1,9 +1,10 @@
 //! Packets that wait in the kernel while they are judged by their headers.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::thread;
 
 use ipvs_datapath::{Attach, Counter, Options};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::director::{Director, Nat, Payload, end};
 use crate::topology::{SERVER, SERVER6, Topology, VIP, VIP6, echo_tcp, exchange_tcp, pattern};
@@ -71,6 +72,25 @@ fn whole_for_an_engine_that_reads_payload() {
         echo(&topology, &director, nat);
         assert!(director.counter(Counter::Unsegmented) > 0);
     }
+}
+
+/// What the host sends by the device that whole packets come by is nobody's, and does not keep the daemon awake.
+#[test]
+fn what_the_host_sends_there() {
+    let topology = Topology::new();
+    let director = Director::open(&topology.director, &by_tc());
+    topology.director.ip("addr add 10.9.0.1/24 dev ipvsd0-whole");
+    topology.director.ip("neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev ipvsd0-whole nud permanent");
+    topology.director.run(|| UdpSocket::bind("10.9.0.1:0").unwrap().send_to(b"hello", "10.9.0.2:9").unwrap());
+    director.wait("nothing is readable", |director| {
+        director.with(|datapath, _| {
+            let descriptors = datapath.descriptors();
+            let mut fds: Vec<PollFd<'_>> =
+                descriptors.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+            poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 0
+        })
+    });
+    assert_eq!(director.counter(Counter::BroughtWhole), 0);
 }
 
 /// By an interface that is smaller than the segments they are cut behind the director, and have to come whole for that.
