@@ -17,6 +17,9 @@ use crate::namespace::Namespace;
 /// A condition that does not come true in this time never will, however busy the machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Hops that Linux gives what it sends.
+const HOPS: u8 = 64;
+
 /// Translates one virtual address to one server for all connections, without state.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Nat {
@@ -69,7 +72,7 @@ impl Nat {
 #[derive(Debug, Default)]
 pub(crate) struct Services(pub(crate) Vec<Nat>, pub(crate) Payload);
 
-/// Whether the engine says that it reads what TCP packets carry.
+/// Whether the engine says that it reads what TCP packets carry. Then it wants them as they came, too: on one link, no router has had them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Payload {
     #[default]
@@ -79,8 +82,10 @@ pub(crate) enum Payload {
 
 impl Engine for Services {
     fn receive(&mut self, _: Instant, _: &dyn Host, packet: &mut Packet<'_>) -> Verdict {
-        if Headers::parse(packet.as_slice()).is_err() {
-            return Verdict::Drop(Reason::Malformed);
+        let Ok(headers) = Headers::parse(packet.as_slice()) else { return Verdict::Drop(Reason::Malformed) };
+        if self.1 == Payload::Read && headers.protocol == 6 {
+            let hops = packet.as_slice()[if headers.is_ipv6() { 7 } else { 8 }];
+            assert_eq!(hops, HOPS);
         }
         self.0.iter().find_map(|nat| nat.receive(packet)).unwrap_or(Verdict::Pass)
     }
