@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::thread::Builder;
 
+use ipvs_wire::{Headers, checksum};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::options::{Tunnel, TunnelChecksum};
@@ -38,8 +39,12 @@ pub(super) fn start(
     let out = Socket::new(domain, Type::RAW, Some(Protocol::from(RAW))).map_err(failed)?;
     let inner: SockAddr = SocketAddr::new(target, 0).into();
     let give = move |packet: &[u8]| -> Option<()> {
+        // A checksum that was left to the card is still to be made: to the sockets here nobody says so.
+        let mut packet = packet.to_vec();
+        let headers = Headers::parse(&packet).ok()?;
+        checksum::complete_partial(&mut packet, &headers);
         // What the stack does not take is lost, as on a wire: the client sees that.
-        out.send_to(packet, &inner).ok().map(drop)
+        out.send_to(&packet, &inner).ok().map(drop)
     };
     let thread = Builder::new().name("decapsulate".into());
     // UDP sockets refuse IPv6 datagrams without checksum (RFC 6936).
