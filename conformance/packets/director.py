@@ -9,7 +9,7 @@ def run(*command, text=""):
     return subprocess.run(command, input=text, capture_output=True, text=True)
 
 
-DATA_SERVICE = [f"-A -t {DATA_MARKER[0]}:{MARK_PORT} -s rr", f"-a -t {DATA_MARKER[0]}:{MARK_PORT} -r {DATA_MARKER[1]}:{MARK_PORT} -i"]
+DATA_SERVICE = [f"-A -t {DATA_MARKER[0]}:{MARK_PORT} -s rr", f"-a -t {DATA_MARKER[0]}:{MARK_PORT} -r {DATA_MARKER[1]}:{MARK_PORT} -i --tun-type gre --tun-csum"]
 
 
 class Director:

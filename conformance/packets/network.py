@@ -4,7 +4,7 @@
 
 No host has a stack: the director's neighbours are permanent. What has come out is known without waiting by two services of one datagram
 each, one forwarded to either side: datagrams to both follow each packet on its way, and what they overtake was dropped. Where TCP data have a
-longer way of their own through the director (parking), TCP data into a tunnel follow them on that, all of it.
+longer way of their own through the director (parking), TCP data into a tunnel with a checksum, which is never the program's, follow them on that, all of it.
 """
 import ctypes, fcntl, os, select, socket, struct, subprocess, time
 from build import packet as build
@@ -21,7 +21,7 @@ MARK_PORT, MARK_HARDWARE = 9, "02:00:00:00:0f:00"
 # The same for TCP data, by tunneling: a connection for each marker.
 DATA_MARKER = ("10.1.0.93", "10.2.0.93")
 PATIENCE = 15
-IPIP = 4
+GRE = 47
 # ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGRO
 TRANSMIT_CHECKSUM, SEGMENTATION, GRO = 0x17, 0x1f, 0x2c
 
@@ -139,8 +139,8 @@ class Network:
                         if about[2] == socket.PACKET_OUTGOING or noise(frame):
                             continue
                         if frame[:6].hex(":") == MARK_HARDWARE:
-                            if frame[23] == IPIP:
-                                if data_marker(frame[34:]) == self.count & 0xffff:
+                            if frame[23] == GRE:
+                                if data_marker(frame[42:]) == self.count & 0xffff:
                                     missing.discard("data")
                             elif struct.unpack("!H", frame[18:20])[0] == self.count & 0xffff:
                                 missing.discard(out)

@@ -28,6 +28,7 @@ mod step;
 mod sums;
 mod transport;
 mod vlan;
+mod wrap;
 
 use aya_ebpf::{
     bindings::xdp_action,

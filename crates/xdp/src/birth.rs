@@ -20,7 +20,7 @@ use ipvs_flow::{
 use ipvs_wire::protocol;
 
 use crate::clock::now;
-use crate::encapsulate::TUNNEL;
+use crate::encapsulate::{TUNNEL, can_go_into};
 use crate::lookup::{Found, LINES, key, unpack};
 use crate::maps::{Endpoint, is_server};
 use crate::shared::{MMAPABLE, events, grants, load, loads, table, timeout, traffic, tunnel, way};
@@ -175,18 +175,17 @@ fn choose(packet: &mut Packet) -> Option<()> {
             pick.slot(&Slots, place)?
         };
         // Not to be had from here: the daemon's, and so is the choice.
-        let room = match slot.flags & METHOD {
-            TUNNEL if packet.can_grow == 0 => return None,
-            TUNNEL => tunnel(slot.destination)?.1.room,
-            _ => {
-                let way = way(slot.destination)?;
-                if way.tag != 0 && packet.can_grow == 0 {
-                    return None;
-                }
-                way.mtu
+        let (tag, room) = if slot.flags & METHOD == TUNNEL {
+            let (way, tunnel) = tunnel(slot.destination)?;
+            if !can_go_into(packet.tunnels, tunnel.encapsulation) {
+                return None;
             }
+            (way.tag, tunnel.room)
+        } else {
+            let way = way(slot.destination)?;
+            (way.tag, way.mtu)
         };
-        if packet.largest > room {
+        if packet.largest > room || tag != 0 && packet.can_grow == 0 {
             return None;
         }
         traffic(slot.destination)?;

@@ -17,14 +17,25 @@ pub struct Difference {
     pub ports: [u16; 2],
 }
 
+/// Which tunnels a kind of program can put a packet into.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Tunnels {
+    None = 0,
+    /// Those whose headers have no checksum of the whole: the packet's own may be yet to be made, unseen.
+    WithoutChecksum = 1,
+    All = 2,
+}
+
 /// The kernel's description of the frame at hand. (`*mut Self`: what it leads to is not memory but what the verifier makes of it.)
 pub trait Context: Sized {
     /// Whether checksums that the sender left to the card must be told by their look.
     const GUESSES_CHECKSUMS: bool;
     /// Whether [`Context::adjust_checksum`] does it.
     const ADJUSTS_CHECKSUMS: bool;
-    /// Whether its beginning can be moved: for tags inside, and for tunnels.
+    /// Whether its beginning can be moved, for tags inside.
     const MOVES_BEGINNING: bool;
+    /// The tunnels that it can go into.
+    const TUNNELS: Tunnels;
     /// Whether a function that forwards it on the short way sends it, too: that is some nanoseconds less. By [`EXITS`](crate::exit::EXITS),
     /// which not all programs may use.
     const SENDS: bool = false;
@@ -60,6 +71,7 @@ impl Context for xdp_md {
     const GUESSES_CHECKSUMS: bool = true;
     const ADJUSTS_CHECKSUMS: bool = false;
     const MOVES_BEGINNING: bool = true;
+    const TUNNELS: Tunnels = Tunnels::All;
     const SENDS: bool = true;
     const PUTS_OFF: bool = true;
     const DROP: u32 = xdp_action::XDP_DROP;
@@ -106,6 +118,7 @@ impl Context for __sk_buff {
     const GUESSES_CHECKSUMS: bool = false;
     const ADJUSTS_CHECKSUMS: bool = true;
     const MOVES_BEGINNING: bool = false;
+    const TUNNELS: Tunnels = Tunnels::WithoutChecksum;
     const DROP: u32 = TC_ACT_SHOT as u32;
 
     #[inline(always)]

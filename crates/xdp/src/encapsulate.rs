@@ -1,10 +1,7 @@
 //! Tunneling: the packet goes to the server inside another, by the same outer headers as the daemon's
 //! ([`ipvs_wire::tunnel::write_headers`]).
 
-use aya_ebpf::{
-    bindings::{xdp_action, xdp_md},
-    helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
-};
+use aya_ebpf::bindings::xdp_action;
 use ipvs_flow::{
     Address, EntryIndex, Load, Status,
     flag::{METHOD, NO_OUTPUT},
@@ -12,11 +9,15 @@ use ipvs_flow::{
     steady::PMTU_DISC,
     tcp::Direction,
 };
-use ipvs_wire::tunnel::{Encapsulation, Ends, Inner, sum_of_whole, write_headers};
+use ipvs_wire::{
+    protocol,
+    tunnel::{Encapsulation, Ends, Inner, sum_of_whole, write_headers},
+};
 
 use crate::cache;
 use crate::clock::now;
 use crate::connection::Connection;
+use crate::context::Tunnels;
 use crate::forward::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, leave};
 use crate::packet::{Bytes, read, write};
 use crate::rewrite::decrement_hop_limit;
@@ -24,6 +25,7 @@ use crate::shared::{load, secret, table, timeout, traffic, tunnel};
 use crate::step::Step;
 use crate::transport::{ETHERNET, Packet, Place, header};
 use crate::vlan::has_room;
+use crate::wrap::{Wrap, overhead};
 
 /// Forwarding method.
 pub const TUNNEL: u16 = 2;
@@ -31,43 +33,31 @@ pub const TUNNEL: u16 = 2;
 /// Longest header between the outer IP header and the packet: GUE's.
 const LONGEST: usize = 12;
 
+/// Whether a packet that can go into [`Tunnels`] of that number can go into one like this.
+#[inline(always)]
+pub fn can_go_into(tunnels: u8, encapsulation: Encapsulation) -> bool {
+    tunnels == Tunnels::All as u8
+        || tunnels == Tunnels::WithoutChecksum as u8 && !encapsulation.has_checksum()
+}
+
 /// A packet from the client, on its way to a tunneling destination.
 #[inline(always)]
-pub fn inbound(context: *mut xdp_md, packet: &Packet, index: EntryIndex, version: u32) -> Option<u32> {
-    let action = if packet.ipv6 != 0 {
-        tunnel_ipv6(context, packet, index.0, version)
-    } else {
-        tunnel_ipv4(context, packet, index.0, version)
-    };
-    (action != xdp_action::XDP_ABORTED).then_some(action)
+pub fn inbound<C: Wrap, const V6: bool>(
+    context: *mut C,
+    packet: &Packet,
+    index: EntryIndex,
+    version: u32,
+) -> Option<u32> {
+    forward::<C, V6>(context, packet, index, &table().visit(index, version)?)
 }
 
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn tunnel_ipv4(context: *mut xdp_md, packet: &Packet, index: u32, version: u32) -> u32 {
-    by_entry::<false>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn tunnel_ipv6(context: *mut xdp_md, packet: &Packet, index: u32, version: u32) -> u32 {
-    by_entry::<true>(context, packet, EntryIndex(index), version).unwrap_or(xdp_action::XDP_ABORTED)
-}
-
-/// A packet from the client, whose connection the flow cache has.
+/// A packet from the client, whose connection the flow cache has: of IPv4. An action; XDP_ABORTED, and nothing was done, if it is not for here.
 #[inline(always)]
-pub fn recalled(context: *mut xdp_md, packet: &Packet) -> Option<u32> {
-    let action = tunnel_recalled(context, packet);
-    (action != xdp_action::XDP_ABORTED).then_some(action)
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn tunnel_recalled(context: *mut xdp_md, packet: &Packet) -> u32 {
+pub fn recalled<C: Wrap>(context: *mut C, packet: &Packet) -> u32 {
     let table = table();
     let connection = cache::again(&table, packet.found);
     connection
-        .and_then(|it| forward::<false>(context, packet, EntryIndex(0), &it))
+        .and_then(|it| forward::<C, false>(context, packet, EntryIndex(0), &it))
         .unwrap_or(xdp_action::XDP_ABORTED)
 }
 
@@ -78,18 +68,8 @@ pub fn is_by_tunnel(status: Status) -> bool {
 }
 
 #[inline(always)]
-fn by_entry<const V6: bool>(
-    context: *mut xdp_md,
-    packet: &Packet,
-    index: EntryIndex,
-    version: u32,
-) -> Option<u32> {
-    forward::<V6>(context, packet, index, &table().visit(index, version)?)
-}
-
-#[inline(always)]
-fn forward<const V6: bool>(
-    context: *mut xdp_md,
+fn forward<C: Wrap, const V6: bool>(
+    context: *mut C,
     packet: &Packet,
     index: EntryIndex,
     entry: &impl Connection,
@@ -106,40 +86,48 @@ fn forward<const V6: bool>(
         return None;
     }
     let (way, tunnel) = tunnel(destination)?;
-    if packet.length > tunnel.room {
+    let overhead = overhead(&tunnel);
+    // An outer header cannot tell more than 65535. Segments are cut by the kernel, if it has to: it can be told of TCP's alone, and may not
+    // know GRE.
+    let segment = C::segment(context);
+    if packet.largest > tunnel.room
+        || packet.length as usize + overhead > usize::from(u16::MAX)
+        || segment != 0
+            && (packet.protocol != protocol::TCP || matches!(tunnel.encapsulation, Encapsulation::Gre { .. }))
+        || !can_go_into(C::TUNNELS as u8, tunnel.encapsulation)
+        || way.tag != 0 && !C::MOVES_BEGINNING
+    {
         return None;
     }
     let (traffic, line) = (traffic(destination)?, load(destination)?);
     let honoured = timeout(PMTU_DISC)? != 0;
-    let overhead = tunnel.encapsulation.overhead(tunnel.ipv6) as i32;
-    // SAFETY: a plain helper call; pointers into the packet are made anew behind it.
-    if unsafe { bpf_xdp_adjust_head(context, -overhead) } != 0 {
+    // The padding of a short frame is not the packet's.
+    let padding = C::length(context).saturating_sub(ETHERNET + packet.length as usize) as u32;
+    if C::GIVES_BACK && !C::grow(context, &tunnel) {
         return None;
     }
     // The tag that was taken off left room, which the tunnel may have filled.
-    let taken = (way.tag == 0 || has_room(context) != 0)
+    let taken = (way.tag == 0 || C::MOVES_BEGINNING && has_room(context.cast()) != 0)
         && step.is_none_or(|step| entry.take(step, index, destination, now()).is_some());
     if !taken {
         // Nothing was written yet. What was given is taken back, which a frame of this length allows.
-        // SAFETY: as before.
-        let whole = unsafe { bpf_xdp_adjust_head(context, overhead) } == 0;
-        return if whole { None } else { Some(xdp_action::XDP_DROP) };
+        return if !C::GIVES_BACK || C::give_back(context, &tunnel) { None } else { Some(C::DROP) };
+    }
+    // If that cannot be (no memory; a packet that has been in a tunnel), the daemon takes the same step once more, which changes nothing.
+    if !C::GIVES_BACK && !(C::trim(context, padding) && C::grow(context, &tunnel)) {
+        return None;
     }
     entry.note_packet_in();
     traffic.count_in(packet.length);
-    let overhead = overhead as usize;
-    let (bytes, frame) = Bytes::of(context);
-    // The padding of a short frame is not the packet's.
-    let padding = bytes.end() as i64 - frame as i64 - (ETHERNET + overhead) as i64 - i64::from(packet.length);
-    if padding > 0 {
-        // SAFETY: as before. If it fails, the padding stays, which nobody reads.
-        unsafe { bpf_xdp_adjust_tail(context, -(padding as i32)) };
+    if C::GIVES_BACK {
+        // If it stays, nobody reads it.
+        let _ = C::trim(context, padding);
     }
     let (bytes, frame) = Bytes::of(context);
     let ip = frame + ETHERNET + overhead;
     // They are there, which the verifier does not know.
     if !bytes.has(ip, header::<V6>()) {
-        return Some(xdp_action::XDP_DROP);
+        return Some(C::DROP);
     }
     let place = Place { frame, ip, transport: 0, checksum: 0 };
     decrement_hop_limit::<V6>(&place);
@@ -166,11 +154,12 @@ fn forward<const V6: bool>(
         sum = sum_of_whole(V6, start, addresses, packet.protocol, length);
     }
     let inner = Inner { ipv6: V6, class, hop_limit, length: packet.length as u16, sum };
-    // What may be fragmented on the way has an identification.
+    // What may be fragmented on the way has an identification, each segment one of its own.
     let identification = if tunnel.ipv6 || dont_fragment && honoured {
         None
     } else {
-        Some(Load::of(line).identify(destination, 1))
+        let more = if segment == 0 { 0 } else { (packet.length - packet.largest).div_ceil(segment) };
+        Some(Load::of(line).identify(destination, 1 + more as u16))
     };
     let ends = Ends { source: tunnel.source.words(), destination: way.address.words(), identification };
     let outer = frame + ETHERNET;
@@ -178,17 +167,17 @@ fn forward<const V6: bool>(
     let put = |at: usize, word: u32| unsafe { write(outer + at, word) };
     if tunnel.ipv6 {
         if !bytes.has(frame, ETHERNET + 40 + LONGEST) {
-            return Some(xdp_action::XDP_DROP);
+            return Some(C::DROP);
         }
         write_headers::<true>(&inner, &ends, encapsulation, put);
     } else {
         if !bytes.has(frame, ETHERNET + 20 + LONGEST) {
-            return Some(xdp_action::XDP_DROP);
+            return Some(C::DROP);
         }
         write_headers::<false>(&inner, &ends, encapsulation, put);
     }
     let ethertype = if tunnel.ipv6 { ETHERTYPE_IPV6 } else { ETHERTYPE_IPV4 };
     // SAFETY: the Ethernet header is there.
     unsafe { write(frame + 12, ethertype) };
-    Some(leave::<xdp_md, false>(context, &place, way.interface, way.hardware, way.tag))
+    Some(leave::<C, false>(context, &place, way.interface, way.hardware, way.tag))
 }

@@ -13,8 +13,8 @@ use crate::bulk;
 use crate::cache;
 use crate::clock::now;
 use crate::connection::Connection;
-use crate::context::Context;
-use crate::encapsulate::{self, TUNNEL};
+use crate::context::{Context, Tunnels};
+use crate::encapsulate::TUNNEL;
 use crate::exit::{self, EXITS, Fate};
 use crate::full_nat;
 use crate::lookup::{self, Found};
@@ -48,6 +48,7 @@ pub fn forward<C: Stages>(context: *mut C) -> Option<Fate> {
     let packet = Packet::at_hand()?;
     packet.tag = 0;
     packet.can_grow = u8::from(C::MOVES_BEGINNING);
+    packet.tunnels = C::TUNNELS as u8;
     let action = forward_untagged(context, packet);
     if C::MOVES_BEGINNING
         && action.is_none()
@@ -102,9 +103,9 @@ fn forward_untagged<C: Stages>(context: *mut C, packet: &mut Packet) -> Option<u
         return None;
     }
     packet.standing = Standing::Known as u8;
-    if C::MOVES_BEGINNING && seen == steady::BY_TUNNEL {
+    if C::TUNNELS != Tunnels::None && seen == steady::BY_TUNNEL {
         // What the record does not do the daemon does, by which the record goes.
-        return encapsulate::recalled(context.cast(), packet);
+        return done(C::tunnel_recalled(context, packet));
     }
     let (index, version, back) = connection(packet, seen)?;
     // What the functions below decide by, they look at again.
@@ -113,28 +114,26 @@ fn forward_untagged<C: Stages>(context: *mut C, packet: &mut Packet) -> Option<u
         if C::LEAVES {
             return None;
         }
-        let action = full_nat::forward(context, packet, index.0, version, back);
-        return (action != xdp_action::XDP_ABORTED).then_some(action);
+        return done(full_nat::forward(context, packet, index.0, version, back));
     }
-    if C::MOVES_BEGINNING && !back && flags & METHOD == TUNNEL {
-        let action = encapsulate::inbound(context.cast(), packet, index, version);
-        if action.is_some() {
-            cache::remember(packet, index, version, back);
-        }
-        return action;
-    }
+    let by_tunnel = C::TUNNELS != Tunnels::None && !back && flags & METHOD == TUNNEL;
     let action = match (back, packet.ipv6 != 0 && !C::LEAVES) {
+        (false, false) if by_tunnel => C::tunnel_ipv4(context, packet, index.0, version),
+        (false, true) if by_tunnel => C::tunnel_ipv6(context, packet, index.0, version),
         (false, false) => C::inbound_ipv4(context, packet, index.0, version),
         (false, true) => C::inbound_ipv6(context, packet, index.0, version),
         (true, false) => C::outbound_ipv4(context, packet, index.0, version),
         (true, true) => C::outbound_ipv6(context, packet, index.0, version),
     };
-    // XDP_ABORTED, which the program never means, says that nothing was done.
-    if action == xdp_action::XDP_ABORTED {
-        return None;
-    }
+    let action = done(action)?;
     cache::remember(packet, index, version, back);
     Some(action)
+}
+
+/// What a function did. XDP_ABORTED, which the program never means, says that it did nothing.
+#[inline(always)]
+fn done(action: u32) -> Option<u32> {
+    (action != xdp_action::XDP_ABORTED).then_some(action)
 }
 
 /// The connection of a packet that was read, and whether it comes back from the server. It may begin now.

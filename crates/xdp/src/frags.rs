@@ -3,10 +3,11 @@
 use aya_ebpf::bindings::{xdp_action, xdp_md};
 use ipvs_flow::EntryIndex;
 
-use crate::context::{Context, Difference, as_xdp_program};
+use crate::context::{Context, Difference, Tunnels, as_xdp_program};
 use crate::stages::{Stages, stages};
 use crate::transport::Packet;
-use crate::{forward, full_nat, steady};
+use crate::wrap::{Wrap, wraps_as_xdp_program};
+use crate::{encapsulate, forward, full_nat, steady};
 
 /// Such a frame.
 #[repr(transparent)]
@@ -16,6 +17,7 @@ impl Context for Frags {
     const GUESSES_CHECKSUMS: bool = true;
     const ADJUSTS_CHECKSUMS: bool = false;
     const MOVES_BEGINNING: bool = true;
+    const TUNNELS: Tunnels = Tunnels::All;
     const DROP: u32 = xdp_action::XDP_DROP;
 
     as_xdp_program!();
@@ -26,14 +28,21 @@ impl Context for Frags {
     }
 }
 
+impl Wrap for Frags {
+    wraps_as_xdp_program!();
+}
+
 stages! { Frags by xdp_md:
     steady_ipv4 (steady_ipv4_frags) = steady::forward::<Frags, false>,
     steady_ipv6 (steady_ipv6_frags) = steady::forward::<Frags, true>,
-    elsewhere (elsewhere_frags) = steady::elsewhere::<Frags>,;
+    elsewhere (elsewhere_frags) = steady::elsewhere::<Frags>,
+    tunnel_recalled (tunnel_recalled_frags) = encapsulate::recalled::<Frags>,;
     inbound_ipv4 (inbound_ipv4_frags) &Packet = forward::inbound, false;
     inbound_ipv6 (inbound_ipv6_frags) &Packet = forward::inbound, true;
     outbound_ipv4 (outbound_ipv4_frags) &Packet = forward::outbound, false;
     outbound_ipv6 (outbound_ipv6_frags) &Packet = forward::outbound, true;
+    tunnel_ipv4 (tunnel_ipv4_frags) &Packet = encapsulate::inbound, false;
+    tunnel_ipv6 (tunnel_ipv6_frags) &Packet = encapsulate::inbound, true;
     translate_in_ipv4 (translate_in_ipv4_frags) &Packet = full_nat::inbound, false;
     translate_in_ipv6 (translate_in_ipv6_frags) &Packet = full_nat::inbound, true;
     translate_out_ipv4 (translate_out_ipv4_frags) &mut Packet = full_nat::outbound, false;

@@ -10,13 +10,14 @@ use aya_ebpf::{
 
 use crate::bulk::{HASH_LINE, LONGEST, MULTICAST, ingress, unmarked};
 use crate::classify::{JUDGED, classify};
-use crate::context::{Context, Difference, as_xdp_program};
+use crate::context::{Context, Difference, Tunnels, as_xdp_program};
 use crate::exit::Fate;
 use crate::maps::{Counter, add, count};
 use crate::packet::{Bytes, read, write};
 use crate::shared::{port, table};
 use crate::stages::{Stages, stages};
 use crate::transport::{ETHERNET, Packet};
+use crate::wrap::{Wrap, wraps_as_xdp_program};
 use crate::{filter, forward, steady};
 use ipvs_flow::EntryIndex;
 
@@ -43,6 +44,7 @@ impl Context for Leaving {
     const GUESSES_CHECKSUMS: bool = true;
     const ADJUSTS_CHECKSUMS: bool = false;
     const MOVES_BEGINNING: bool = false;
+    const TUNNELS: Tunnels = Tunnels::None;
     const LEAVES: bool = true;
     const DROP: u32 = xdp_action::XDP_DROP;
 
@@ -57,6 +59,10 @@ impl Context for Leaving {
     fn interface(this: *mut Self) -> u32 {
         ingress(this.cast())
     }
+}
+
+impl Wrap for Leaving {
+    wraps_as_xdp_program!();
 }
 
 /// What a frame meets on its way out.

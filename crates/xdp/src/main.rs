@@ -42,6 +42,7 @@ mod sums;
 mod tc;
 mod transport;
 mod vlan;
+mod wrap;
 
 use aya_ebpf::{
     bindings::xdp_action,

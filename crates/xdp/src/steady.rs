@@ -7,7 +7,7 @@ use ipvs_flow::{EntryIndex, Glimpse, Recalled, other_bucket};
 
 use crate::cache::{self, Asked, Side};
 use crate::connection::Connection;
-use crate::context::Context;
+use crate::context::{Context, Tunnels};
 use crate::encapsulate::is_by_tunnel;
 use crate::forward::{to_client, to_server};
 use crate::lookup::{by_client, by_server};
@@ -67,7 +67,7 @@ pub fn forward<C: Context, const V6: bool>(context: *mut C, packet: &mut Packet)
             return action;
         }
         // Others go the longer way, by which the record is written anew: not to the daemon, which later ones would overtake.
-        if C::MOVES_BEGINNING && goes_by_tunnel(&connection) {
+        if C::TUNNELS != Tunnels::None && goes_by_tunnel(&connection) {
             packet.headers = headers;
             packet.born = 0;
             packet.found = cache::to_words(number, &connection);
@@ -132,7 +132,7 @@ fn try_elsewhere<C: Context>(context: *mut C, packet: &mut Packet) -> Option<u32
     {
         return Some(action);
     }
-    if !C::MOVES_BEGINNING || !goes_by_tunnel(&connection) {
+    if C::TUNNELS == Tunnels::None || !goes_by_tunnel(&connection) {
         return None;
     }
     packet.found = cache::to_words(number, &connection);

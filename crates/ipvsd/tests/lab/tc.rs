@@ -11,6 +11,11 @@ fn requests() {
     fast_path(&["--attach", "tc", "--mode", "nat", "--udp"]);
     fast_path(&["--attach", "tc", "--mode", "dr", "--ipv6"]);
     fast_path(&["--attach", "tc", "--mode", "dr", "--udp"]);
+    for kind in ["ipip", "gue", "gre"] {
+        let tunnel = ["--attach", "tc", "--mode", "tun", "--tun-checksum", "none", "--tun-type", kind];
+        fast_path(&tunnel);
+        fast_path(&[&tunnel[..], &["--ipv6", "--udp"]].concat());
+    }
 }
 
 /// One side by tc, the other by XDP: each program forwards to the other's interface.
@@ -20,7 +25,39 @@ fn one_of_both() {
     fast_path(&["--attach", "eth0=tc,eth1=xdp", "--mode", "nat", "--ipv6", "--udp"]);
 }
 
-/// Packets that are yet to be cut, by the program and by the daemon; into tunnels they go cut.
+/// Packets that are yet to be cut go through tunnels as they are, by the program: those of TCP, but for GRE. With a checksum of the whole
+/// all are the daemon's.
+#[test]
+fn bulk_through_tunnels() {
+    for (mode, least) in [
+        (&["--tun-type", "ipip"][..], 60),
+        (&["--tun-type", "ipip", "--ipv6"], 60),
+        (&["--tun-type", "gue", "--tun-checksum", "none"], 60),
+        (&["--tun-type", "gue", "--tun-checksum", "none", "--ipv6"], 60),
+        (&["--tun-type", "gre", "--tun-checksum", "none"], 8),
+        (&["--tun-type", "gue"], 0),
+    ] {
+        let load = [
+            "--attach",
+            "tc",
+            "--mode",
+            "tun",
+            "--fast-path",
+            "on",
+            "--bulk",
+            "2000000",
+            "--connections",
+            "8",
+        ];
+        let arguments = [&load[..], mode].concat();
+        let report = good(&arguments);
+        assert_eq!(report["failed"], 0, "{arguments:?}: {report}");
+        let forwarded = report["forwarded_by_program"].as_u64().unwrap();
+        assert!(if least == 0 { forwarded == 0 } else { forwarded > least }, "{arguments:?}: {report}");
+    }
+}
+
+/// Packets that are yet to be cut, by the program and by the daemon; into tunnels by the daemon they go cut.
 #[test]
 fn bulk() {
     for mode in [

@@ -48,7 +48,7 @@ pub(super) struct Pair {
     /// The VLAN tag that frames must leave with to clients, and to servers.
     pub(super) tags: [Option<[u8; 4]>; 2],
     /// The program is a classifier.
-    classifier: bool,
+    pub(super) classifier: bool,
     /// What makes the other ends ready.
     pub(super) ends: Vec<Datapath>,
     /// Where packets arrive that come for good.
