@@ -177,7 +177,7 @@ fn choose(packet: &mut Packet) -> Option<()> {
         // Not to be had from here: the daemon's, and so is the choice.
         let (tag, room) = if slot.flags & METHOD == TUNNEL {
             let (way, tunnel) = tunnel(slot.destination)?;
-            if !can_go_into(packet.tunnels, tunnel.encapsulation) {
+            if !can_go_into(packet.tunnels, tunnel.encapsulation, packet.protocol) {
                 return None;
             }
             (way.tag, tunnel.room)

@@ -21,8 +21,9 @@ pub struct Difference {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Tunnels {
     None = 0,
-    /// Those whose headers have no checksum of the whole: the packet's own may be yet to be made, unseen.
-    WithoutChecksum = 1,
+    /// Those that need no look at what is inside: without a checksum of the whole, since the packet's own may be yet to be made, unseen; and no
+    /// TCP in GRE, which the kernel may not know how to cut. (All of it, lest short segments overtake those that the daemon cuts.)
+    Opaque = 1,
     All = 2,
 }
 
@@ -118,7 +119,7 @@ impl Context for __sk_buff {
     const GUESSES_CHECKSUMS: bool = false;
     const ADJUSTS_CHECKSUMS: bool = true;
     const MOVES_BEGINNING: bool = false;
-    const TUNNELS: Tunnels = Tunnels::WithoutChecksum;
+    const TUNNELS: Tunnels = Tunnels::Opaque;
     const DROP: u32 = TC_ACT_SHOT as u32;
 
     #[inline(always)]

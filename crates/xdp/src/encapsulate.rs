@@ -33,11 +33,14 @@ pub const TUNNEL: u16 = 2;
 /// Longest header between the outer IP header and the packet: GUE's.
 const LONGEST: usize = 12;
 
-/// Whether a packet that can go into [`Tunnels`] of that number can go into one like this.
+/// Whether a packet of a protocol that can go into [`Tunnels`] of that number can go into one like this.
 #[inline(always)]
-pub fn can_go_into(tunnels: u8, encapsulation: Encapsulation) -> bool {
+pub fn can_go_into(tunnels: u8, encapsulation: Encapsulation, protocol: u8) -> bool {
+    let is_gre = matches!(encapsulation, Encapsulation::Gre { .. });
     tunnels == Tunnels::All as u8
-        || tunnels == Tunnels::WithoutChecksum as u8 && !encapsulation.has_checksum()
+        || tunnels == Tunnels::Opaque as u8
+            && !encapsulation.has_checksum()
+            && !(is_gre && protocol == protocol::TCP)
 }
 
 /// A packet from the client, on its way to a tunneling destination.
@@ -87,14 +90,12 @@ fn forward<C: Wrap, const V6: bool>(
     }
     let (way, tunnel) = tunnel(destination)?;
     let overhead = overhead(&tunnel);
-    // An outer header cannot tell more than 65535. Segments are cut by the kernel, if it has to: it can be told of TCP's alone, and may not
-    // know GRE.
+    // An outer header cannot tell more than 65535, and the kernel cannot be told of any segments but TCP's.
     let segment = C::segment(context);
     if packet.largest > tunnel.room
         || packet.length as usize + overhead > usize::from(u16::MAX)
-        || segment != 0
-            && (packet.protocol != protocol::TCP || matches!(tunnel.encapsulation, Encapsulation::Gre { .. }))
-        || !can_go_into(C::TUNNELS as u8, tunnel.encapsulation)
+        || segment != 0 && packet.protocol != protocol::TCP
+        || !can_go_into(C::TUNNELS as u8, tunnel.encapsulation, packet.protocol)
         || way.tag != 0 && !C::MOVES_BEGINNING
     {
         return None;
