@@ -5,8 +5,9 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use crate::Error;
+use crate::build::Site;
 use crate::connections::{connect, listen};
-use crate::peer::{Peer, Site};
+use crate::peer::Peer;
 
 /// Bytes written and read at once.
 const BLOCK: usize = 256 * 1024;

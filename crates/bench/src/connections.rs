@@ -9,8 +9,9 @@ use socket2::{SockRef, Socket};
 
 use crate::Error;
 use crate::address::SERVER_PORT;
+use crate::build::Site;
 use crate::path::Path;
-use crate::peer::{Peer, Site};
+use crate::peer::Peer;
 use crate::traffic::{Kind, Load, Offered};
 
 /// Connections that a run begins in the program, at most: they stay until they time out.

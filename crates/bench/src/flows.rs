@@ -4,9 +4,10 @@
 use std::time::{Duration, Instant};
 
 use crate::Error;
+use crate::build::Site;
 use crate::choice::MANY;
 use crate::path::Path;
-use crate::peer::{Peer, Site};
+use crate::peer::Peer;
 use crate::traffic::{Kind, Load, Offered};
 
 /// So many flows are begun in one run, where a program begins them: each run waits for the kernel for some hundredths of a second. What

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::address::{CLIENT, SERVER_PORT, SERVERS};
+use crate::build::Site;
 use crate::choice::MANY;
 use crate::flows;
-use crate::peer::{Peer, Site};
+use crate::peer::Peer;
 use crate::traffic::{Kind, Load, Offered};
 
 /// An answer that has not come by then is lost.

@@ -13,6 +13,7 @@
 
 mod address;
 mod balancer;
+mod build;
 mod bulk;
 mod choice;
 mod connections;

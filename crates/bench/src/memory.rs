@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::Error;
+use crate::build::{self, Site};
 use crate::path::Path;
-use crate::peer::{Peer, Site};
+use crate::peer::Peer;
 
 /// Connections that are next to nothing.
 const FEW: u32 = 1024;
@@ -38,7 +39,7 @@ pub(crate) fn per_connection(peer: &mut Peer, site: &Site<'_>) -> Result<(f64, S
 /// Memory of a daemon that has room for few.
 fn without_connections(path: Path, site: &Site<'_>) -> Result<u64, Error> {
     let small = Site { label: "-small", capacity: FEW, ..*site };
-    let peer = Peer::build(&small, path)?
+    let peer = build::one(small, path)?
         .map_err(|unavailable| Error::setup("start a small daemon", unavailable.why))?;
     peer.daemon.as_ref().map_or(Ok(0), |daemon| of_process(daemon.id()))
 }

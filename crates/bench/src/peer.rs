@@ -1,47 +1,22 @@
 //! A path that has been built: its road with what stands in the director's place.
 
 use std::net::SocketAddrV4;
-use std::path::{Path as File, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use ipvs_lab::parts::{Daemon, Interrupt, RunDirectory};
+use ipvs_lab::parts::{Daemon, Interrupt};
 
 use crate::Error;
 use crate::address::{SERVER_PORT, SERVERS, SERVICE_PORT, VIRTUAL};
-use crate::balancer::{self, Proxy};
+use crate::balancer::Proxy;
+use crate::build::Site;
 use crate::method;
 use crate::path::Path;
 use crate::processors::Processors;
 use crate::queues;
 use crate::road::Road;
-use crate::row::Outcome;
 use crate::service;
 use crate::traffic::{Load, Offered, Traffic, Way};
-
-/// What building a peer needs.
-pub(crate) struct Site<'a> {
-    pub(crate) directory: &'a RunDirectory,
-    /// What tells names apart from those of other sites.
-    pub(crate) label: &'a str,
-    pub(crate) ipvsd: &'a File,
-    /// Value for the daemons' `--capacity`.
-    pub(crate) capacity: u32,
-    pub(crate) processors: &'a Processors,
-    pub(crate) interrupt: &'a Interrupt,
-}
-
-impl Site<'_> {
-    fn file(&self, path: Path, kind: &str) -> PathBuf {
-        self.directory.file(&format!("{}{}.{kind}", path.name(), self.label))
-    }
-}
-
-/// Why there is no such peer.
-#[derive(Debug, Clone)]
-pub(crate) struct Unavailable {
-    pub(crate) outcome: Outcome,
-    pub(crate) why: String,
-}
 
 /// For what the road is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,69 +46,29 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Builds it. The inner error is no reason to end: the path cannot be measured here.
-    pub(crate) fn build(site: &Site<'_>, path: Path) -> Result<Result<Self, Unavailable>, Error> {
-        match Self::try_build(site, path) {
-            Err(error @ (Error::Interrupted | Error::NotPermitted)) => Err(error),
-            Err(Error::Daemon { log, .. })
-                if matches!(path, Path::Tc | Path::SlowTc) && log.contains("--attach") =>
-            {
-                Ok(Err(missing("this ipvsd has no `run --attach tc`")))
-            }
-            Err(error) => Ok(Err(Unavailable { outcome: Outcome::Failed, why: error.to_string() })),
-            Ok(built) => Ok(built),
-        }
-    }
-
-    fn try_build(site: &Site<'_>, path: Path) -> Result<Result<Self, Unavailable>, Error> {
-        let program = match path {
-            Path::Nft => balancer::find("nft").ok_or("no program nft: install the package nftables"),
-            Path::Haproxy if balancer::find("nsenter").is_none() => {
-                Err("no program nsenter: install the package util-linux")
-            }
-            Path::Haproxy => {
-                balancer::find("haproxy").ok_or("no program haproxy: install the package haproxy")
-            }
-            _ => Ok(PathBuf::new()),
-        };
-        let program = match program {
-            Ok(program) => program,
-            Err(why) => return Ok(Err(missing(why))),
-        };
-        let road = Road::build(&format!("{}{}", site.directory.name(), site.label), path, site.interrupt)?;
-        let mut traffic = Traffic::load(&road)?;
-        let file = |kind: &str| site.file(path, kind);
-        let (mut daemon, mut proxy) = (None, None);
-        match path {
-            Path::Noop => traffic.redirect(&road)?,
-            Path::Xdp | Path::XdpWlc | Path::Dr | Path::Ipip | Path::Gue | Path::Gre | Path::FullNat => {
-                daemon = Some(start(site, &road, path, &["--fast-path", "on"])?);
-            }
-            Path::Tc => daemon = Some(start(site, &road, path, &["--fast-path", "on", "--attach", "tc"])?),
-            Path::Slow => daemon = Some(start(site, &road, path, &["--fast-path", "off"])?),
-            Path::SlowTc => {
-                daemon = Some(start(site, &road, path, &["--fast-path", "off", "--attach", "tc"])?);
-            }
-            Path::Forwarding => {}
-            Path::Nft => balancer::set_rules(&program, &road.director)?,
-            Path::Haproxy => {
-                proxy =
-                    Some(Proxy::start(&program, &road.director, &file("cfg"), &file("log"), site.interrupt)?);
-            }
-        }
-        Ok(Ok(Self {
+    /// Of what has been built; its daemon may not answer yet.
+    pub(crate) fn new(
+        path: Path,
+        daemon: Option<Daemon>,
+        proxy: Option<Proxy>,
+        traffic: Traffic,
+        road: Road,
+        socket: PathBuf,
+        capacity: u32,
+    ) -> Self {
+        Self {
             path,
             daemon,
             _proxy: proxy,
             traffic,
             road: Arc::new(road),
-            socket: file("sock"),
-            capacity: site.capacity,
+            socket,
+            capacity,
             flows: 0,
             rate: None,
             memory_without_connections: None,
             used_for: None,
-        }))
+        }
     }
 
     /// Whom clients ask.
@@ -208,22 +143,4 @@ impl Peer {
     pub(crate) fn check(&mut self) -> Result<(), Error> {
         self.daemon.as_mut().map_or(Ok(()), Daemon::check)
     }
-}
-
-fn missing(why: &str) -> Unavailable {
-    Unavailable { outcome: Outcome::Missing, why: why.to_owned() }
-}
-
-/// Starts a daemon and sets up its services.
-fn start(site: &Site<'_>, road: &Road, path: Path, more: &[&str]) -> Result<Daemon, Error> {
-    let file = |kind: &str| site.file(path, kind);
-    let capacity = site.capacity.to_string();
-    // What is pinned would outlive the run; a flood of first segments is what is measured.
-    let always = ["--pin", "off", "--syn-filter", "off", "--local-clients", "off", "--capacity", &capacity];
-    let arguments: Vec<String> = more.iter().chain(&always).map(|&word| word.to_owned()).collect();
-    let (socket, log) = (file("sock"), file("log"));
-    let name = road.director.name();
-    let daemon = Daemon::launch(site.ipvsd, &arguments, name, socket.clone(), log, site.interrupt)?;
-    service::set_up(&socket, path)?;
-    Ok(daemon)
 }

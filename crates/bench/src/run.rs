@@ -1,19 +1,20 @@
 //! A run: every path is built, then all rows are measured in turn, round by round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use ipvs_lab::parts::{Interrupt, RunDirectory};
 
 use crate::Error;
+use crate::build::{self, Site, Unavailable};
 use crate::choice::{self, MANY, MOST};
 use crate::connections::{self, MOST_SYNS};
 use crate::crowd::Crowd;
 use crate::limit::Limit;
 use crate::options::Options;
 use crate::path::Path;
-use crate::peer::{Peer, Site, Unavailable};
+use crate::peer::Peer;
 use crate::processors::Processors;
 use crate::queues::Lost;
 use crate::ratios::Ratios;
@@ -107,21 +108,26 @@ struct Bench<'a> {
 impl Bench<'_> {
     /// Builds the paths that the rows need; rows of paths that are not there are given up.
     fn build(&mut self, rows: &mut [Row]) -> Result<(), Error> {
-        for row in rows {
-            let key = (row.path, Crowd::of(row.measure, row.path));
-            if !self.peers.contains_key(&key) {
-                self.say(&format!("building: {}{}", row.path.title(), key.1.title()));
-                let peer = Peer::build(&Site { label: key.1.label(), ..*self.site }, row.path)?;
-                // Once: what it was before is put back when the bench ends.
-                if row.path == Path::Nft && peer.is_ok() && self.limit.is_none() {
-                    match Limit::raise(self.site.capacity.next_power_of_two()) {
-                        Ok(limit) => self.limit = Some(limit),
-                        Err(error) => row.note(error.to_string()),
-                    }
+        let keys: BTreeSet<(Path, Crowd)> = rows.iter().map(key).collect();
+        let mut plan = Vec::new();
+        for &(path, crowd) in &keys {
+            self.say(&format!("building: {}{}", path.title(), crowd.title()));
+            plan.push((Site { label: crowd.label(), ..*self.site }, path));
+        }
+        self.peers = keys.into_iter().zip(build::all(&plan)?).collect();
+        let has_nft = self.peers.iter().any(|((path, _), peer)| *path == Path::Nft && peer.is_ok());
+        if has_nft {
+            match Limit::raise(self.site.capacity.next_power_of_two()) {
+                // What it was before is put back when the bench ends.
+                Ok(limit) => self.limit = Some(limit),
+                Err(error) => {
+                    let of_nft = rows.iter_mut().filter(|row| row.path == Path::Nft);
+                    of_nft.for_each(|row| row.note(error.to_string()));
                 }
-                self.peers.insert(key, peer);
             }
-            if let Some(Err(unavailable)) = self.peers.get(&key) {
+        }
+        for row in rows {
+            if let Some(Err(unavailable)) = self.peers.get(&key(row)) {
                 row.give_up(unavailable.outcome, unavailable.why.clone());
                 self.say(&format!("{}: {}", row.name, row.notes.join("; ")));
             }
@@ -131,7 +137,7 @@ impl Bench<'_> {
 
     /// One round of a row.
     fn measure(&mut self, round: usize, row: &mut Row, sum: &mut Sum) -> Result<(), Error> {
-        let Some(Ok(peer)) = self.peers.get_mut(&(row.path, Crowd::of(row.measure, row.path))) else {
+        let Some(Ok(peer)) = self.peers.get_mut(&key(row)) else {
             return Ok(());
         };
         let line = match value(peer, self.options, self.site, row, sum) {
@@ -159,6 +165,11 @@ impl Bench<'_> {
         // Nobody reading the progress is no failure.
         let _ = writeln!(self.progress, "# {line}");
     }
+}
+
+/// Which peer a row is measured at.
+fn key(row: &Row) -> (Path, Crowd) {
+    (row.path, Crowd::of(row.measure, row.path))
 }
 
 fn value(

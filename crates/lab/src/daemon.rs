@@ -86,6 +86,23 @@ impl Daemon {
         log: PathBuf,
         interrupt: &Interrupt,
     ) -> Result<Self, Error> {
+        let mut daemon = Self::spawn(ipvsd, more, namespace, socket, log)?;
+        daemon.wait_until_it_answers(interrupt)?;
+        Ok(daemon)
+    }
+
+    /// As [`launch`](Self::launch), without waiting: others can start meanwhile. Not of use before
+    /// [`wait_until_it_answers`](Self::wait_until_it_answers).
+    ///
+    /// # Errors
+    /// [`Error`], if there is no such program.
+    pub fn spawn(
+        ipvsd: &Path,
+        more: &[String],
+        namespace: &str,
+        socket: PathBuf,
+        log: PathBuf,
+    ) -> Result<Self, Error> {
         let mut arguments = vec!["run".to_owned(), "--netns".into(), namespace.into()];
         arguments.extend(["--socket".into(), socket.display().to_string()]);
         arguments.extend_from_slice(more);
@@ -96,22 +113,31 @@ impl Daemon {
         command.args(&arguments).stdin(Stdio::null());
         command.stdout(output.try_clone().map_err(failed)?).stderr(output);
         let child = child::spawn(&mut command).map_err(failed)?;
-        let mut daemon = Self { child, command: line.clone(), log, socket };
+        Ok(Self { child, command: line, log, socket })
+    }
+
+    /// Waits until the control socket takes connections.
+    ///
+    /// # Errors
+    /// [`Error::Daemon`] with the end of its log, if it ended instead, or takes none in a minute.
+    pub fn wait_until_it_answers(&mut self, interrupt: &Interrupt) -> Result<(), Error> {
         let ready = interrupt.wait(START, || {
-            if let Some(status) = daemon.child.try_wait().map_err(failed)? {
-                return Err(daemon.error(format!("`{}` ended at once ({status})", daemon.command)));
+            let ended = self.child.try_wait();
+            if let Some(status) =
+                ended.map_err(|error| Error::setup(format!("start {}", self.command), error))?
+            {
+                return Err(self.error(format!("`{}` ended at once ({status})", self.command)));
             }
-            Ok(daemon.answers().then_some(()))
+            Ok(self.answers().then_some(()))
         })?;
-        match ready {
-            Some(()) => Ok(daemon),
-            None => Err(daemon.error(format!(
+        ready.ok_or_else(|| {
+            self.error(format!(
                 "`{}` did not open {} within {} seconds",
-                daemon.command,
-                daemon.socket.display(),
+                self.command,
+                self.socket.display(),
                 START.as_secs()
-            ))),
-        }
+            ))
+        })
     }
 
     /// The command line.
