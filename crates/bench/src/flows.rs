@@ -28,7 +28,7 @@ pub(crate) fn make_known(peer: &mut Peer, flows: u32, site: &Site<'_>) -> Result
     if peer.flows >= flows || matches!(peer.path, Path::Noop | Path::Forwarding) {
         return Ok(None);
     }
-    let at_once = if peer.path.is_fast() { AT_ONCE } else { AT_ONCE_IN_QUEUES };
+    let mut at_once = if peer.path.is_fast() { AT_ONCE } else { AT_ONCE_IN_QUEUES };
     let start = Instant::now();
     // How often all are to arrive.
     let mut times = if peer.path.is_fast() { 2 } else { 1 };
@@ -45,6 +45,10 @@ pub(crate) fn make_known(peer: &mut Peer, flows: u32, site: &Site<'_>) -> Result
         let by_program = peer.in_program(site.interrupt)?.zip(before).map(|(after, before)| after - before);
         // A few packets look as if their checksum were left to hardware, and are the daemon's each time.
         let enough = sent - sent / 1000;
+        if right >= enough && peer.path.is_fast() {
+            // Hardly any is still to be begun.
+            at_once = u64::from(flows);
+        }
         if right >= enough && by_program.is_none_or(|by_program| by_program >= enough) {
             times -= 1;
             if times == 0 {
