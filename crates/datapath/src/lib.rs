@@ -69,4 +69,5 @@ pub use pins::{Pins, PinsError};
 pub use program::ProgramCounters;
 pub use shared_memory::{Cells, Shareable, SharedMemory};
 pub use syn_filter::SynFilter;
+pub use tap::{Offload, Tap};
 pub use trial::Trial;

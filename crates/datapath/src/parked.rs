@@ -109,7 +109,6 @@ impl Input<'_> {
         if let Verdict::Forward { next } = verdict
             && as_before
             && let Hop::Link(way) = self.network.hop(next)
-            && way.vlan.is_none()
             && packet.len() <= way.mtu as usize
             && let Neighbour::Known(address) = self.network.neighbour(self.now, &way)
             && let Some(number) =
@@ -155,7 +154,7 @@ impl Input<'_> {
         let end = ethernet::HEADER + head.len();
         frame.get_mut(ethernet::HEADER..end)?.copy_from_slice(head);
         self.output.counters.count(Counter::Sent);
-        Some(parking.release(way.carrier, frame.get(..end)?))
+        Some(parking.release(way.carrier, way.vlan, frame.get(..end)?))
     }
 
     /// Takes a packet that comes whole; returns whether there was one. Others, which the host itself sends by that device, end here.

@@ -31,17 +31,25 @@ const CWR: u8 = 0x80;
 
 /// What the host's stack knows of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Offload([u8; HEADER]);
+pub struct Offload([u8; HEADER]);
 
 impl Offload {
+    /// Of a frame with a TCP packet that is to be cut into segments with so many bytes of payload; it needs [`Offload::placed`], too.
+    pub fn to_cut(ipv6: bool, segment: u16) -> Self {
+        let mut offload = Self::default();
+        offload.0[1] = if ipv6 { TCP_IPV6 } else { TCP_IPV4 };
+        offload.0[4..6].copy_from_slice(&segment.to_ne_bytes());
+        offload
+    }
+
     /// TCP payload of the segments that the frame is to be cut into; `None`: it is not.
-    pub(crate) fn segment(&self) -> Option<usize> {
+    pub fn segment(&self) -> Option<usize> {
         let [_, kind, _, _, low, high, ..] = self.0;
         matches!(kind & !CWR, TCP_IPV4 | TCP_IPV6).then_some(usize::from(u16::from_ne_bytes([low, high])))
     }
 
     /// The same of a frame whose headers have this length in all, whose TCP header starts there, and has its checksum there.
-    pub(crate) fn placed(&self, headers: usize, transport: usize, checksum: usize) -> Self {
+    pub fn placed(&self, headers: usize, transport: usize, checksum: usize) -> Self {
         let mut placed = *self;
         placed.0[0] = NEEDS_CHECKSUM;
         for (at, value) in [(2, headers), (6, transport), (8, checksum)] {
@@ -56,9 +64,9 @@ impl Offload {
     }
 }
 
-/// The device. It lives as long as this.
+/// The device. It lives as long as this. (Public for tests, which give a director such ones for links.)
 #[derive(Debug)]
-pub(crate) struct Tap {
+pub struct Tap {
     file: File,
     /// Its name.
     pub(crate) name: String,
@@ -67,8 +75,11 @@ pub(crate) struct Tap {
 }
 
 impl Tap {
-    /// Makes the device, up, without any address.
-    pub(crate) fn open(name: &str) -> Result<Self, OpenError> {
+    /// Makes the device in the network namespace of the calling thread, up, without any address.
+    ///
+    /// # Errors
+    /// [`OpenError`], if there may or can be none.
+    pub fn open(name: &str) -> Result<Self, OpenError> {
         let file = tun::create(name, Kind::Tap).map_err(|source| tun::refused(name, source))?;
         let failed = |source| OpenError::Netlink { what: "set up a TAP device", source };
         // It is no link of the host's.
@@ -80,7 +91,7 @@ impl Tap {
     }
 
     /// Reads a frame. Its length; `None` if there is none.
-    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Option<(usize, Offload)> {
+    pub fn receive(&mut self, buffer: &mut [u8]) -> Option<(usize, Offload)> {
         loop {
             let mut offload = Offload::default();
             let mut slices = [IoSliceMut::new(&mut offload.0), IoSliceMut::new(buffer)];
@@ -92,7 +103,10 @@ impl Tap {
     }
 
     /// Sends a whole frame, given in parts.
-    pub(crate) fn send(&mut self, head: &[u8], tail: &[u8], offload: &Offload) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The kernel's, which lacks memory or finds what `offload` says wrong.
+    pub fn send(&mut self, head: &[u8], tail: &[u8], offload: &Offload) -> io::Result<()> {
         let slices = [IoSlice::new(&offload.0), IoSlice::new(head), IoSlice::new(tail)];
         self.file.write_vectored(&slices).map(drop)
     }

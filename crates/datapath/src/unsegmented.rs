@@ -102,10 +102,7 @@ impl Cut {
 
     /// Whether a packet may leave by a way as it is.
     pub(crate) fn may_leave_whole(&self, packet: &[u8], way: &Way) -> bool {
-        self.wrapping.is_none()
-            && self.ipv6 == is_ipv6(packet)
-            && way.vlan.is_none()
-            && self.longest <= way.mtu as usize
+        self.wrapping.is_none() && self.ipv6 == is_ipv6(packet) && self.longest <= way.mtu as usize
     }
 }
 
@@ -120,7 +117,8 @@ impl Output {
         cut: &Cut,
     ) {
         let whole = match network.hop(next) {
-            Hop::Link(way) if cut.may_leave_whole(packet, &way) => Some(way),
+            // A TAP device is told of no tag.
+            Hop::Link(way) if way.vlan.is_none() && cut.may_leave_whole(packet, &way) => Some(way),
             _ => None,
         };
         if let Some(way) = whole

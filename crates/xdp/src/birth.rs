@@ -185,7 +185,7 @@ fn choose(packet: &mut Packet) -> Option<()> {
             let way = way(slot.destination)?;
             (way.tag, way.mtu)
         };
-        if packet.largest > room || tag != 0 && packet.can_grow == 0 {
+        if packet.largest > room || tag != 0 && packet.can_be_tagged == 0 {
             return None;
         }
         traffic(slot.destination)?;

@@ -27,14 +27,25 @@ pub enum Tunnels {
     All = 2,
 }
 
+/// Where the VLAN tag of a frame is that can get one, or lose the one it has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Tags {
+    /// It stays as it is.
+    Untouched,
+    /// Among its bytes.
+    Inside,
+    /// The kernel keeps it beside them.
+    Beside,
+}
+
 /// The kernel's description of the frame at hand. (`*mut Self`: what it leads to is not memory but what the verifier makes of it.)
 pub trait Context: Sized {
     /// Whether checksums that the sender left to the card must be told by their look.
     const GUESSES_CHECKSUMS: bool;
     /// Whether [`Context::adjust_checksum`] does it.
     const ADJUSTS_CHECKSUMS: bool;
-    /// Whether its beginning can be moved, for tags inside.
-    const MOVES_BEGINNING: bool;
+    /// Where its VLAN tag is.
+    const TAGS: Tags;
     /// The tunnels that it can go into.
     const TUNNELS: Tunnels;
     /// Whether a function that forwards it on the short way sends it, too: that is some nanoseconds less. By [`EXITS`](crate::exit::EXITS),
@@ -59,8 +70,8 @@ pub trait Context: Sized {
     fn length(this: *mut Self) -> usize;
     /// The interface that it came by.
     fn interface(this: *mut Self) -> u32;
-    /// Whether it has a VLAN tag outside of its bytes.
-    fn is_tagged(this: *mut Self) -> bool;
+    /// The VLAN tag that it has beside its bytes, as it would stand among them; 0: none.
+    fn tag_beside(this: *mut Self) -> u32;
     /// Payload of the segments that it will be cut into; 0: it will not.
     fn segment(this: *mut Self) -> u32;
     /// Follows a change in the checksum at `offset` of the frame, as it is complete or left to the card; `zero`: it may not become
@@ -71,7 +82,7 @@ pub trait Context: Sized {
 impl Context for xdp_md {
     const GUESSES_CHECKSUMS: bool = true;
     const ADJUSTS_CHECKSUMS: bool = false;
-    const MOVES_BEGINNING: bool = true;
+    const TAGS: Tags = Tags::Inside;
     const TUNNELS: Tunnels = Tunnels::All;
     const SENDS: bool = true;
     const PUTS_OFF: bool = true;
@@ -100,8 +111,8 @@ impl Context for xdp_md {
     }
 
     #[inline(always)]
-    fn is_tagged(_: *mut Self) -> bool {
-        false
+    fn tag_beside(_: *mut Self) -> u32 {
+        0
     }
 
     #[inline(always)]
@@ -118,7 +129,7 @@ impl Context for xdp_md {
 impl Context for __sk_buff {
     const GUESSES_CHECKSUMS: bool = false;
     const ADJUSTS_CHECKSUMS: bool = true;
-    const MOVES_BEGINNING: bool = false;
+    const TAGS: Tags = Tags::Beside;
     const TUNNELS: Tunnels = Tunnels::Opaque;
     const DROP: u32 = TC_ACT_SHOT as u32;
 
@@ -145,9 +156,11 @@ impl Context for __sk_buff {
     }
 
     #[inline(always)]
-    fn is_tagged(this: *mut Self) -> bool {
+    fn tag_beside(this: *mut Self) -> u32 {
         // SAFETY: the kernel's context.
-        unsafe { (*this).vlan_present != 0 }
+        let (present, ethertype, tag) =
+            unsafe { ((*this).vlan_present, (*this).vlan_proto, (*this).vlan_tci as u16) };
+        if present == 0 { 0 } else { ethertype & 0xffff | u32::from(tag.to_be()) << 16 }
     }
 
     #[inline(always)]
@@ -197,8 +210,8 @@ macro_rules! as_xdp_program {
         }
 
         #[inline(always)]
-        fn is_tagged(this: *mut Self) -> bool {
-            xdp_md::is_tagged(this.cast())
+        fn tag_beside(this: *mut Self) -> u32 {
+            xdp_md::tag_beside(this.cast())
         }
 
         #[inline(always)]

@@ -17,7 +17,7 @@ use ipvs_wire::{
 use crate::cache;
 use crate::clock::now;
 use crate::connection::Connection;
-use crate::context::Tunnels;
+use crate::context::{Tags, Tunnels};
 use crate::forward::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, leave};
 use crate::packet::{Bytes, read, write};
 use crate::rewrite::decrement_hop_limit;
@@ -96,7 +96,7 @@ fn forward<C: Wrap, const V6: bool>(
         || packet.length as usize + overhead > usize::from(u16::MAX)
         || segment != 0 && packet.protocol != protocol::TCP
         || !can_go_into(C::TUNNELS as u8, tunnel.encapsulation, packet.protocol)
-        || way.tag != 0 && !C::MOVES_BEGINNING
+        || way.tag != 0 && C::TAGS == Tags::Untouched
     {
         return None;
     }
@@ -108,7 +108,7 @@ fn forward<C: Wrap, const V6: bool>(
         return None;
     }
     // The tag that was taken off left room, which the tunnel may have filled.
-    let taken = (way.tag == 0 || C::MOVES_BEGINNING && has_room(context.cast()) != 0)
+    let taken = (way.tag == 0 || C::TAGS != Tags::Inside || has_room(context.cast()) != 0)
         && step.is_none_or(|step| entry.take(step, index, destination, now()).is_some());
     if !taken {
         // Nothing was written yet. What was given is taken back, which a frame of this length allows.

@@ -13,7 +13,7 @@ use crate::bulk;
 use crate::cache;
 use crate::clock::now;
 use crate::connection::Connection;
-use crate::context::{Context, Tunnels};
+use crate::context::{Context, Tags, Tunnels};
 use crate::encapsulate::TUNNEL;
 use crate::exit::{self, EXITS, Fate};
 use crate::full_nat;
@@ -27,7 +27,7 @@ use crate::stages::Stages;
 use crate::steady;
 use crate::step::Step;
 use crate::transport::{ETHERNET, Headers, Packet, Place};
-use crate::vlan::{ETHERTYPE_VLAN, can_get, put_tag_on, take_tag_off};
+use crate::vlan::{ETHERTYPE_VLAN, can_get, put_tag_on, retag, take_tag_off};
 
 pub const ETHERTYPE_IPV4: u16 = 0x0800u16.to_be();
 pub const ETHERTYPE_IPV6: u16 = 0x86ddu16.to_be();
@@ -42,15 +42,16 @@ const LINK_LOCAL: [u8; 2] = [0xfe, 0x80];
 /// Forwards the frame if it can be forwarded here; `None`, and nothing was changed, if not.
 #[inline(always)]
 pub fn forward<C: Stages>(context: *mut C) -> Option<Fate> {
-    if !forwarding() || C::is_tagged(context) {
+    let beside = C::tag_beside(context);
+    if !forwarding() || beside != 0 && beside as u16 != ETHERTYPE_VLAN {
         return None;
     }
     let packet = Packet::at_hand()?;
     packet.tag = 0;
-    packet.can_grow = u8::from(C::MOVES_BEGINNING);
+    packet.can_be_tagged = u8::from(C::TAGS != Tags::Untouched);
     packet.tunnels = C::TUNNELS as u8;
     let action = forward_untagged(context, packet);
-    if C::MOVES_BEGINNING
+    if C::TAGS == Tags::Inside
         && action.is_none()
         && packet.tag != 0
         && put_tag_on(context.cast(), packet.tag) == 0
@@ -85,7 +86,7 @@ fn forward_untagged<C: Stages>(context: *mut C, packet: &mut Packet) -> Option<u
     {
         return Some(exit::PUT_OFF);
     }
-    if C::MOVES_BEGINNING && ethertype == ETHERTYPE_VLAN {
+    if C::TAGS == Tags::Inside && ethertype == ETHERTYPE_VLAN {
         ethertype = take_tag_off(context.cast(), packet) as u16;
     }
     let mut seen = match ethertype {
@@ -322,8 +323,8 @@ pub fn is_link_local(address: &Address) -> bool {
         == u32::from_ne_bytes([LINK_LOCAL[0], LINK_LOCAL[1], 0, 0])
 }
 
-/// Addresses the frame, puts the way's tag on, if it has one, and has it leave. On the short way (`STEADY`) no frame gets a tag, and it may
-/// be sent at once.
+/// Addresses the frame, gives it the way's tag, or none, and has it leave. On the short way (`STEADY`) no frame gets a tag, and it may be sent at
+/// once.
 #[inline(always)]
 pub fn leave<C: Context, const STEADY: bool>(
     context: *mut C,
@@ -339,7 +340,13 @@ pub fn leave<C: Context, const STEADY: bool>(
     if STEADY && C::SENDS {
         return exit::send(&EXITS, interface);
     }
-    if !STEADY && C::MOVES_BEGINNING && tag != 0 && put_tag_on(context.cast(), tag) == 0 {
+    let tag = if STEADY { 0 } else { tag };
+    let has_its_tag = match C::TAGS {
+        Tags::Inside => tag == 0 || put_tag_on(context.cast(), tag) != 0,
+        Tags::Beside => retag(context.cast(), tag),
+        Tags::Untouched => true,
+    };
+    if !has_its_tag {
         return C::DROP;
     }
     exit::LEAVES | interface

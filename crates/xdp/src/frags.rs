@@ -3,7 +3,7 @@
 use aya_ebpf::bindings::{xdp_action, xdp_md};
 use ipvs_flow::EntryIndex;
 
-use crate::context::{Context, Difference, Tunnels, as_xdp_program};
+use crate::context::{Context, Difference, Tags, Tunnels, as_xdp_program};
 use crate::stages::{Stages, stages};
 use crate::transport::Packet;
 use crate::wrap::{Wrap, wraps_as_xdp_program};
@@ -16,7 +16,7 @@ pub struct Frags(xdp_md);
 impl Context for Frags {
     const GUESSES_CHECKSUMS: bool = true;
     const ADJUSTS_CHECKSUMS: bool = false;
-    const MOVES_BEGINNING: bool = true;
+    const TAGS: Tags = Tags::Inside;
     const TUNNELS: Tunnels = Tunnels::All;
     const DROP: u32 = xdp_action::XDP_DROP;
 

@@ -10,7 +10,7 @@ use aya_ebpf::{
 
 use crate::bulk::{HASH_LINE, LONGEST, MULTICAST, ingress, unmarked};
 use crate::classify::{JUDGED, classify};
-use crate::context::{Context, Difference, Tunnels, as_xdp_program};
+use crate::context::{Context, Difference, Tags, Tunnels, as_xdp_program};
 use crate::exit::Fate;
 use crate::maps::{Counter, add, count};
 use crate::packet::{Bytes, read, write};
@@ -43,7 +43,7 @@ pub struct Leaving(xdp_md);
 impl Context for Leaving {
     const GUESSES_CHECKSUMS: bool = true;
     const ADJUSTS_CHECKSUMS: bool = false;
-    const MOVES_BEGINNING: bool = false;
+    const TAGS: Tags = Tags::Untouched;
     const TUNNELS: Tunnels = Tunnels::None;
     const LEAVES: bool = true;
     const DROP: u32 = xdp_action::XDP_DROP;

@@ -18,6 +18,7 @@ use crate::maps::{Counter, count};
 use crate::packet::{Bytes, read};
 use crate::shared::MMAPABLE;
 use crate::transport::ETHERNET;
+use crate::vlan::{ETHERTYPE_VLAN, retag};
 
 /// The interface that leads there, for IPv4 and IPv6; 0: none.
 #[map(name = "parking")]
@@ -37,7 +38,8 @@ struct Released {
     interface: u32,
     /// How many bytes take the place of the frame's first ones; 0: none.
     len: u32,
-    unused: u32,
+    /// The VLAN tag that it gets, as it stands in a frame; 0: none.
+    tag: u32,
     bytes: [u8; 240],
 }
 
@@ -60,13 +62,17 @@ const SYN: u8 = 2;
 const FIN: u8 = 1;
 const RST: u8 = 4;
 
-/// Has the packet at hand wait; the action, `None` and nothing was changed if it does not: no TCP, a fragment, IP options or extension headers, VLANs, what
-/// no router would forward; SYNs, which nothing is ahead of; and acknowledgements without payload, which by the TAP device are there with less
+/// Has the packet at hand wait; the action, `None` and nothing was changed if it does not: no TCP, a fragment, IP options or extension headers, tags but one of 802.1Q
+/// (which it loses: as to the daemon, a packet is the same in whatever VLAN it comes), what no router would forward; SYNs, which nothing is ahead of; and acknowledgements without payload, which by the TAP device are there with less
 /// ado, and do no harm when they overtake data. (FIN and RST would: who gets an RST first may never see the answer ahead of it.)
 #[inline(always)]
 pub fn park(packet: *mut __sk_buff) -> Option<i32> {
     // SAFETY: the kernel's context.
-    if unsafe { (*packet).pkt_type } != FOR_HOST || Context::is_tagged(packet) {
+    if unsafe { (*packet).pkt_type } != FOR_HOST {
+        return None;
+    }
+    let tag = Context::tag_beside(packet);
+    if tag != 0 && tag as u16 != ETHERTYPE_VLAN {
         return None;
     }
     let (bytes, frame) = Bytes::of(packet);
@@ -118,7 +124,8 @@ pub fn park(packet: *mut __sk_buff) -> Option<i32> {
     addresses[10..].copy_from_slice(&(Context::segment(packet) as u16).to_ne_bytes());
     // SAFETY: the bytes are the program's own; a frame that could not be written is not sent.
     unsafe {
-        if bpf_skb_store_bytes(packet, 0, addresses.as_ptr().cast(), 12, 0) != 0 {
+        let len = addresses.len() as u32;
+        if !retag(packet, 0) || bpf_skb_store_bytes(packet, 0, addresses.as_ptr().cast(), len, 0) != 0 {
             return Some(TC_ACT_SHOT as i32);
         }
         count(Counter::Redirected);
@@ -156,7 +163,8 @@ fn try_release(packet: *mut __sk_buff) -> Option<i32> {
     let number: u32 = unsafe { read(frame) };
     let released = RELEASED.get_ptr(number & (LEN - 1))?;
     // SAFETY: a value of the map, which the daemon does not write again before some thousand other packets have come by.
-    let (of, interface, len) = unsafe { ((*released).number, (*released).interface, (*released).len) };
+    let (of, interface, len, tag) =
+        unsafe { ((*released).number, (*released).interface, (*released).len, (*released).tag) };
     if of != number || len > LONGEST {
         return None;
     }
@@ -167,6 +175,9 @@ fn try_release(packet: *mut __sk_buff) -> Option<i32> {
         if unsafe { bpf_skb_store_bytes(packet, 0, start, len, u64::from(BPF_F_RECOMPUTE_CSUM)) } != 0 {
             return None;
         }
+    }
+    if !retag(packet, tag) {
+        return None;
     }
     // SAFETY: a plain helper call.
     Some(unsafe { bpf_redirect(interface, 0) as i32 })

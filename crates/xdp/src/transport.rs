@@ -51,8 +51,8 @@ pub struct Packet {
     pub found: [u32; 2],
     /// 1: its connection began here.
     pub born: u8,
-    /// 1: its frame can grow, for a tag.
-    pub can_grow: u8,
+    /// 1: its frame can get a VLAN tag.
+    pub can_be_tagged: u8,
     /// The tunnels that it can go into: a number of `context::Tunnels`.
     pub tunnels: u8,
     /// 1: it is to wake the daemon, whatever else speaks against it.

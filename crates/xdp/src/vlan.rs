@@ -1,10 +1,15 @@
 //! VLAN tags. One tag (802.1Q) is taken off before the packet is looked at, so that all behind meets frames without, and put
 //! back when the packet is not forwarded here. As to the daemon, a packet is the same in whatever VLAN it comes. What leaves through a VLAN
 //! device gets that device's tag at the very end; whether there is room for it is found out before anything changes.
+//!
+//! A classifier's frames have their tag beside their bytes: there it changes when they leave ([`retag`]), and not before.
 
-use aya_ebpf::{bindings::xdp_md, helpers::generated::bpf_xdp_adjust_head};
+use aya_ebpf::{
+    bindings::{__sk_buff, xdp_md},
+    helpers::generated::{bpf_skb_vlan_pop, bpf_skb_vlan_push, bpf_xdp_adjust_head},
+};
 
-use crate::context::Context;
+use crate::context::{Context, Tags};
 use crate::packet::{Bytes, read, write};
 use crate::transport::{ETHERNET, Packet};
 
@@ -72,14 +77,30 @@ pub extern "C" fn has_room(context: *mut xdp_md) -> u32 {
     u32::from(unsafe { bpf_xdp_adjust_head(context, -TAG) == 0 && bpf_xdp_adjust_head(context, TAG) == 0 })
 }
 
-/// Whether the packet's frame can get the tag of its way; 0, no tag, is what it always can. Not on the short way (`steady.rs`), nor as a
-/// classifier. Pointers into the frame must be made anew.
+/// Gives a classifier's frame this tag (0: none) in the place of one that it may have. `false`: that cannot be. Pointers into the frame must be
+/// made anew.
+#[inline(always)]
+pub fn retag(packet: *mut __sk_buff, tag: u32) -> bool {
+    // SAFETY: plain helper calls.
+    unsafe {
+        (Context::tag_beside(packet) == 0 || bpf_skb_vlan_pop(packet) == 0)
+            && (tag == 0 || bpf_skb_vlan_push(packet, tag as u16, u16::from_be((tag >> 16) as u16)) == 0)
+    }
+}
+
+/// Whether the packet's frame can get the tag of its way; 0, no tag, is what it always can. Not on the short way (`steady.rs`). Pointers into
+/// the frame must be made anew.
 #[inline(always)]
 pub fn can_get<C: Context, const STEADY: bool>(context: *mut C, packet: &Packet, tag: u32) -> bool {
     if tag == 0 {
         return true;
     }
-    !STEADY && C::MOVES_BEGINNING && (packet.tag != 0 || has_room(context.cast()) != 0)
+    !STEADY
+        && match C::TAGS {
+            Tags::Inside => packet.tag != 0 || has_room(context.cast()) != 0,
+            Tags::Beside => true,
+            Tags::Untouched => false,
+        }
 }
 
 /// Writes addresses and tag.

@@ -16,7 +16,7 @@ use ipvs_core::Verdict;
 use ipvs_wire::fragment::Pieces;
 
 use self::enclosure::{Cables, Enclosure};
-use crate::ethernet;
+use crate::ethernet::{self, Tag};
 use crate::netfilter::ParkedQueue;
 use crate::netlink::{Requests, cable};
 use crate::program::{Program, reason};
@@ -27,7 +27,7 @@ use crate::unsegmented::Cut;
 /// Packets whose word the program has at a time (`LEN` there).
 const RELEASED: u32 = 4096;
 
-/// Lines of 64 bytes for a word: number, interface, length, and as many bytes (`Released` there).
+/// Lines of 64 bytes for a word: number, interface, length, VLAN tag, and as many bytes (`Released` there).
 const LINES: u32 = 4;
 /// Length of the former.
 const FACTS: usize = 16;
@@ -110,18 +110,18 @@ impl Parking {
         [self.queue.as_fd(), self.whole.as_fd()]
     }
 
-    /// Has the next packet that goes on leave by an interface, `head` in the place of its frame's first bytes, [`LONGEST`] at most. Its number,
-    /// for the verdict's mark.
-    pub(crate) fn release(&mut self, interface: u32, head: &[u8]) -> u32 {
+    /// Has the next packet that goes on leave by an interface, with that VLAN tag, `head` in the place of its frame's first bytes, [`LONGEST`] at
+    /// most. Its number, for the verdict's mark.
+    pub(crate) fn release(&mut self, interface: u32, tag: Option<Tag>, head: &[u8]) -> u32 {
         let number = self.next_number();
-        self.say(number, interface, head);
+        self.say(number, interface, tag, head);
         number
     }
 
     /// Has the next packet that goes on brought whole, for that errand, with `head` in the place of its first `replaced` bytes. Its number.
     pub(crate) fn bring(&mut self, errand: Errand, head: &[u8], replaced: usize) -> u32 {
         let number = self.next_number();
-        self.say(number, self.whole.interface, &[]);
+        self.say(number, self.whole.interface, None, &[]);
         // What never came is forgotten.
         if self.brought.len() >= RELEASED as usize {
             self.brought.pop_front();
@@ -155,10 +155,11 @@ impl Parking {
         self.number
     }
 
-    fn say(&self, number: u32, interface: u32, head: &[u8]) {
+    fn say(&self, number: u32, interface: u32, tag: Option<Tag>, head: &[u8]) {
         let mut word = [0; WORD];
         let len = head.len().min(LONGEST);
-        for (at, value) in [(0, number), (4, interface), (8, len as u32)] {
+        let tag = tag.map_or(0, u32::from_ne_bytes);
+        for (at, value) in [(0, number), (4, interface), (8, len as u32), (12, tag)] {
             word[at..at + 4].copy_from_slice(&value.to_ne_bytes());
         }
         word[FACTS..FACTS + len].copy_from_slice(&head[..len]);

@@ -12,3 +12,4 @@ mod namespace;
 mod neighbours;
 mod parking;
 mod topology;
+mod trunk;

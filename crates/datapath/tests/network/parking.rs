@@ -3,11 +3,13 @@
 use std::net::{TcpListener, UdpSocket};
 use std::thread;
 
-use ipvs_datapath::{Attach, Counter, Options};
+use ipvs_datapath::{Attach, Counter, Offload, Options};
+use ipvs_wire::{Headers, checksum};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::director::{Director, Nat, Payload, end};
 use crate::topology::{SERVER, SERVER6, Topology, VIP, VIP6, echo_tcp, exchange_tcp, pattern};
+use crate::trunk::{Trunk, stand_in};
 
 /// Verdicts of a classifier.
 const REDIRECTED: u32 = 7;
@@ -186,4 +188,54 @@ fn which_packets_wait() {
         local[22..24].copy_from_slice(&[0xfe, 0x80]);
         assert_eq!(waits(&local, 0), Some(false));
     });
+}
+
+/// One tag of 802.1Q is no reason not to wait: the packet leaves whole, with the tag of its way, or none.
+#[test]
+fn in_vlans() {
+    const TAG: [u8; 4] = [0x81, 0, 0x60, 5];
+    const SERVICE_TAG: [u8; 4] = [0x88, 0xa8, 0, 5];
+    const OF_WAY: [u8; 4] = [0x81, 0, 0, 100];
+    const PAYLOAD: usize = 20_000;
+    const CUT: usize = 1400;
+    let topology = Topology::new();
+    let server = topology.server.hardware_address("s0");
+    stand_in(&topology.director, ("v1", "d1"), &server, &[(SERVER, 32), (SERVER6, 128)]);
+    let mut trunk = Trunk::lay(&topology);
+    let client = topology.client.hardware_address("c0");
+    for host in ["10.1.0.2", "fd01::2"] {
+        topology.director.ip(&format!("neigh replace {host} lladdr {client} nud permanent dev d0"));
+    }
+    let director = Director::open(&topology.director, &by_tc());
+    let (v1, _) = topology.director.interface("v1");
+    let (d1, _) = topology.director.interface("d1");
+    director.with(move |datapath, _| datapath.take_for_vlan(v1, d1, OF_WAY));
+    let (_, own) = topology.director.interface("d0");
+    for (virtual_address, server) in [(VIP, SERVER), (VIP6, SERVER6)] {
+        director.serve(tcp(virtual_address, server, false));
+        let ipv6 = server == SERVER6;
+        for (tag, waits) in [(&[][..], true), (&TAG[..], true), (&SERVICE_TAG[..], false)] {
+            let before = director.counter(Counter::Parked);
+            let mut frame = segment(own, ipv6, 64, ACK, PAYLOAD);
+            let headers = Headers::parse(&frame[14..]).unwrap();
+            checksum::leave_to_card(&mut frame[14..], &headers).unwrap();
+            frame.splice(12..12, tag.iter().copied());
+            let tcp = frame.len() - PAYLOAD - 20;
+            let offload = Offload::to_cut(ipv6, CUT as u16).placed(tcp + 20, tcp, 16);
+            let (front, back) = trunk.way(true);
+            front.bring(&frame, &offload);
+            let (left, offload) = back.wait();
+            assert_eq!(left[12..16], OF_WAY);
+            let payload = if waits { PAYLOAD } else { CUT };
+            assert!(left.ends_with(&vec![7; payload]), "{}", left.len());
+            assert_eq!(left.len(), frame.len() - tag.len() + 4 - PAYLOAD + payload);
+            assert_eq!(offload.segment(), waits.then_some(CUT));
+            let after = Headers::parse(&left[18..]).unwrap();
+            assert_eq!(after.destination, end(server, 0).ip());
+            assert_eq!(director.counter(Counter::Parked) - before, u64::from(waits));
+            let frames = if waits { 1 } else { PAYLOAD.div_ceil(CUT) };
+            (1..frames).for_each(|_| _ = back.wait());
+        }
+    }
+    assert_eq!(director.counter(Counter::BroughtWhole), 0);
 }

@@ -86,8 +86,8 @@ impl Arrivals {
 
 /// Whether the program may put off a packet, and nobody gathers it before he judges.
 pub(super) fn may_be_put_off(sent: &Sent) -> bool {
-    let other = [Twist::Fragment, Twist::Options, Twist::Tagged, Twist::TaggedTwice];
-    sent.from.ip() == end(CLIENT, 0).ip() && !other.contains(&sent.twist)
+    let other = [Twist::Fragment, Twist::Options];
+    sent.from.ip() == end(CLIENT, 0).ip() && sent.tags().is_empty() && !other.contains(&sent.twist)
 }
 
 impl Pair {

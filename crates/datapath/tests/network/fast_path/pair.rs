@@ -8,7 +8,7 @@ use ipvs_core::{
     Packet, Reply, ServiceConfig, ServiceId, TableMemory, Verdict,
 };
 use ipvs_datapath::{
-    Attach, BulkLookup, Datapath, FastPathOptions, Options, Shared, SynFilter, Trial, XdpMode,
+    Attach, BulkLookup, Datapath, FastPathOptions, Offload, Options, Shared, SynFilter, Trial, XdpMode,
 };
 use ipvs_flow::{EntryIndex, Key, Table};
 use ipvs_wire::{Headers, checksum};
@@ -20,6 +20,7 @@ use super::tunnels;
 use super::watched::{CAPACITY, Watched, watched};
 use crate::namespace::Namespace;
 use crate::topology::{SERVER, SERVER6, Topology};
+use crate::trunk::Trunk;
 
 /// Verdicts of XDP and of a classifier.
 const REDIRECT: u32 = 4;
@@ -53,6 +54,8 @@ pub(super) struct Pair {
     pub(super) ends: Vec<Datapath>,
     /// Where packets arrive that come for good.
     pub(super) arrivals: Option<Arrivals>,
+    /// Its links, where frames come for good.
+    trunk: Option<Trunk>,
     /// How much later it is for what is looked at once in a while.
     pub(super) passed: Duration,
 }
@@ -81,6 +84,12 @@ impl Pair {
     /// Opens both, with the program as a classifier.
     pub(super) fn open_classifier(topology: &Topology) -> Self {
         Self::open_attached(topology, SynFilter::Off, Attach::Tc)
+    }
+
+    /// As [`Pair::open_classifier`], between links that are a trunk's: tags are beside the frames' bytes there.
+    pub(super) fn open_on_trunk(topology: &Topology) -> Self {
+        let trunk = Trunk::lay(topology);
+        Self { trunk: Some(trunk), ..Self::open_classifier(topology) }
     }
 
     /// As [`Pair::open_as_it_is`], with the filter of first segments.
@@ -161,6 +170,7 @@ impl Pair {
             classifier,
             ends,
             arrivals: None,
+            trunk: None,
             passed: Duration::ZERO,
         }
     }
@@ -236,7 +246,7 @@ impl Pair {
     pub(super) fn frame(&self, sent: &Sent) -> Vec<u8> {
         let mut frame = self.ingress(sent).1.to_vec();
         frame.extend([2, 0, 0, 0, 0, 9]);
-        (0..sent.tags()).for_each(|_| frame.extend([0x81, 0, 0x60, 5]));
+        frame.extend(sent.tags().as_flattened());
         frame.extend(if sent.from.is_ipv4() { [8, 0] } else { [0x86, 0xdd] });
         frame.extend(sent.packet());
         frame
@@ -286,9 +296,10 @@ impl Pair {
     pub(super) fn program(&mut self, sent: &Sent) -> Trial {
         let (frame, interface) = (self.frame(sent), self.ingress(sent).0);
         let noted = self.one_table.noted();
-        let trial = match self.classifier {
-            true => self.datapath.try_classifier(interface, &frame, 0),
-            false => self.datapath.try_program(interface, &frame, 1),
+        let trial = match (&mut self.trunk, self.classifier) {
+            (Some(trunk), _) => Ok(by_trunk(trunk, &self.datapath, is_client(sent.from.ip()), frame)),
+            (None, true) => self.datapath.try_classifier(interface, &frame, 0),
+            (None, false) => self.datapath.try_program(interface, &frame, 1),
         };
         self.by_records += u32::from(self.one_table.noted() > noted);
         trial.unwrap()
@@ -322,7 +333,11 @@ impl Pair {
             let tunneled = bytes.len() > packet.len();
             assert_eq!(
                 trial.frame.len(),
-                if tunneled { header + bytes.len() } else { frame.len() - 4 * sent.tags() + header - 14 }
+                if tunneled {
+                    header + bytes.len()
+                } else {
+                    frame.len() - sent.tags().as_flattened().len() + header - 14
+                }
             );
             let ethertype: [u8; 2] = if bytes[0] >> 4 == 4 { [8, 0] } else { [0x86, 0xdd] };
             assert_eq!(trial.frame[header - 2..header], ethertype, "{sent:?}");
@@ -354,6 +369,17 @@ impl Pair {
         }
         self.execute(Command::GetStats);
     }
+}
+
+/// What becomes of a frame that comes for good.
+fn by_trunk(trunk: &mut Trunk, datapath: &Datapath, from_client: bool, frame: Vec<u8>) -> Trial {
+    let (by, onward) = trunk.way(from_client);
+    while onward.next().is_some() {}
+    let before = datapath.program_counters().forwarded;
+    by.bring(&frame, &Offload::default());
+    let forwarded = datapath.program_counters().forwarded > before;
+    let frame = if forwarded { onward.next().expect("what was forwarded leaves").0.to_vec() } else { frame };
+    Trial { action: CLASSIFIER_REDIRECT, frame, time: Duration::ZERO }
 }
 
 pub(super) fn judge(

@@ -49,6 +49,8 @@ pub(super) enum Twist {
     Tagged,
     /// Two tags.
     TaggedTwice,
+    /// A tag of 802.1ad.
+    TaggedByProvider,
     /// Routers may fragment it (IPv4).
     MayFragment,
     /// It met congestion, and has a class of service.
@@ -57,11 +59,12 @@ pub(super) enum Twist {
 
 impl Sent {
     /// VLAN tags of its frame.
-    pub(super) fn tags(&self) -> usize {
+    pub(super) fn tags(&self) -> &'static [[u8; 4]] {
         match self.twist {
-            Twist::Tagged => 1,
-            Twist::TaggedTwice => 2,
-            _ => 0,
+            Twist::Tagged => &[[0x81, 0, 0x60, 5]],
+            Twist::TaggedTwice => &[[0x81, 0, 0x60, 5]; 2],
+            Twist::TaggedByProvider => &[[0x88, 0xa8, 0x60, 5]],
+            _ => &[],
         }
     }
 
@@ -171,6 +174,7 @@ pub(super) fn sent() -> impl Strategy<Value = (bool, Sent)> {
         1 => Just(Twist::Short),
         3 => Just(Twist::Tagged),
         1 => Just(Twist::TaggedTwice),
+        1 => Just(Twist::TaggedByProvider),
         2 => Just(Twist::MayFragment),
         2 => Just(Twist::Marked),
     ];

@@ -5,13 +5,20 @@ use ipvs_core::ForwardingMethod;
 
 use super::pair::Pair;
 use super::sent::{ACK, CLIENT, CLIENT6, FIN, SYN, Sent, TCP, Twist, UDP, plain};
-use super::{any_packets, full_nat, inside, tunnels};
+use super::{any_packets, full_nat, tunnels};
 use crate::director::end;
 use crate::topology::{SERVER, SERVER6, Topology, VIP, VIP6};
+use crate::trunk::stand_in;
 
 /// The tags of the devices to clients (802.1ad) and to servers (802.1Q).
 const TO_CLIENTS: [u8; 4] = [0x88, 0xa8, 0x01, 0x2c];
 const TO_SERVERS: [u8; 4] = [0x81, 0x00, 0x00, 0x64];
+
+/// The XDP program, and a classifier.
+const OPEN: [fn(&Topology) -> Pair; 2] = [Pair::open, Pair::open_on_trunk];
+
+/// Whether clients and servers are behind VLAN devices.
+const SIDES: [(bool, bool); 3] = [(true, true), (false, true), (true, false)];
 
 /// With what opens it, and clients or servers, or both, behind VLAN devices on the links to them. Their MTU is a little less.
 fn behind(clients: bool, servers: bool, open: fn(&Topology) -> Pair, test: impl FnOnce(&mut Pair) + Send) {
@@ -21,27 +28,17 @@ fn behind(clients: bool, servers: bool, open: fn(&Topology) -> Pair, test: impl 
         (clients, "v0", "d0", (&topology.client, "c0"), [CLIENT, CLIENT6], TO_CLIENTS),
         (servers, "v1", "d1", (&topology.server, "s0"), [SERVER, SERVER6], TO_SERVERS),
     ];
-    let mac = |text: &str| text.split("link/ether ").nth(1).unwrap()[..17].to_owned();
-    for (is_behind, device, link, (end, its), hosts, _) in &sides {
-        if !is_behind {
-            continue;
-        }
-        let own = mac(&director.ip(&format!("-o link show {link}")));
-        let next = mac(&end.ip(&format!("-o link show {its}")));
-        director.ip(&format!("link add {device} address {own} mtu 1480 type veth peer name {device}x"));
-        director.ip(&format!("link set {device}x up"));
-        director.ip(&format!("link set {device} up"));
-        for (host, bits) in hosts.iter().zip([32, 128]) {
-            director.ip(&format!("route replace {host}/{bits} dev {device}"));
-            director.ip(&format!("neigh replace {host} lladdr {next} nud permanent dev {device}"));
+    for (is_behind, device, link, (end, its), [host, host6], _) in &sides {
+        if *is_behind {
+            let hosts = [(*host, 32), (*host6, 128)];
+            stand_in(director, (*device, *link), &end.hardware_address(its), &hosts);
         }
     }
     director.run(|| {
         let pair = &mut open(&topology);
         for (number, (is_behind, device, _, _, _, tag)) in sides.iter().enumerate() {
             if *is_behind {
-                let text = director.ip(&format!("-o link show {device}"));
-                let index = text.split(':').next().unwrap().trim().parse().unwrap();
+                let (index, _) = director.interface(device);
                 let under = if number == 0 { pair.front.0 } else { pair.back.0 };
                 pair.datapath.take_for_vlan(index, under, *tag);
                 pair.tags[number] = Some(*tag);
@@ -54,26 +51,38 @@ fn behind(clients: bool, servers: bool, open: fn(&Topology) -> Pair, test: impl 
 /// Any packets, tagged and not, good and bad: the director's bytes, in a frame with the tag of the way's device.
 #[test]
 fn any_packets_go_into_the_vlan_of_their_way() {
-    for (clients, servers) in [(true, true), (false, true), (true, false)] {
+    for (clients, servers) in SIDES {
         behind(clients, servers, Pair::open, any_packets);
     }
 }
 
 #[test]
+fn any_packets_go_into_the_vlan_of_their_way_behind_a_classifier() {
+    for (clients, servers) in SIDES {
+        behind(clients, servers, Pair::open_on_trunk, any_packets);
+    }
+}
+
+#[test]
 fn any_packets_go_through_tunnels_in_a_vlan() {
-    behind(false, true, Pair::open, tunnels::any_packets);
+    for open in OPEN {
+        behind(false, true, open, tunnels::any_packets);
+    }
 }
 
 #[test]
 fn full_nat_goes_into_vlans() {
-    behind(true, true, Pair::open, full_nat::established);
+    for open in OPEN {
+        behind(true, true, open, full_nat::established);
+    }
 }
 
 /// All ways of a tag: on, off, and in place of another; and the first packet of a connection too.
 #[test]
 fn every_combination_of_tags_is_the_programs() {
-    for (clients, servers) in [(true, true), (false, true), (true, false)] {
-        behind(clients, servers, Pair::open, |pair| {
+    for (sides, open) in SIDES.into_iter().flat_map(|sides| OPEN.map(|open| (sides, open))) {
+        let (clients, servers) = sides;
+        behind(clients, servers, open, |pair| {
             for (client, vip, server) in [(CLIENT, VIP, SERVER), (CLIENT6, VIP6, SERVER6)] {
                 pair.serve(TCP, end(vip, 80), end(server, 8080), ForwardingMethod::MASQUERADE);
                 for (port, twist) in [(4000, Twist::None), (4001, Twist::Tagged)] {
@@ -97,46 +106,34 @@ fn every_combination_of_tags_is_the_programs() {
     }
 }
 
-/// The classifier leaves it to the daemon: a tag is no part of the frame there.
-#[test]
-fn a_classifier_sends_into_no_vlan() {
-    behind(true, true, Pair::open_classifier, |pair| {
-        pair.serve(TCP, end(VIP, 80), end(SERVER, 8080), ForwardingMethod::MASQUERADE);
-        for flags in [SYN, ACK, ACK] {
-            assert!(!pair.send(&plain(TCP, end(CLIENT, 4000), end(VIP, 80), flags)));
-            assert!(!pair.send(&plain(TCP, end(SERVER, 8080), end(CLIENT, 4000), flags)));
-        }
-    });
-}
-
 /// One tag is no hindrance, in neither direction: the frame leaves without it. What goes to the daemon has it still.
 #[test]
 fn a_tagged_frame_is_forwarded_without_its_tag() {
-    inside(|pair| {
-        for (client, vip, server) in [(CLIENT, VIP, SERVER), (CLIENT6, VIP6, SERVER6)] {
-            for protocol in [TCP, UDP] {
-                let service =
-                    pair.serve(protocol, end(vip, 80), end(server, 8080), ForwardingMethod::MASQUERADE);
-                let out =
-                    |flags, twist| Sent { twist, ..plain(protocol, end(client, 4000), end(vip, 80), flags) };
-                let back = |flags, twist| Sent {
-                    twist,
-                    ..plain(protocol, end(server, 8080), end(client, 4000), flags)
-                };
-                assert!(pair.send(&out(SYN, Twist::Tagged)), "it begins a connection");
-                assert!(pair.send(&back(SYN | ACK, Twist::Tagged)));
-                assert!(pair.send(&out(ACK, Twist::Tagged)) && pair.send(&out(ACK, Twist::None)));
-                assert!(pair.send(&back(ACK, Twist::None)) && pair.send(&back(ACK, Twist::Tagged)));
-                assert!(!pair.send(&out(ACK, Twist::TaggedTwice)));
-                assert!(!pair.send(&back(ACK, Twist::TaggedTwice)));
-                // Of a server of no service: taken off in vain.
-                let stray = Sent {
-                    twist: Twist::Tagged,
-                    ..plain(protocol, end(client, 4001), end(vip, 80), FIN | ACK)
-                };
-                assert!(!pair.send(&stray) || protocol == UDP);
-                pair.listings(&[service]);
+    for open in OPEN {
+        behind(false, false, open, untagged);
+    }
+}
+
+fn untagged(pair: &mut Pair) {
+    for (client, vip, server) in [(CLIENT, VIP, SERVER), (CLIENT6, VIP6, SERVER6)] {
+        for protocol in [TCP, UDP] {
+            let service = pair.serve(protocol, end(vip, 80), end(server, 8080), ForwardingMethod::MASQUERADE);
+            let out =
+                |flags, twist| Sent { twist, ..plain(protocol, end(client, 4000), end(vip, 80), flags) };
+            let back =
+                |flags, twist| Sent { twist, ..plain(protocol, end(server, 8080), end(client, 4000), flags) };
+            assert!(pair.send(&out(SYN, Twist::Tagged)), "it begins a connection");
+            assert!(pair.send(&back(SYN | ACK, Twist::Tagged)));
+            assert!(pair.send(&out(ACK, Twist::Tagged)) && pair.send(&out(ACK, Twist::None)));
+            assert!(pair.send(&back(ACK, Twist::None)) && pair.send(&back(ACK, Twist::Tagged)));
+            for twist in [Twist::TaggedTwice, Twist::TaggedByProvider] {
+                assert!(!pair.send(&out(ACK, twist)) && !pair.send(&back(ACK, twist)));
             }
+            // Of a server of no service: taken off in vain.
+            let stray =
+                Sent { twist: Twist::Tagged, ..plain(protocol, end(client, 4001), end(vip, 80), FIN | ACK) };
+            assert!(!pair.send(&stray) || protocol == UDP);
+            pair.listings(&[service]);
         }
-    });
+    }
 }
