@@ -111,8 +111,9 @@ impl Director {
         }
     }
 
-    /// Publishes the choices that have changed, as far as a fast path can make them.
-    pub(crate) fn publish_choices(&mut self) {
+    /// Publishes the choices that have changed, as far as a fast path can make them. [`Director::settle`] does so, too; but after commands it may be long
+    /// until then.
+    pub fn publish_choices(&mut self) {
         if self.fast_path.is_none() {
             return;
         }

@@ -34,6 +34,30 @@ fn drops_of_the_director_and_of_the_datapath() {
     assert!(others.iter().all(|drop| drop.by == "director" && drop.packets == 0 && !drop.active));
 }
 
+/// No turn of the datapath finds that the fast path lacks the choices of a service that a command has just changed: what it does by those would
+/// come and go with each command.
+#[test]
+fn choices_are_published_after_a_command() {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let daemon = Daemon::start("choices", Limits::default());
+    let mut client = daemon.client();
+    let (id, config) = service(80);
+    client.request(Command::AddService(id, config)).unwrap();
+    let destination = DestinationId { address: [10, 0, 0, 2].into(), port: 80 };
+    let weight = |weight| DestinationConfig::new(ForwardingMethod::MASQUERADE, weight);
+    client.request(Command::AddDestination(id, destination, weight(1))).unwrap();
+    let start = std::time::Instant::now();
+    while daemon.services_chosen_for() == 0 {
+        assert!(start.elapsed() < PATIENCE, "they are not");
+        std::thread::yield_now();
+    }
+    let before = daemon.turns_without_choices();
+    for number in 1..20 {
+        client.request(Command::EditDestination(id, destination, weight(number))).unwrap();
+    }
+    assert_eq!(daemon.turns_without_choices(), before);
+}
+
 #[test]
 fn commands_and_refusals() {
     let daemon = Daemon::start("commands", Limits::default());

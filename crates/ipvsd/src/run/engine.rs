@@ -204,6 +204,8 @@ impl<F: Front> Engine<F> {
         let busy = control.turn(now, poller, execute);
         // Polling and packets may end what a deleted destination still needed.
         follow(director, front);
+        // Until then the program begins no connections of services that were changed.
+        director.publish_choices();
         busy || renewing || self.due == Due::Now || self.director.is_unsettled()
     }
 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use ipvs_client::ControlClient;
 use ipvs_core::{
-    AddressKind, Command, Config, Director, Host, Instant, InterestChange, ServiceConfig, ServiceId,
+    AddressKind, Choices, Command, Config, Counters, Director, FastPath, Host, Instant, InterestChange,
+    ServiceConfig, ServiceId,
 };
 use ipvsd::run::{Control, Dropped, Due, Engine, Failure, Front, Limits, Readable, Source};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,9 +24,11 @@ use rustix::net::{
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// No packets; counts what it is told to watch.
+/// No packets; counts what it is told to watch, and turns in which there is no service that the fast path chooses for.
 struct NoPackets {
     added: Arc<AtomicUsize>,
+    choosing: Arc<AtomicUsize>,
+    idle: Arc<AtomicUsize>,
 }
 
 impl Host for NoPackets {
@@ -48,6 +51,9 @@ impl Front for NoPackets {
     }
 
     fn turn(&mut self, _: Instant, _: &mut Director, _: Readable) -> Due {
+        if self.choosing.load(Ordering::SeqCst) == 0 {
+            self.idle.fetch_add(1, Ordering::SeqCst);
+        }
         Due::Never
     }
 
@@ -68,6 +74,30 @@ impl Front for NoPackets {
     }
 }
 
+/// Makes all choices that it is told; counts the services that it has those of.
+#[derive(Debug)]
+struct Choosing {
+    services: Arc<AtomicUsize>,
+}
+
+impl FastPath for Choosing {
+    fn take(&mut self, _: u32) -> Counters {
+        Counters::default()
+    }
+
+    fn revoke(&mut self, _: u32) {}
+
+    fn publish(&mut self, _: u32, _: &Choices) -> bool {
+        self.services.fetch_add(1, Ordering::SeqCst);
+        true
+    }
+
+    fn withdraw(&mut self, _: u32) -> u32 {
+        self.services.fetch_sub(1, Ordering::SeqCst);
+        0
+    }
+}
+
 /// A path for a control socket of this test alone.
 pub(crate) fn socket_path(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("ipvsd-test-{}-{name}.sock", std::process::id()))
@@ -78,6 +108,8 @@ pub(crate) struct Daemon {
     name: String,
     path: PathBuf,
     added: Arc<AtomicUsize>,
+    choosing: Arc<AtomicUsize>,
+    idle: Arc<AtomicUsize>,
     stop: Option<UnixStream>,
     thread: Option<JoinHandle<Result<(), Failure>>>,
 }
@@ -86,15 +118,18 @@ impl Daemon {
     pub(crate) fn start(name: &str, limits: Limits) -> Self {
         let path = socket_path(name);
         let added = Arc::new(AtomicUsize::new(0));
-        let front = NoPackets { added: Arc::clone(&added) };
+        let (choosing, idle) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let front =
+            NoPackets { added: Arc::clone(&added), choosing: Arc::clone(&choosing), idle: Arc::clone(&idle) };
         let config = Config { capacity: 1024, ..Config::default() };
-        let director = Director::new(config, Instant::default()).unwrap();
+        let mut director = Director::new(config, Instant::default()).unwrap();
+        director.set_fast_path(Box::new(Choosing { services: Arc::clone(&choosing) }));
         let control = Control::open(&path, limits).unwrap();
         let mut engine = Engine::new(director, front, control).unwrap();
         // The loop ends when the other end is closed, which makes this one readable.
         let (stop, stopped) = UnixStream::pair().unwrap();
         let thread = std::thread::spawn(move || engine.run(&stopped));
-        Self { name: name.into(), path, added, stop: Some(stop), thread: Some(thread) }
+        Self { name: name.into(), path, added, choosing, idle, stop: Some(stop), thread: Some(thread) }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -107,6 +142,16 @@ impl Daemon {
 
     pub(crate) fn client(&self) -> ControlClient {
         ControlClient::connect(&self.path).unwrap()
+    }
+
+    /// Of how many services the fast path makes the choices.
+    pub(crate) fn services_chosen_for(&self) -> usize {
+        self.choosing.load(Ordering::SeqCst)
+    }
+
+    /// In how many turns of the datapath it made none.
+    pub(crate) fn turns_without_choices(&self) -> usize {
+        self.idle.load(Ordering::SeqCst)
     }
 
     /// How many interests the datapath was told to add.
