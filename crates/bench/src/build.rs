@@ -68,10 +68,8 @@ pub(crate) fn all(plan: &[(Site<'_>, Path)]) -> Result<Vec<Result<Peer, Unavaila
     let stood = grounds.into_iter().zip(plan).map(|(ground, (site, path))| stand(site, *path, ground?));
     // All are to have started before one is waited for.
     let stood: Vec<Result<Peer, Failure>> = stood.collect();
-    let ready = |(peer, (site, path)): (Result<Peer, Failure>, &(Site<'_>, Path))| {
-        judge(*path, peer.and_then(|peer| ready(peer, site)))
-    };
-    stood.into_iter().zip(plan).map(ready).collect()
+    let built = stood.into_iter().zip(plan);
+    built.map(|(peer, (site, path))| judge(*path, peer.and_then(|peer| finish(peer, site)))).collect()
 }
 
 /// Builds one.
@@ -130,7 +128,7 @@ fn start(site: &Site<'_>, road: &Road, path: Path, more: &[&str]) -> Result<Daem
 }
 
 /// Waits for the daemon and sets up its services.
-fn ready(mut peer: Peer, site: &Site<'_>) -> Result<Peer, Failure> {
+fn finish(mut peer: Peer, site: &Site<'_>) -> Result<Peer, Failure> {
     if let Some(daemon) = &mut peer.daemon {
         daemon.wait_until_it_answers(site.interrupt)?;
         service::set_up(&peer.socket, peer.path)?;
