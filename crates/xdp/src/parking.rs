@@ -62,9 +62,10 @@ const SYN: u8 = 2;
 const FIN: u8 = 1;
 const RST: u8 = 4;
 
-/// Has the packet at hand wait; the action, `None` and nothing was changed if it does not: no TCP, a fragment, IP options or extension headers, tags but one of 802.1Q
-/// (which it loses: as to the daemon, a packet is the same in whatever VLAN it comes), what no router would forward; SYNs, which nothing is ahead of; and acknowledgements without payload, which by the TAP device are there with less
-/// ado, and do no harm when they overtake data. (FIN and RST would: who gets an RST first may never see the answer ahead of it.)
+/// Has the packet at hand wait, without a tag that it had (as to the daemon, a packet is the same in whatever VLAN it comes). The action; `None`, and
+/// nothing was changed, if it does not wait: no TCP, a fragment, IP options or extension headers, tags but one of 802.1Q, what no router would
+/// forward; SYNs, which nothing is ahead of; and acknowledgements without payload, which by the TAP device are there with less ado, and do no harm
+/// when they overtake data. (FIN and RST would: who gets an RST first may never see the answer ahead of it.)
 #[inline(always)]
 pub fn park(packet: *mut __sk_buff) -> Option<i32> {
     // SAFETY: the kernel's context.

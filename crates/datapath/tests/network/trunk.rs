@@ -14,6 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The director's links, `d0` and `d1`.
 pub(crate) struct Trunk([Link; 2]);
 
+/// A link, from the other end.
 pub(crate) struct Link {
     tap: Tap,
     buffer: Vec<u8>,
